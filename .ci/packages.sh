@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Installs what ndsh needs on Debian, Raspberry Pi OS and Ubuntu, as root or with
+# sudo. The one place that names packages:
+#
+#   .ci/packages.sh build           to build the library and the elements
+#   .ci/packages.sh build demo      and to run examples/demo.sh
+#   .ci/packages.sh build demo tests
+set -eu
+
+build='gcc meson ninja-build pkg-config libglib2.0-dev libgstreamer1.0-dev
+  libgstreamer-plugins-base1.0-dev'
+demo='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good'
+tests='gstreamer1.0-plugins-bad gstreamer1.0-libav gstreamer1.0-x python3
+  clang valgrind strace util-linux'
+
+packages=
+for group; do
+  case $group in
+    build) packages="$packages $build" ;;
+    demo) packages="$packages $demo" ;;
+    tests) packages="$packages $tests" ;;
+    *) echo "$0: there is no group '$group': build, demo, tests" >&2; exit 2 ;;
+  esac
+done
+
+missing=
+for package in $packages; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' ||
+    missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+sudo=
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || {
+    echo "ndsh needs these packages; install them as root:$missing" >&2
+    exit 1
+  }
+  sudo=sudo
+fi
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -q
+# shellcheck disable=SC2086
+$sudo apt-get install -q -y --no-install-recommends $missing

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Finding channels, and asking a writer about itself without reading. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "array.h"
+#include "error.h"
+#include "lifeline.h"
+#include "message.h"
+#include "rendezvous.h"
+
+#define PATIENCE_MS 2000
+#define MAX_STATUS                                                             \
+  (sizeof (NdshStatus) + NDSH_MAX_PACKED_ARRAYS + NDSH_MAX_DESCRIPTION)
+
+NDSH_API char **
+ndsh_list_channels (void)
+{
+  return ndsh_name_list ();
+}
+
+static gboolean
+fail (GError **error, NdshError code, const char *name, const char *what)
+{
+  g_set_error (error, NDSH_ERROR, code, "the writer of channel '%s' %s", name,
+               what);
+  return FALSE;
+}
+
+static gboolean
+ask (int fd, const char *name, GError **error)
+{
+  NdshHeader question;
+
+  ndsh_header_init (&question, NDSH_MESSAGE_STATUS, sizeof question);
+  return ndsh_message_send (fd, &question, sizeof question, NULL, 0)
+           == NDSH_IO_DONE
+         || fail (error, NDSH_ERROR_NOT_FOUND, name, "does not listen");
+}
+
+static gssize
+hear (int fd, guint8 *answer)
+{
+  struct pollfd wait = { .fd = fd, .events = POLLIN };
+  gint64 deadline_us = g_get_monotonic_time () + PATIENCE_MS * 1000;
+  gint64 left_us;
+
+  while ((left_us = deadline_us - g_get_monotonic_time ()) > 0
+         && poll (&wait, 1, (int) (left_us / 1000) + 1) < 0 && errno == EINTR)
+    ;
+  return recv (fd, answer, MAX_STATUS, MSG_DONTWAIT);
+}
+
+/* The answer is foreign, but it is ours alone: it does not change. */
+static gboolean
+parse (const guint8 *answer, gsize size, NdshChannelInfo *info)
+{
+  NdshStatus status;
+
+  if (size < sizeof status)
+    return FALSE;
+  memcpy (&status, answer, sizeof status);
+  if (status.header.magic != NDSH_MAGIC || status.header.major != NDSH_MAJOR
+      || status.header.type != NDSH_MESSAGE_STATUS
+      || status.n_arrays > NDSH_MAX_ARRAYS
+      || status.arrays_size > size - sizeof status
+      || status.description_size > size - sizeof status - status.arrays_size)
+    return FALSE;
+  answer += sizeof status;
+  if (status.n_arrays > 0
+      && !ndsh_arrays_unpack (answer, status.arrays_size, G_MAXSIZE,
+                              info->arrays, status.n_arrays))
+    return FALSE;
+  info->n_arrays = status.n_arrays;
+  info->description = g_strndup ((const char *) answer + status.arrays_size,
+                                 status.description_size);
+  memcpy (info->stream_id, status.stream_id, sizeof status.stream_id);
+  info->published = status.published;
+  info->publish_ns = status.publish_ns;
+  info->n_readers = status.n_readers;
+  info->bytes = status.bytes;
+  return TRUE;
+}
+
+static gboolean
+query (int fd, const char *name, NdshChannelInfo *info, GError **error)
+{
+  g_autofree guint8 *answer = g_malloc (MAX_STATUS);
+  gssize size;
+
+  if (!ask (fd, name, error))
+    return FALSE;
+  size = hear (fd, answer);
+  if (size < 0 && errno == EAGAIN)
+    return fail (error, NDSH_ERROR_TIMEOUT, name,
+                 "does not answer: is it stopped?");
+  if (size <= 0)
+    return fail (error, NDSH_ERROR_NOT_FOUND, name, "went without an answer");
+  if (!parse (answer, (gsize) size, info))
+    return fail (error, NDSH_ERROR_INCOMPATIBLE, name,
+                 "gave an answer that cannot be; run the same release on both "
+                 "sides");
+  ndsh_peer_get (fd, &info->pid, &info->uid);
+  return TRUE;
+}
+
+NDSH_API NdshChannelInfo *
+ndsh_channel_info_new (const char *name, GError **error)
+{
+  g_autoptr (NdshChannelInfo) info = g_new0 (NdshChannelInfo, 1);
+  gboolean answered;
+  int fd;
+
+  g_return_val_if_fail (name != NULL, NULL);
+
+  if (!ndsh_name_check (name, error))
+    return NULL;
+  fd = ndsh_name_connect (name, error);
+  if (fd < 0)
+    return NULL;
+  answered = query (fd, name, info, error);
+  ndsh_lifeline_close (fd);
+  return answered ? g_steal_pointer (&info) : NULL;
+}
+
+NDSH_API void
+ndsh_channel_info_free (NdshChannelInfo *info)
+{
+  if (info == NULL)
+    return;
+  g_free (info->description);
+  g_free (info);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What lies in shared memory and what goes over the socket: the contract between
+ * two builds of this library, of other versions, word sizes and compilers.
+ * doc/protocol.md explains it; change the two together.
+ *
+ * Fixed-width little-endian fields, offsets instead of pointers, a cache line for
+ * each party that writes. Only 32-bit words (and the ring's bytes) are shared by
+ * atomics; all else is plain data whose access a lease or the handshake orders.
+ */
+#ifndef NDSH_LAYOUT_H
+#define NDSH_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "atomics.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the layout is little-endian"
+#endif
+
+#define NDSH_MAGIC 0x4853444eu    /* "NDSH" */
+#define NDSH_MAJOR 1              /* another one is refused */
+#define NDSH_MINOR 0              /* a higher one only appends */
+
+#define NDSH_N_SLOTS 256          /* slots a channel can have */
+#define NDSH_RING 64              /* newest frames that can be found by number */
+#define NDSH_HAZARDS 64           /* leases a reader can have */
+#define NDSH_LINE 128             /* bytes; some ARM cores have lines of 128 */
+
+/* What follows the payload in a segment: metadata, arrays, description. */
+#define NDSH_MAX_PACKED_ARRAYS (16 * (16 + 16 * 32))
+#define NDSH_MAX_TAIL (65536 + NDSH_MAX_PACKED_ARRAYS + 65536)
+
+/*
+ * The word of frame n. It is odd, so never 0, which means "no frame" in
+ * state_seq and head and "free" in a hazard; and differences of words stay exact
+ * when n passes 2^31.
+ */
+static inline uint32_t
+ndsh_word (uint64_t n)
+{
+  return ((uint32_t) n << 1) | 1;
+}
+
+/* How many frames @word is after @since; negative if it is before. */
+static inline int32_t
+ndsh_word_distance (uint32_t word, uint32_t since)
+{
+  return (int32_t) (word - since) / 2;
+}
+
+static inline uint32_t
+ndsh_word_ring (uint32_t word)
+{
+  return (word >> 1) & (NDSH_RING - 1);
+}
+
+/*
+ * One slot, seen by readers. state_seq is the word of the frame it holds, or 0
+ * while the writer has it:
+ *
+ *   0    -> word   publish
+ *   word -> 0      begin claims the slot
+ *   0    -> word   begin finds that the frame is leased and puts it back
+ *
+ * The rest is written while state_seq is 0 and read under a lease. It is a struct
+ * of its own because state_seq can change even then.
+ */
+typedef struct {
+  uint64_t full_seq;              /* the frame's number */
+  uint64_t payload_size;
+  uint64_t tail_offset;           /* page-aligned, >= payload_size */
+  uint32_t generation;            /* of the slot's segment: which fd it is in */
+  uint32_t metadata_size;         /* at tail_offset, */
+  uint32_t arrays_size;           /* then this, */
+  uint32_t description_size;      /* then this, without a NUL */
+  uint32_t n_arrays;
+  uint32_t flags;
+  int64_t timestamp_ns;
+  int64_t duration_ns;
+  uint64_t offset;
+  int64_t publish_ns;
+  uint32_t zero[10];
+} NdshFrameRecord;
+
+typedef struct {
+  shared_u32 state_seq;
+  uint32_t zero;
+  NdshFrameRecord frame;
+} NdshRecord;
+
+/* An array in a segment's tail; n_dims shapes, then n_dims strides follow. */
+typedef struct {
+  uint8_t dtype;
+  uint8_t n_dims;
+  uint8_t zero[6];
+  uint64_t offset;
+} NdshPackedArray;
+
+enum {
+  NDSH_STATE_RUNNING = 0,
+  NDSH_STATE_ENDED = 1            /* nothing follows the frame in head, for now */
+};
+
+typedef struct {
+  /* Written once, before any reader sees it. */
+  uint32_t magic;
+  uint16_t major;
+  uint16_t minor;
+  uint32_t size;                  /* of this struct */
+  uint32_t record_size;
+  uint32_t n_slots;
+  uint32_t ring_size;
+  uint32_t byte_order;            /* 0x01020304 */
+  uint32_t zero0;
+  char stream_id[32];             /* hex digits, no NUL */
+  uint8_t zero1[64];
+
+  /* A reader that finds a new frame has the ring in the same line. */
+  shared_u32 head;                /* word of the newest frame, 0 before the first */
+  shared_u8 ring[NDSH_RING];      /* its slot at ring[ndsh_word_ring (word)] */
+  uint8_t zero2[60];
+
+  shared_u32 state;               /* NDSH_STATE_* + 2 * (number of changes) */
+  uint8_t zero3[124];
+
+  shared_u32 writer_waiting;      /* not 0: who releases a lease sends a byte */
+  uint8_t zero4[124];
+
+  NdshRecord slot[NDSH_N_SLOTS];
+} NdshControl;
+
+/* A reader's own page. It can be spoilt by that reader, to nobody else's harm. */
+typedef struct {
+  /* Written by the reader: 0, or the word of a frame it holds. */
+  shared_u32 hazard[NDSH_HAZARDS];
+
+  /* Set by the reader before it sleeps, taken back by the writer that wakes it. */
+  shared_u32 waiting;
+  uint8_t zero0[124];
+
+  /* Written by the reader. */
+  shared_u32 cursor;              /* last frame it had; 0: it wants no more */
+  shared_u32 segments_handled;    /* SEGMENT messages: what they replaced is unmapped */
+  shared_u32 delivered;
+  shared_u32 missed;
+  uint8_t zero1[112];
+
+  /* Written by the writer. */
+  shared_u32 mode;                /* NdshReadMode as granted; lossless may become queue */
+  uint8_t zero2[124];
+} NdshLeasePage;
+
+/* --- Messages --- */
+
+enum {
+  NDSH_MESSAGE_HELLO = 1,         /* reader: I want to read */
+  NDSH_MESSAGE_STATUS = 2,        /* reader: just tell me; writer: NdshStatus */
+  NDSH_MESSAGE_WELCOME = 3,       /* writer: control and lease page */
+  NDSH_MESSAGE_REFUSED = 4,       /* writer: and why */
+  NDSH_MESSAGE_SEGMENT = 5        /* writer: slot i is now this fd */
+};
+
+/* Every message but the wake-up begins so. The wake-up is the one byte 'w', in
+ * either direction. */
+typedef struct {
+  uint32_t magic;
+  uint16_t major;
+  uint16_t minor;
+  uint32_t type;
+  uint32_t size;                  /* of the whole message */
+} NdshHeader;
+
+typedef struct {
+  NdshHeader header;
+  uint32_t mode;                  /* NdshReadMode */
+  uint32_t queue_length;
+  uint32_t max_leases;
+  uint32_t zero;
+} NdshHello;
+
+typedef struct {                  /* with two fds: control, lease page */
+  NdshHeader header;
+  uint32_t mode;                  /* as granted */
+  uint32_t queue_length;
+  uint32_t max_leases;
+  uint32_t cursor;                /* word: the first frame wanted is the next */
+  uint32_t control_size;          /* of the fds */
+  uint32_t page_size;
+  uint32_t zero[2];
+} NdshWelcome;
+
+typedef struct {
+  NdshHeader header;
+  uint32_t code;                  /* NdshError */
+  uint32_t zero;
+  char text[240];                 /* a sentence, NUL-terminated */
+} NdshRefused;
+
+typedef struct {                  /* with one fd */
+  NdshHeader header;
+  uint32_t slot;
+  uint32_t generation;
+  uint64_t size;                  /* of the fd */
+} NdshSegmentMessage;
+
+typedef struct {                  /* followed by packed arrays and description */
+  NdshHeader header;
+  char stream_id[32];
+  uint64_t published;
+  int64_t publish_ns;
+  uint64_t bytes;
+  uint32_t n_readers;
+  uint32_t n_arrays;
+  uint32_t arrays_size;
+  uint32_t description_size;
+} NdshStatus;
+
+#define AT(type, field, where)                                                 \
+  _Static_assert (offsetof (type, field) == (where), #type "." #field)
+#define SIZE(type, size) _Static_assert (sizeof (type) == (size), #type)
+
+AT (NdshFrameRecord, full_seq, 0);
+AT (NdshFrameRecord, payload_size, 8);
+AT (NdshFrameRecord, tail_offset, 16);
+AT (NdshFrameRecord, generation, 24);
+AT (NdshFrameRecord, metadata_size, 28);
+AT (NdshFrameRecord, arrays_size, 32);
+AT (NdshFrameRecord, description_size, 36);
+AT (NdshFrameRecord, n_arrays, 40);
+AT (NdshFrameRecord, flags, 44);
+AT (NdshFrameRecord, timestamp_ns, 48);
+AT (NdshFrameRecord, duration_ns, 56);
+AT (NdshFrameRecord, offset, 64);
+AT (NdshFrameRecord, publish_ns, 72);
+SIZE (NdshFrameRecord, NDSH_LINE - 8);
+
+AT (NdshRecord, state_seq, 0);
+AT (NdshRecord, frame, 8);
+SIZE (NdshRecord, NDSH_LINE);
+
+AT (NdshPackedArray, offset, 8);
+SIZE (NdshPackedArray, 16);
+
+AT (NdshControl, magic, 0);
+AT (NdshControl, major, 4);
+AT (NdshControl, minor, 6);
+AT (NdshControl, size, 8);
+AT (NdshControl, record_size, 12);
+AT (NdshControl, n_slots, 16);
+AT (NdshControl, ring_size, 20);
+AT (NdshControl, byte_order, 24);
+AT (NdshControl, stream_id, 32);
+AT (NdshControl, head, 128);
+AT (NdshControl, ring, 132);
+AT (NdshControl, state, 256);
+AT (NdshControl, writer_waiting, 384);
+AT (NdshControl, slot, 512);
+SIZE (NdshControl, 512 + NDSH_N_SLOTS * NDSH_LINE);
+
+AT (NdshLeasePage, hazard, 0);
+AT (NdshLeasePage, waiting, 256);
+AT (NdshLeasePage, cursor, 384);
+AT (NdshLeasePage, segments_handled, 388);
+AT (NdshLeasePage, delivered, 392);
+AT (NdshLeasePage, missed, 396);
+AT (NdshLeasePage, mode, 512);
+SIZE (NdshLeasePage, 640);
+
+AT (NdshHeader, type, 8);
+SIZE (NdshHeader, 16);
+SIZE (NdshHello, 32);
+AT (NdshWelcome, control_size, 32);
+SIZE (NdshWelcome, 48);
+AT (NdshRefused, text, 24);
+SIZE (NdshRefused, 264);
+AT (NdshSegmentMessage, size, 24);
+SIZE (NdshSegmentMessage, 32);
+AT (NdshStatus, stream_id, 16);
+AT (NdshStatus, published, 48);
+AT (NdshStatus, n_readers, 72);
+SIZE (NdshStatus, 88);
+
+#undef AT
+#undef SIZE
+
+#endif

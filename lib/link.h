@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A reader's hold on one writer: the socket, what was mapped, the leases. Frames
+ * keep it, so it outlives the reader and the writer as long as one is held.
+ */
+#ifndef NDSH_LINK_H
+#define NDSH_LINK_H
+
+#include "message.h"
+#include "segment.h"
+#include "slots.h"
+
+typedef struct {
+  int refs;
+  int fd;                       /* a lifeline: the writer frees the leases with it */
+  guint process;
+  gint64 pid;
+  gint64 uid;
+  char stream_id[33];
+  gboolean gone;                /* the writer has died, closed or lied */
+  NdshSegment *control;
+  NdshSegment *page;
+  NdshLeases leases;
+  guint32 n_segments_handled;
+  struct {
+    guint32 generation;
+    NdshSegment *segment;
+  } slot[NDSH_N_SLOTS];
+} NdshLink;
+
+/* From a WELCOME, whose fds it takes. @fd is taken if it succeeds. */
+NdshLink *ndsh_link_new (int fd, NdshMessage *welcome, GError **error);
+NdshLink *ndsh_link_ref (NdshLink *link);
+void ndsh_link_unref (NdshLink *link);
+
+/* Hears all that the writer has sent. Sets gone when it is; FALSE with @error
+ * if that is for another reason than its end. */
+gboolean ndsh_link_drain (NdshLink *link, GError **error);
+
+/* The memory of a leased frame; NULL if it is not known (yet). */
+NdshSegment *ndsh_link_find_segment (NdshLink *link, const NdshLease *lease);
+
+/* Gives the lease back, from any thread. */
+void ndsh_link_release (NdshLink *link, guint32 hazard);
+
+/* Wakes the writer if it waits for what this reader just did. */
+void ndsh_link_ring (NdshLink *link);
+
+#endif

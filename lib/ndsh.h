@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef NDSH_H
+#define NDSH_H
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/*
+ * ndsh: n-dimensional arrays shared between processes, without copies.
+ *
+ * One process writes frames under a name, a channel; any number of others read
+ * them in place.
+ *
+ *   writer process                        reader process
+ *   --------------                        --------------
+ *   ndsh_writer_new ()    <-- name -->    ndsh_reader_new ()
+ *   ndsh_writer_begin ()    a free slot
+ *     ... fill it ...       becomes a draft
+ *   ndsh_draft_publish ()   becomes a frame
+ *                           wakes -->     ndsh_reader_wait ()
+ *                                         ndsh_reader_acquire ()  takes a lease
+ *                                           ... use it ...
+ *   ndsh_draft_release ()   free again    ndsh_frame_release ()   returns it
+ *                           when both have let go
+ *
+ * The functions stand below in the order of that life.
+ *
+ * Ownership: a function named *_new, *_begin or *_acquire hands over what it
+ *   returns; give it back with the *_free or *_release of the same type (they
+ *   accept NULL) or declare it g_autoptr. Everything else stays with the object
+ *   it came from and lives as long as that.
+ * Errors: a function with a GError ** returns NULL or FALSE exactly when it sets
+ *   one, always in the NDSH_ERROR domain, with a message meant to be shown. One
+ *   without cannot fail; breaking its contract is a programming error.
+ * Threads: a writer and its drafts may be used from any thread. A reader is used
+ *   by one thread at a time. Frames may be used and released in any.
+ * Blocking: ndsh_reader_wait () sleeps, and ndsh_writer_begin () does where a
+ *   lossless reader has to catch up. Nothing else waits for another process,
+ *   but ndsh_writer_new () and ndsh_channel_info_new () up to two seconds for
+ *   one that has stopped.
+ * Units: sizes, offsets and strides are bytes; points in time are nanoseconds of
+ *   CLOCK_MONOTONIC; time-outs are microseconds.
+ * Fork: a child cannot use what its parent opened: calls fail with
+ *   NDSH_ERROR_FORKED or do nothing. Open the channel again in the child.
+ */
+
+/* --- What a frame looks like ---------------------------------------------- */
+
+#define NDSH_MAX_DIMS 32           /* what NumPy 1 can make */
+#define NDSH_MAX_ARRAYS 16         /* planes of an image, tensors of a model */
+#define NDSH_MAX_LEASES 64
+#define NDSH_MAX_QUEUE 32          /* frames; history has the same bound */
+#define NDSH_MAX_METADATA 65536    /* bytes */
+#define NDSH_MAX_DESCRIPTION 65536 /* bytes, without the final NUL */
+
+/* The numbers lie in shared memory: append, never renumber. */
+typedef enum {
+  NDSH_DTYPE_INVALID = 0,
+  NDSH_DTYPE_BOOL = 1,
+  NDSH_DTYPE_INT8 = 2,
+  NDSH_DTYPE_UINT8 = 3,
+  NDSH_DTYPE_INT16 = 4,
+  NDSH_DTYPE_UINT16 = 5,
+  NDSH_DTYPE_INT32 = 6,
+  NDSH_DTYPE_UINT32 = 7,
+  NDSH_DTYPE_INT64 = 8,
+  NDSH_DTYPE_UINT64 = 9,
+  NDSH_DTYPE_FLOAT16 = 10,
+  NDSH_DTYPE_FLOAT32 = 11,
+  NDSH_DTYPE_FLOAT64 = 12,
+  NDSH_DTYPE_COMPLEX64 = 13,
+  NDSH_DTYPE_COMPLEX128 = 14,
+  NDSH_DTYPE_FLOAT128 = 15,     /* a long double of 16 bytes */
+  NDSH_DTYPE_COMPLEX256 = 16    /* two of them */
+} NdshDtype;
+
+/* NumPy's name of @dtype ("float32"), and back; NULL and INVALID if unknown. */
+const char *ndsh_dtype_to_name (NdshDtype dtype);
+NdshDtype ndsh_dtype_from_name (const char *name);
+
+/* Bytes of one element, 0 if @dtype is unknown. */
+gsize ndsh_dtype_get_size (NdshDtype dtype);
+
+/*
+ * NdshArrayInfo:
+ * @dtype: element type, in the machine's byte order
+ * @n_dims: number of dimensions in use, 0 (a scalar) to NDSH_MAX_DIMS
+ * @offset: bytes from the start of the frame's data to the first element
+ * @shape: elements along each dimension, outermost first
+ * @strides: bytes from one element to the next along each dimension
+ *
+ * NumPy's description of an array. A plain value: copy it by assignment.
+ */
+typedef struct {
+  NdshDtype dtype;
+  guint n_dims;
+  gsize offset;
+  gsize shape[NDSH_MAX_DIMS];
+  gssize strides[NDSH_MAX_DIMS];
+} NdshArrayInfo;
+
+/* Describes a dense row-major array at offset 0. FALSE, and @info left alone, if
+ * the dtype is unknown, there are too many dimensions or the size overflows. Set
+ * strides and offset by hand for padded rows and for planes. */
+gboolean ndsh_array_info_init (NdshArrayInfo *info, NdshDtype dtype,
+                               guint n_dims, const gsize *shape);
+
+/* Bytes from the first element to the end of the last, padding included; 0 for an
+ * array without elements. G_MAXSIZE for what no frame can hold: an unknown
+ * dtype, too many dimensions, a negative stride, a stride of 0 along a dimension
+ * of more than 1, a size that overflows. */
+gsize ndsh_array_info_get_size (const NdshArrayInfo *info);
+
+/* Same dtype, shape, strides and offset. */
+gboolean ndsh_array_info_equal (const NdshArrayInfo *a, const NdshArrayInfo *b);
+
+/* "float32[480,640]", to be freed with g_free (). Strides are not shown. */
+char *ndsh_array_info_to_string (const NdshArrayInfo *info);
+
+/* --- Errors --------------------------------------------------------------- */
+
+#define NDSH_ERROR (ndsh_error_quark ())
+GQuark ndsh_error_quark (void);
+
+/*
+ * NdshError: a code for each thing that a caller might do about it.
+ * @NDSH_ERROR_NOT_FOUND: nobody writes under that name (yet): try again later
+ * @NDSH_ERROR_EXISTS: the name is taken: choose another or stop who has it
+ * @NDSH_ERROR_DENIED: not permitted, or the writer has no place left
+ * @NDSH_ERROR_INCOMPATIBLE: the peer speaks another version of the protocol
+ * @NDSH_ERROR_INVALID: a name, an array or an option that cannot be
+ * @NDSH_ERROR_FULL: every slot, or every lease of this reader, is in use now
+ * @NDSH_ERROR_MEMORY: the machine has not enough memory left
+ * @NDSH_ERROR_TIMEOUT: nothing happened in the time given
+ * @NDSH_ERROR_CLOSED: the writer has gone: waiting again waits for the next
+ * @NDSH_ERROR_ENDED: the writer said that nothing more follows
+ * @NDSH_ERROR_FORKED: opened by the parent process: open it again in this one
+ * @NDSH_ERROR_SYSTEM: a system call failed; the message names it
+ */
+typedef enum {
+  NDSH_ERROR_NOT_FOUND,
+  NDSH_ERROR_EXISTS,
+  NDSH_ERROR_DENIED,
+  NDSH_ERROR_INCOMPATIBLE,
+  NDSH_ERROR_INVALID,
+  NDSH_ERROR_FULL,
+  NDSH_ERROR_MEMORY,
+  NDSH_ERROR_TIMEOUT,
+  NDSH_ERROR_CLOSED,
+  NDSH_ERROR_ENDED,
+  NDSH_ERROR_FORKED,
+  NDSH_ERROR_SYSTEM
+} NdshError;
+
+/*
+ * NdshReadMode: which frames a reader gets; each reader chooses for itself.
+ * @NDSH_READ_LATEST: the newest at each call. The writer never waits.
+ * @NDSH_READ_QUEUE: in order, up to queue_length behind; older ones are
+ *   dropped, and sooner where max_bytes does not hold so many. The writer never
+ *   waits.
+ * @NDSH_READ_LOSSLESS: every one, in order. ndsh_writer_begin () waits for this
+ *   reader, but no longer than the writer's lossless_timeout_us; then it becomes
+ *   a queueing reader for good. Granted to the writer's own user only; others
+ *   get QUEUE: ndsh_reader_get_info () tells.
+ */
+typedef enum {
+  NDSH_READ_LATEST,
+  NDSH_READ_QUEUE,
+  NDSH_READ_LOSSLESS
+} NdshReadMode;
+
+/* --- Writing -------------------------------------------------------------- */
+
+typedef struct _NdshWriter NdshWriter;
+typedef struct _NdshDraft NdshDraft;
+
+/*
+ * NdshWriterOptions: 0 or NULL in any field means its default.
+ * @history: newest frames kept for late and queueing readers, 1 to
+ *   NDSH_MAX_QUEUE (1); more while a queueing reader asks for more
+ * @max_readers: readers beyond are refused (16)
+ * @max_bytes: bound on the shared memory for frames (256 MiB). What stopped
+ *   readers still map after a growth comes on top, at most twice as much again.
+ * @lossless_timeout_us: how long ndsh_writer_begin () waits for a lossless
+ *   reader that does not move (1 s); negative: lossless is never granted
+ * @perms: who may read, as file permissions of the socket (0600). Connecting
+ *   takes write permission: 0660 admits the group, 0666 everybody.
+ * @notify: called without locks from the writer's own thread after a reader came
+ *   or went, and when a slot came free after NDSH_ERROR_FULL. Must not free the
+ *   writer.
+ * @notify_data: its second argument
+ * @reserved: 0
+ */
+typedef struct {
+  guint history;
+  guint max_readers;
+  guint64 max_bytes;
+  gint64 lossless_timeout_us;
+  guint perms;
+  void (*notify) (NdshWriter *writer, gpointer data);
+  gpointer notify_data;
+  gpointer reserved[4];
+} NdshWriterOptions;
+
+/* Starts writing under @name: 1 to 64 of letters, digits, '.', '_' and '-', not
+ * beginning with '.'; a name that begins with '/' is the path of the socket itself.
+ * Readers come and go from now on; a thread of the writer looks after them.
+ * NULL @options means all defaults. EXISTS if a live writer has the name; what a
+ * dead one left is taken over. */
+NdshWriter *ndsh_writer_new (const char *name,
+                             const NdshWriterOptions *options, GError **error);
+
+/* Readers see CLOSED once they have taken what was published. Drafts still held
+ * keep their memory; publishing them returns 0. */
+void ndsh_writer_free (NdshWriter *writer);
+
+/* Text that travels with every frame published from now on and says what the
+ * numbers mean; NULL for none. ndsh never looks at it; ndshsink puts its caps
+ * there. INVALID if longer than NDSH_MAX_DESCRIPTION. */
+gboolean ndsh_writer_set_description (NdshWriter *writer,
+                                      const char *description, GError **error);
+
+/* Nothing more follows: readers get ENDED after the last frame. The next publish
+ * begins anew. */
+void ndsh_writer_end (NdshWriter *writer);
+
+/* While flushing, an ndsh_writer_begin () that waits, or would, fails with FULL
+ * at once. */
+void ndsh_writer_set_flushing (NdshWriter *writer, gboolean flushing);
+
+/* 32 hex digits, new with every writer. */
+const char *ndsh_writer_get_stream_id (NdshWriter *writer);
+
+/*
+ * NdshReaderInfo: a reader as its writer sees it, or as it sees itself.
+ * @pid: process at the other end: the reader's for the writer, 0 where it is in
+ *   another pid namespace; the writer's for the reader
+ * @uid: its user
+ * @mode: as granted; QUEUE for a lossless reader that was demoted
+ * @max_leases: frames it may hold at once, as granted
+ * @n_leases: frames it holds
+ * @delivered: frames it has had, modulo 2^32 as the writer sees it
+ * @missed: frames published while it was connected that it did not get, likewise
+ * @lag: frames published since the last it had
+ * @reserved: 0
+ */
+typedef struct {
+  gint64 pid;
+  gint64 uid;
+  NdshReadMode mode;
+  guint max_leases;
+  guint n_leases;
+  guint64 delivered;
+  guint64 missed;
+  guint64 lag;
+  gpointer reserved[4];
+} NdshReaderInfo;
+
+/* Fills up to @n_infos of @infos and returns how many readers there are. */
+guint ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
+                               guint n_infos);
+
+/*
+ * NdshWriterInfo:
+ * @published: frames since the start
+ * @n_slots: slots made so far; they are never given back
+ * @bytes: shared memory of those slots, at most max_bytes
+ * @retired_bytes: shared memory that was replaced and that a reader still maps
+ * @reserved: 0
+ */
+typedef struct {
+  guint64 published;
+  guint n_slots;
+  guint64 bytes;
+  guint64 retired_bytes;
+  gpointer reserved[4];
+} NdshWriterInfo;
+
+void ndsh_writer_get_info (NdshWriter *writer, NdshWriterInfo *info);
+
+/* A slot to fill with @n_arrays arrays, 1 to NDSH_MAX_ARRAYS, which may differ
+ * from the ones before; ndsh_array_info_get_size () says what cannot be. Several
+ * drafts can be open at once and be published in any order.
+ *   FULL     drafts and readers hold all that max_bytes allows: drop the frame,
+ *            or try again when notify was called
+ *   INVALID  the arrays cannot be, or are larger than max_bytes allows
+ *   MEMORY   a new slot was needed and the machine cannot give it */
+NdshDraft *ndsh_writer_begin (NdshWriter *writer, const NdshArrayInfo *arrays,
+                              guint n_arrays, GError **error);
+
+/* The same, but FULL at once where ndsh_writer_begin () would wait. */
+NdshDraft *ndsh_writer_try_begin (NdshWriter *writer,
+                                  const NdshArrayInfo *arrays, guint n_arrays,
+                                  GError **error);
+
+/* Page-aligned; array i starts at its offset. What an earlier frame left is
+ * still there. */
+gpointer ndsh_draft_get_data (NdshDraft *draft);
+
+/* Bytes that may be written there: at least what begin was asked for. */
+gsize ndsh_draft_get_size (NdshDraft *draft);
+
+/* Corrects what begin was told, where it is known only after filling. INVALID,
+ * and nothing changed, if it does not fit ndsh_draft_get_size (). */
+gboolean ndsh_draft_set_arrays (NdshDraft *draft, const NdshArrayInfo *arrays,
+                                guint n_arrays, GError **error);
+
+/* The frame has @size bytes of data: at least what its arrays reach, and more where
+ * padding after the last row belongs to it. INVALID if that is not so, or more than
+ * ndsh_draft_get_size (). Setting arrays sets it to what they reach. */
+gboolean ndsh_draft_set_size (NdshDraft *draft, gsize size, GError **error);
+
+/* Bytes that travel with the frame, for what the arrays cannot say; @size 0 for
+ * none. ndsh never looks at them. INVALID if more than NDSH_MAX_METADATA. */
+gboolean ndsh_draft_set_metadata (NdshDraft *draft, gconstpointer data,
+                                  gsize size, GError **error);
+
+/*
+ * NdshFrameInfo: what travels with a frame beside its arrays.
+ * @timestamp_ns: when it was captured or is to be shown, -1 if unknown
+ * @duration_ns: -1 if unknown
+ * @offset: the producer's own count (a sensor's frame number), G_MAXUINT64 if
+ *   unknown
+ * @flags: the producer's own bits, carried untouched
+ */
+typedef struct {
+  gint64 timestamp_ns;
+  gint64 duration_ns;
+  guint64 offset;
+  guint32 flags;
+} NdshFrameInfo;
+
+/* Makes the arrays visible to readers and returns the frame's number, counting
+ * from 1; 0 if the writer was freed or this draft is already published. NULL
+ * @info means all unknown. From here on its data must not change. Never waits. */
+guint64 ndsh_draft_publish (NdshDraft *draft, const NdshFrameInfo *info);
+
+/* Lets go of the slot. A draft that was never published is forgotten. */
+void ndsh_draft_release (NdshDraft *draft);
+
+/* --- Reading -------------------------------------------------------------- */
+
+typedef struct _NdshReader NdshReader;
+typedef struct _NdshFrame NdshFrame;
+
+/*
+ * NdshReaderOptions: 0 in any field means its default.
+ * @mode: which frames (NDSH_READ_LATEST)
+ * @queue_length: for QUEUE, how many frames behind, 1 to NDSH_MAX_QUEUE (4)
+ * @max_leases: frames held at once, 1 to NDSH_MAX_LEASES (2). The writer may
+ *   grant fewer.
+ * @reserved: 0
+ */
+typedef struct {
+  NdshReadMode mode;
+  guint queue_length;
+  guint max_leases;
+  gpointer reserved[4];
+} NdshReaderOptions;
+
+/* Follows @name through writers that come and go; the first wait looks for one.
+ * NULL @options means all defaults. Fails only for a name that cannot be, an
+ * option out of range, or want of file descriptors. */
+NdshReader *ndsh_reader_new (const char *name,
+                             const NdshReaderOptions *options, GError **error);
+
+/* Frames still held stay valid until they are released. */
+void ndsh_reader_free (NdshReader *reader);
+
+/* After an ndsh_reader_wait (reader, 0) that failed with TIMEOUT or NOT_FOUND this
+ * polls readable as soon as the next would not; then call it again. It stays the
+ * same through reconnects. Do not read or close it. */
+int ndsh_reader_get_fd (NdshReader *reader);
+
+/* Blocks until ndsh_reader_acquire () has a frame, connecting and reconnecting by
+ * itself. A negative @timeout_us waits for ever, 0 not at all. No system call if
+ * a frame is there already.
+ *   TIMEOUT       none came
+ *   NOT_FOUND     @timeout_us is 0 and nobody writes
+ *   ENDED         the writer said so, once each time it does
+ *   CLOSED        the writer has gone, once; the next wait looks for another.
+ *                 Both come after the last frame was taken.
+ *   FULL          all leases are out: release a frame first
+ *   DENIED, INCOMPATIBLE, SYSTEM  why the writer found could not be joined, once
+ *                 for each attempt */
+gboolean ndsh_reader_wait (NdshReader *reader, gint64 timeout_us,
+                           GError **error);
+
+/* The next frame as the mode has it; NULL if there is none or all leases are out.
+ * No system call, but for a segment seen for the first time. Only waiting
+ * notices a new writer or the end of one: call it when this returns NULL. */
+NdshFrame *ndsh_reader_acquire (NdshReader *reader);
+
+/* Read-only shared memory, page-aligned; array i starts at its offset. It does
+ * not change while the frame is held, unless the writer breaks the contract:
+ * code that would come to harm by that parses a copy. */
+gconstpointer ndsh_frame_get_data (const NdshFrame *frame);
+gsize ndsh_frame_get_size (const NdshFrame *frame);
+
+/* Checked: dtypes known, all elements within the data. */
+const NdshArrayInfo *ndsh_frame_get_arrays (const NdshFrame *frame,
+                                            guint *n_arrays);
+
+/* "" if there is none. */
+const char *ndsh_frame_get_description (const NdshFrame *frame);
+
+/* NULL and 0 if there is none. */
+gconstpointer ndsh_frame_get_metadata (const NdshFrame *frame, gsize *size);
+const NdshFrameInfo *ndsh_frame_get_info (const NdshFrame *frame);
+
+/* When it was published; now minus this is the age of the frame. */
+gint64 ndsh_frame_get_publish_ns (const NdshFrame *frame);
+
+/* Within one stream a gap between two frames counts those this reader missed. */
+guint64 ndsh_frame_get_sequence (const NdshFrame *frame);
+
+/* Another id is another writer. */
+const char *ndsh_frame_get_stream_id (const NdshFrame *frame);
+
+void ndsh_frame_release (NdshFrame *frame);
+
+/* As of the last wait. */
+gboolean ndsh_reader_is_connected (NdshReader *reader);
+
+/* Counts are over all writers; zeros in the rest while there is none. */
+void ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info);
+
+/* --- Finding -------------------------------------------------------------- */
+
+/* Names of the channels that have a live writer, sorted, NULL-terminated; to be
+ * freed with g_strfreev (). */
+char **ndsh_list_channels (void);
+
+/*
+ * NdshChannelInfo: what a writer tells of itself.
+ * @pid: its process, 0 where it is in another pid namespace
+ * @uid: its user
+ * @stream_id: as ndsh_writer_get_stream_id ()
+ * @published: frames so far
+ * @publish_ns: when the newest was published, 0 if none was
+ * @n_readers: readers now
+ * @bytes: shared memory for frames
+ * @description: of the newest frame
+ * @n_arrays: number of @arrays
+ * @arrays: of the newest frame
+ */
+typedef struct {
+  gint64 pid;
+  gint64 uid;
+  char stream_id[33];
+  guint64 published;
+  gint64 publish_ns;
+  guint n_readers;
+  guint64 bytes;
+  char *description;
+  guint n_arrays;
+  NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+} NdshChannelInfo;
+
+/* Asks the writer of @name, without becoming a reader. Errors are those of
+ * ndsh_reader_wait () with a time-out of two seconds. */
+NdshChannelInfo *ndsh_channel_info_new (const char *name, GError **error);
+void ndsh_channel_info_free (NdshChannelInfo *info);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshWriter, ndsh_writer_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshDraft, ndsh_draft_release)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshReader, ndsh_reader_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshFrame, ndsh_frame_release)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshChannelInfo, ndsh_channel_info_free)
+
+G_END_DECLS
+
+#endif

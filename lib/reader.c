@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A reader follows a name through writers that come and go:
+ *
+ *   ALONE    -> GREETING  a socket connected, HELLO was sent
+ *   GREETING -> JOINED    WELCOME came
+ *   GREETING -> ALONE     refused, gone, or silent for two seconds
+ *   JOINED   -> ALONE     the writer is gone, its last frame was taken, and wait
+ *                         has said so
+ *
+ * ALONE tries again every 20 to 250 ms. All steps are taken by wait, which never
+ * blocks but in the one place where it sleeps.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "error.h"
+#include "frame.h"
+#include "lifeline.h"
+#include "rendezvous.h"
+#include "wake.h"
+
+#define DEFAULT_QUEUE 4
+#define DEFAULT_LEASES 2
+#define PATIENCE_US (2 * G_USEC_PER_SEC)
+#define FIRST_RETRY_US 20000
+#define LAST_RETRY_US 250000
+
+struct _NdshReader {
+  char *name;
+  guint process;
+  NdshReaderOptions options;
+  NdshWaiter waiter;
+
+  int greeting_fd;              /* GREETING: a lifeline, else -1 */
+  NdshLink *link;               /* JOINED, else NULL */
+  gint64 next_us;               /* ALONE: the next try; GREETING: when to give up */
+  gint64 retry_us;
+  GError *why_alone;            /* what the last try met */
+  GError *why_gone;             /* JOINED: not just the writer's end */
+  guint32 told_state;           /* the end that was reported */
+
+  guint64 delivered;            /* by earlier writers */
+  guint64 missed;
+  NdshFrameCache cache;
+};
+
+static gboolean
+options_are_good (const NdshReaderOptions *o, GError **error)
+{
+  if ((guint) o->mode <= NDSH_READ_LOSSLESS
+      && o->queue_length <= NDSH_MAX_QUEUE && o->max_leases <= NDSH_MAX_LEASES)
+    return TRUE;
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
+               "a reader has a mode of 0 to 2, a queue of at most %d and at "
+               "most %d leases, not %u, %u and %u",
+               NDSH_MAX_QUEUE, NDSH_MAX_LEASES, (guint) o->mode,
+               o->queue_length, o->max_leases);
+  return FALSE;
+}
+
+NDSH_API NdshReader *
+ndsh_reader_new (const char *name, const NdshReaderOptions *options,
+                 GError **error)
+{
+  static const NdshReaderOptions defaults = { .mode = NDSH_READ_LATEST };
+  NdshReader *reader;
+
+  g_return_val_if_fail (name != NULL, NULL);
+
+  if (options == NULL)
+    options = &defaults;
+  if (!ndsh_name_check (name, error) || !options_are_good (options, error))
+    return NULL;
+  reader = g_new0 (NdshReader, 1);
+  reader->name = g_strdup (name);
+  reader->process = ndsh_lifeline_process ();
+  reader->greeting_fd = -1;
+  reader->retry_us = FIRST_RETRY_US;
+  reader->options = *options;
+  if (reader->options.queue_length == 0)
+    reader->options.queue_length = DEFAULT_QUEUE;
+  if (reader->options.max_leases == 0)
+    reader->options.max_leases = DEFAULT_LEASES;
+  if (ndsh_waiter_init (&reader->waiter))
+    return reader;
+  ndsh_set_errno (error, "cannot create a reader of channel '%s'", name);
+  ndsh_reader_free (reader);
+  return NULL;
+}
+
+static gboolean
+is_forked (NdshReader *reader)
+{
+  return reader->process != ndsh_lifeline_process ();
+}
+
+/* Frames still held keep the link, and with it their leases; the writer need not
+ * care for this reader otherwise. */
+static void
+leave (NdshReader *reader)
+{
+  NdshLink *link = g_steal_pointer (&reader->link);
+
+  if (link == NULL)
+    return;
+  reader->delivered += link->leases.delivered;
+  reader->missed += link->leases.missed;
+  if (!is_forked (reader)) {
+    ndsh_waiter_remove (&reader->waiter, link->fd);
+    ndsh_leases_leave (&link->leases);
+    ndsh_link_ring (link);
+  }
+  ndsh_link_unref (link);
+}
+
+static void
+stop_greeting (NdshReader *reader)
+{
+  if (reader->greeting_fd >= 0 && !is_forked (reader))
+    ndsh_waiter_remove (&reader->waiter, reader->greeting_fd);
+  ndsh_lifeline_close (reader->greeting_fd);
+  reader->greeting_fd = -1;
+}
+
+NDSH_API void
+ndsh_reader_free (NdshReader *reader)
+{
+  if (reader == NULL)
+    return;
+  leave (reader);
+  stop_greeting (reader);
+  ndsh_waiter_clear (&reader->waiter);
+  ndsh_frame_cache_clear (&reader->cache);
+  g_clear_error (&reader->why_alone);
+  g_clear_error (&reader->why_gone);
+  g_free (reader->name);
+  g_free (reader);
+}
+
+NDSH_API int
+ndsh_reader_get_fd (NdshReader *reader)
+{
+  g_return_val_if_fail (reader != NULL, -1);
+
+  return reader->waiter.epoll_fd;
+}
+
+/* --- ALONE and GREETING --------------------------------------------------- */
+
+static void
+set_next (NdshReader *reader, gint64 at_us)
+{
+  reader->next_us = at_us;
+  ndsh_waiter_set_timer (&reader->waiter, at_us);
+}
+
+static void
+try_again_later (NdshReader *reader)
+{
+  stop_greeting (reader);
+  set_next (reader, g_get_monotonic_time () + reader->retry_us);
+  reader->retry_us = MIN (2 * reader->retry_us, LAST_RETRY_US);
+}
+
+/* That nobody writes is what a reader waits through; anything else is for the
+ * caller to know, once for each try. */
+static gboolean
+fail_try (NdshReader *reader, GError *why, GError **error)
+{
+  g_clear_error (&reader->why_alone);
+  reader->why_alone = why;
+  try_again_later (reader);
+  if (g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_error_copy (why));
+  return FALSE;
+}
+
+static gboolean
+fail_not_found (NdshReader *reader, const char *what, GError **error)
+{
+  return fail_try (reader,
+                   g_error_new (NDSH_ERROR, NDSH_ERROR_NOT_FOUND,
+                                "the writer of channel '%s' %s", reader->name,
+                                what),
+                   error);
+}
+
+static gboolean
+say_hello (NdshReader *reader, int fd, GError **error)
+{
+  NdshHello hello = { .mode = reader->options.mode,
+                      .queue_length = reader->options.queue_length,
+                      .max_leases = reader->options.max_leases };
+
+  ndsh_header_init (&hello, NDSH_MESSAGE_HELLO, sizeof hello);
+  reader->greeting_fd = fd;
+  if (!ndsh_waiter_add (&reader->waiter, fd)) {
+    GError *why = NULL;
+
+    ndsh_set_errno (&why, "cannot wait for channel '%s'", reader->name);
+    return fail_try (reader, why, error);
+  }
+  if (ndsh_message_send (fd, &hello, sizeof hello, NULL, 0) != NDSH_IO_DONE)
+    return fail_not_found (reader, "does not listen", error);
+  set_next (reader, g_get_monotonic_time () + PATIENCE_US);
+  return TRUE;
+}
+
+static gboolean
+try_to_connect (NdshReader *reader, GError **error)
+{
+  GError *why = NULL;
+  int fd;
+
+  if (g_get_monotonic_time () < reader->next_us)
+    return TRUE;
+  fd = ndsh_name_connect (reader->name, &why);
+  return fd >= 0 ? say_hello (reader, fd, error)
+                 : fail_try (reader, why, error);
+}
+
+static gboolean
+join (NdshReader *reader, NdshMessage *welcome, GError **error)
+{
+  GError *why = NULL;
+
+  reader->link = ndsh_link_new (reader->greeting_fd, welcome, &why);
+  if (reader->link == NULL)
+    return fail_try (reader, why, error);
+  reader->greeting_fd = -1;
+  reader->retry_us = FIRST_RETRY_US;
+  reader->told_state = 0;
+  set_next (reader, 0);
+  g_clear_error (&reader->why_alone);
+  return TRUE;
+}
+
+static gboolean
+take_answer (NdshReader *reader, NdshMessage *message, GError **error)
+{
+  const NdshRefused *refused = &message->body.refused;
+
+  if (message->type == NDSH_MESSAGE_WELCOME)
+    return join (reader, message, error);
+  if (message->type == NDSH_MESSAGE_REFUSED)
+    return fail_try (reader,
+                     g_error_new_literal (NDSH_ERROR,
+                                          (int) MIN (refused->code,
+                                                     NDSH_ERROR_SYSTEM),
+                                          refused->text),
+                     error);
+  return fail_try (reader,
+                   g_error_new (NDSH_ERROR, NDSH_ERROR_INCOMPATIBLE,
+                                "the writer of channel '%s' answered with a "
+                                "message of type %u",
+                                reader->name, message->type),
+                   error);
+}
+
+static gboolean
+hear_answer (NdshReader *reader, GError **error)
+{
+  NdshMessage message;
+  GError *why = NULL;
+  gboolean good;
+
+  switch (ndsh_message_receive (reader->greeting_fd, &message, &why)) {
+  case NDSH_IO_DONE:
+    good = take_answer (reader, &message, error);
+    ndsh_message_clear (&message);
+    return good;
+  case NDSH_IO_BAD:
+    return fail_try (reader, why, error);
+  case NDSH_IO_GONE:
+    return fail_not_found (reader, "went without an answer", error);
+  default:
+    break;
+  }
+  if (g_get_monotonic_time () < reader->next_us)
+    return TRUE;
+  return fail_not_found (reader, "does not answer: is it stopped?", error);
+}
+
+/* --- JOINED --------------------------------------------------------------- */
+
+/* Notes why, where it is not the writer's end; wait tells it once what it had
+ * published was taken. */
+static void
+drain (NdshReader *reader)
+{
+  GError *why = NULL;
+
+  if (ndsh_link_drain (reader->link, &why))
+    return;
+  g_message ("left the writer of channel '%s': %s", reader->name, why->message);
+  g_clear_error (&reader->why_gone);
+  reader->why_gone = why;
+}
+
+/* --- Which frame is next -------------------------------------------------- */
+
+/* A frame in memory that was announced but not yet heard of, or not even
+ * announced. A newer one may be usable; the newest, and a lossless reader's next,
+ * are worth waiting for: the announcement will wake us. */
+static void
+pass_over (NdshLink *link, const NdshLease *lease)
+{
+  gboolean worth_waiting = link->leases.mode == NDSH_READ_LOSSLESS
+                           || lease->word == lease->head;
+
+  if (worth_waiting && !link->gone)
+    ndsh_leases_stall (&link->leases, lease);
+  else
+    ndsh_leases_skip (&link->leases, lease);
+}
+
+static NdshSegment *
+find_segment (NdshReader *reader, const NdshLease *lease)
+{
+  NdshSegment *segment = ndsh_link_find_segment (reader->link, lease);
+
+  if (segment != NULL)
+    return segment;
+  drain (reader);
+  return ndsh_link_find_segment (reader->link, lease);
+}
+
+/* The next frame that can be had, leased, with its memory. */
+static NdshSegment *
+find_frame (NdshReader *reader, NdshLease *lease)
+{
+  NdshLink *link = reader->link;
+
+  /* Bounded, because head is not ours to believe. */
+  for (int tries = 0; tries < NDSH_RING; tries++) {
+    NdshSegment *segment;
+
+    if (!ndsh_leases_find (&link->leases, lease))
+      return NULL;
+    segment = find_segment (reader, lease);
+    if (segment != NULL)
+      return segment;
+    pass_over (link, lease);
+    if (link->leases.stalled != 0)
+      return NULL;
+  }
+  return NULL;
+}
+
+/* Leases it for a moment: that a number is new does not yet say that its memory is
+ * known. */
+static gboolean
+have_frame (NdshReader *reader)
+{
+  NdshLease lease;
+
+  if (reader->link == NULL || !ndsh_leases_have_new (&reader->link->leases)
+      || find_frame (reader, &lease) == NULL)
+    return FALSE;
+  ndsh_link_release (reader->link, lease.hazard);
+  return TRUE;
+}
+
+/* --- JOINED: waiting ------------------------------------------------------ */
+
+/* One step, whatever the state. */
+static gboolean
+advance (NdshReader *reader, GError **error)
+{
+  if (reader->link != NULL) {
+    drain (reader);
+    return TRUE;
+  }
+  if (reader->greeting_fd < 0 && !try_to_connect (reader, error))
+    return FALSE;
+  if (reader->greeting_fd >= 0 && !hear_answer (reader, error))
+    return FALSE;
+  if (reader->link != NULL)
+    drain (reader);
+  return TRUE;
+}
+
+/* Whether there is a frame; if not, there will be a wake-up when there is one. */
+static gboolean
+look_or_arm (NdshReader *reader)
+{
+  if (reader->link == NULL)
+    return FALSE;
+  if (have_frame (reader))
+    return TRUE;
+  ndsh_wake_arm_reader (reader->link->leases.page);
+  return have_frame (reader);
+}
+
+/* FALSE with ENDED or CLOSED if the writer has come to one. */
+static gboolean
+check_end (NdshReader *reader, GError **error)
+{
+  guint32 state;
+
+  if (reader->link == NULL)
+    return TRUE;
+  state = ndsh_leases_get_state (&reader->link->leases);
+  if (have_frame (reader))
+    return TRUE;
+  /* There is one before the end, and its memory will be announced. */
+  if (ndsh_leases_are_stalled (&reader->link->leases) && !reader->link->gone)
+    return TRUE;
+  if ((state & 1) == NDSH_STATE_ENDED && state != reader->told_state) {
+    reader->told_state = state;
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_ENDED,
+                 "the writer of channel '%s' has sent all it had to",
+                 reader->name);
+    return FALSE;
+  }
+  if (!reader->link->gone)
+    return TRUE;
+  g_set_error (error, NDSH_ERROR,
+               reader->why_gone != NULL ? reader->why_gone->code
+                                        : NDSH_ERROR_CLOSED,
+               "the writer of channel '%s' has gone%s%s", reader->name,
+               reader->why_gone != NULL ? ": " : "",
+               reader->why_gone != NULL ? reader->why_gone->message : "");
+  g_clear_error (&reader->why_gone);
+  leave (reader);
+  set_next (reader, g_get_monotonic_time ());
+  return FALSE;
+}
+
+static gboolean
+fail_time_out (NdshReader *reader, gint64 timeout_us, GError **error)
+{
+  const GError *why = reader->link == NULL ? reader->why_alone : NULL;
+
+  if (timeout_us == 0
+      && g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND))
+    g_propagate_error (error, g_error_copy (why));
+  else
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT,
+                 "no frame of channel '%s' came within %.3f s%s%s",
+                 reader->name, timeout_us / 1e6, why != NULL ? ": " : "",
+                 why != NULL ? why->message : "");
+  return FALSE;
+}
+
+static gboolean
+check_can_wait (NdshReader *reader, GError **error)
+{
+  if (is_forked (reader)) {
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_FORKED,
+                 "channel '%s' was opened by the process that forked this one: "
+                 "open it in the child",
+                 reader->name);
+    return FALSE;
+  }
+  if (reader->link != NULL && ndsh_leases_are_out (&reader->link->leases)) {
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_FULL,
+                 "all %u frames that this reader of channel '%s' may hold are "
+                 "held: release one first",
+                 reader->link->leases.n_leases, reader->name);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+NDSH_API gboolean
+ndsh_reader_wait (NdshReader *reader, gint64 timeout_us, GError **error)
+{
+  gint64 deadline_us = -1;      /* never; nor if it would not be a number */
+  gint64 now_us;
+
+  g_return_val_if_fail (reader != NULL, FALSE);
+
+  if (!check_can_wait (reader, error))
+    return FALSE;
+  if (have_frame (reader))
+    return TRUE;
+  now_us = g_get_monotonic_time ();
+  if (timeout_us >= 0 && timeout_us < G_MAXINT64 - now_us)
+    deadline_us = now_us + timeout_us;
+  for (;;) {
+    if (!advance (reader, error))
+      return FALSE;
+    if (look_or_arm (reader))
+      return TRUE;
+    if (!check_end (reader, error))
+      return FALSE;
+    if (have_frame (reader))
+      return TRUE;
+    if (deadline_us >= 0 && g_get_monotonic_time () >= deadline_us)
+      return fail_time_out (reader, timeout_us, error);
+    ndsh_waiter_sleep (&reader->waiter, deadline_us);
+  }
+}
+
+/* --- A lease is taken ----------------------------------------------------- */
+
+static void
+distrust (NdshReader *reader, GError *why)
+{
+  g_message ("left the writer of channel '%s': %s", reader->name, why->message);
+  g_clear_error (&reader->why_gone);
+  reader->why_gone = why;
+  reader->link->gone = TRUE;
+}
+
+static NdshFrame *
+make_frame (NdshReader *reader, const NdshLease *lease, NdshSegment *segment)
+{
+  NdshLink *link = reader->link;
+  GError *why = NULL;
+  NdshFrame *frame
+    = ndsh_frame_new (link, segment, lease, &reader->cache, &why);
+
+  if (frame == NULL) {
+    ndsh_leases_skip (&link->leases, lease);
+    distrust (reader, why);
+    return NULL;
+  }
+  ndsh_leases_take (&link->leases, lease);
+  ndsh_link_ring (link);
+  return frame;
+}
+
+NDSH_API NdshFrame *
+ndsh_reader_acquire (NdshReader *reader)
+{
+  NdshSegment *segment;
+  NdshLease lease;
+
+  g_return_val_if_fail (reader != NULL, NULL);
+
+  if (reader->link == NULL || is_forked (reader))
+    return NULL;
+  segment = find_frame (reader, &lease);
+  return segment != NULL ? make_frame (reader, &lease, segment) : NULL;
+}
+
+/* --- What is known -------------------------------------------------------- */
+
+NDSH_API gboolean
+ndsh_reader_is_connected (NdshReader *reader)
+{
+  g_return_val_if_fail (reader != NULL, FALSE);
+
+  return reader->link != NULL && !reader->link->gone;
+}
+
+NDSH_API void
+ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info)
+{
+  const NdshLink *link;
+
+  g_return_if_fail (reader != NULL && info != NULL);
+
+  memset (info, 0, sizeof *info);
+  info->delivered = reader->delivered;
+  info->missed = reader->missed;
+  link = reader->link;
+  if (link == NULL)
+    return;
+  info->pid = link->pid;
+  info->uid = link->uid;
+  info->mode = (NdshReadMode) link->leases.mode;
+  info->max_leases = link->leases.n_leases;
+  info->n_leases = ndsh_leases_count (&link->leases);
+  info->delivered += link->leases.delivered;
+  info->missed += link->leases.missed;
+  info->lag = ndsh_leases_get_lag (&link->leases);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * How a name becomes a socket: directories, the lock under which a writer starts
+ * and stops, taking over from a dead one, finding a live one.
+ */
+#ifndef NDSH_RENDEZVOUS_H
+#define NDSH_RENDEZVOUS_H
+
+#include "ndsh.h"
+
+typedef struct _NdshName NdshName;      /* a name taken by this process */
+
+gboolean ndsh_name_check (const char *name, GError **error);
+
+/* Takes @name for this process: @listen_fd is a listening socket that others find
+ * under it, a lifeline, and the caller's to close. EXISTS if it is taken. */
+NdshName *ndsh_name_take (const char *name, guint perms, int *listen_fd,
+                          GError **error);
+
+/* Gives it back, once the socket is closed; a name that another writer has taken
+ * over meanwhile is left alone. */
+void ndsh_name_give_back (NdshName *name);
+
+/* Connects to the writer of @name without waiting; a lifeline, the caller's to
+ * close. -1 with NOT_FOUND if there is none, DENIED if there is no way to it. */
+int ndsh_name_connect (const char *name, GError **error);
+
+/* Names that connect, sorted; g_strfreev () them. */
+char **ndsh_name_list (void);
+
+/* Who is at the other end of a socket, as the kernel says. */
+void ndsh_peer_get (int fd, gint64 *pid, gint64 *uid);
+
+/* "process 812", or where its pid means nothing here, "a process of another pid
+ * namespace". */
+char *ndsh_peer_to_string (gint64 pid);
+
+#endif

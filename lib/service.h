@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The writer's thread: takes in readers, hears what they say, notices that they
+ * are gone. It knows sockets and no frames.
+ */
+#ifndef NDSH_SERVICE_H
+#define NDSH_SERVICE_H
+
+#include "message.h"
+
+typedef struct _NdshService NdshService;
+
+/* A connection to the service. Lives until gone () returns, or hello () or
+ * status () if it never joined. */
+typedef struct {
+  int fd;
+  gint64 pid;
+  gint64 uid;
+  gpointer joined;              /* the callbacks' own, NULL before hello () */
+} NdshGuest;
+
+/* All are called from the service's thread, without locks. */
+typedef struct {
+  /* Answers; leaves guest->joined NULL to see it dropped. */
+  void (*hello) (gpointer owner, NdshGuest *guest, const NdshHello *hello);
+  void (*status) (gpointer owner, NdshGuest *guest);
+  void (*woken) (gpointer owner);
+  void (*writable) (gpointer owner, NdshGuest *guest);
+  void (*gone) (gpointer owner, NdshGuest *guest);
+} NdshServiceCallbacks;
+
+/* Takes @listen_fd. NULL if no thread can be had. */
+NdshService *ndsh_service_new (int listen_fd,
+                               const NdshServiceCallbacks *callbacks,
+                               gpointer owner, GError **error);
+
+/* Drops all guests, without a call of gone (), and returns when the thread has
+ * ended. Not from a callback, nor in a forked child, where the thread is not. */
+void ndsh_service_free (NdshService *service);
+
+/* Has writable () called once when there is room in the guest's socket. From any
+ * thread, as long as gone () has not returned. */
+void ndsh_service_watch_writable (NdshService *service, NdshGuest *guest);
+
+/* Has woken () called, as if a guest had sent a wake-up. From any thread. */
+void ndsh_service_wake (NdshService *service);
+
+/* Sends REFUSED with @error. */
+void ndsh_guest_refuse (NdshGuest *guest, const GError *error);
+
+#endif

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The life of a slot, in the order in which a frame lives it.
+ *
+ *   FREE  -> DRAFT   ndsh_slots_add, ndsh_slots_claim
+ *   DRAFT -> FRAME   ndsh_slots_publish
+ *   FRAME -> DRAFT   ndsh_slots_claim: no reader's hazard names it, the writer's
+ *                    side has let go, and it is not one of the newest
+ *   DRAFT -> FREE    ndsh_slots_release of what was never published
+ *
+ * Why a leased frame is safe: a reader announces (hazard := q), then checks
+ * (state_seq == q); the writer invalidates (state_seq := 0), then looks for the
+ * announcement. All four are sequentially consistent, so at least one of the two
+ * sees what the other did: the reader gives up, or the writer puts the slot back.
+ * Acquire and release would not do, on x86 either: a store may pass a later load.
+ *
+ * No system header is included, so that a test can compile this very file against
+ * atomics of its own and run it through its schedules.
+ */
+#include "slots.h"
+
+enum { MODE_LATEST, MODE_QUEUE, MODE_LOSSLESS };        /* NdshReadMode */
+
+/* --- Step 2: a slot becomes a draft --------------------------------------- */
+
+void
+ndsh_slots_init (NdshSlots *slots, NdshControl *control, uint32_t history,
+                 uint64_t first)
+{
+  slots->control = control;
+  slots->history = history;
+  slots->published = first - 1;
+}
+
+void
+ndsh_slots_join (NdshSlots *slots, NdshSlotsReader *reader)
+{
+  /* Not published yet, or already a frame that this reader may have. */
+  bool any = load_relaxed (&slots->control->head) != 0;
+
+  reader->cursor = ndsh_word (slots->published - (any ? 1 : 0));
+  store_relaxed (&reader->page->cursor, reader->cursor);
+  store_relaxed (&reader->page->mode, reader->mode);
+  reader->next = slots->readers;
+  slots->readers = reader;
+}
+
+void
+ndsh_slots_leave (NdshSlots *slots, NdshSlotsReader *reader)
+{
+  NdshSlotsReader **at = &slots->readers;
+
+  while (*at != reader)
+    at = &(*at)->next;
+  *at = reader->next;
+}
+
+bool
+ndsh_slots_reader_is_lossless (const NdshSlotsReader *reader)
+{
+  return reader->mode == MODE_LOSSLESS && !ndsh_slots_reader_has_left (reader);
+}
+
+void
+ndsh_slots_demote (NdshSlotsReader *reader, uint32_t queue_length)
+{
+  reader->mode = MODE_QUEUE;
+  reader->queue_length = queue_length;
+  store_relaxed (&reader->page->mode, MODE_QUEUE);
+}
+
+uint32_t
+ndsh_slots_count_leases (const NdshSlotsReader *reader)
+{
+  uint32_t n = 0;
+
+  for (uint32_t k = 0; k < reader->n_leases; k++)
+    n += load_relaxed (&reader->page->hazard[k]) != 0;
+  return n;
+}
+
+bool
+ndsh_slots_reader_has_left (const NdshSlotsReader *reader)
+{
+  return load_relaxed (&reader->page->cursor) == 0;
+}
+
+NdshSlotsReport
+ndsh_slots_get_report (const NdshSlotsReader *reader)
+{
+  /* Acquire: what the count says is unmapped, is. The rest is for people. */
+  return (NdshSlotsReport){
+    .segments_handled = load_acquire (&reader->page->segments_handled),
+    .delivered = load_relaxed (&reader->page->delivered),
+    .missed = load_relaxed (&reader->page->missed),
+  };
+}
+
+/* The cursor is foreign: it can only move on, and not past what there is. The
+ * load meets the store in ndsh_leases_take, so the hazard that protects the frame
+ * from then on is there to be seen. */
+static void
+look_at_cursor (const NdshSlots *slots, NdshSlotsReader *reader)
+{
+  uint32_t cursor = load_seq_cst (&reader->page->cursor);
+
+  if (ndsh_word_distance (cursor, reader->cursor) > 0
+      && ndsh_word_distance (ndsh_word (slots->published), cursor) >= 0)
+    reader->cursor = cursor | 1;
+}
+
+uint32_t
+ndsh_slots_get_lag (const NdshSlots *slots, NdshSlotsReader *reader)
+{
+  look_at_cursor (slots, reader);
+  return (uint32_t) ndsh_word_distance (ndsh_word (slots->published),
+                                        reader->cursor);
+}
+
+int
+ndsh_slots_lossless_lag (NdshSlots *slots)
+{
+  int lag = -1;
+  int drafts = 0;
+
+  for (uint32_t i = 0; i < slots->n_slots; i++)
+    drafts += slots->slot[i].held && slots->slot[i].frame == 0;
+
+  for (NdshSlotsReader *r = slots->readers; r != NULL; r = r->next) {
+    int behind;
+
+    if (!ndsh_slots_reader_is_lossless (r))
+      continue;
+    behind = drafts + (int) ndsh_slots_get_lag (slots, r);
+    if (behind > lag)
+      lag = behind;
+  }
+  return lag;
+}
+
+/* The newest frames stay for who comes late, and for whoever queues. */
+static uint32_t
+count_kept (const NdshSlots *slots)
+{
+  uint32_t kept = slots->history;
+
+  for (const NdshSlotsReader *r = slots->readers; r != NULL; r = r->next)
+    if (r->mode == MODE_QUEUE && r->queue_length > kept)
+      kept = r->queue_length;
+  return kept;
+}
+
+static bool
+was_had_by_lossless_readers (const NdshSlots *slots, uint64_t frame)
+{
+  for (const NdshSlotsReader *r = slots->readers; r != NULL; r = r->next)
+    if (ndsh_slots_reader_is_lossless (r)
+        && ndsh_word_distance (ndsh_word (frame), r->cursor) > 0)
+      return false;
+  return true;
+}
+
+/* The oldest frame after number @after that may go, as far as the writer knows. */
+static int
+find_candidate (const NdshSlots *slots, uint64_t capacity, uint32_t kept,
+                uint64_t after)
+{
+  int found = -1;
+
+  for (uint32_t i = 0; i < slots->n_slots; i++) {
+    const NdshSlot *slot = &slots->slot[i];
+
+    if (slot->held || slot->frame <= after || slot->capacity < capacity
+        || slots->published - slot->frame < kept)
+      continue;
+    if (found >= 0 && slots->slot[found].frame < slot->frame)
+      continue;
+    if (was_had_by_lossless_readers (slots, slot->frame))
+      found = (int) i;
+  }
+  return found;
+}
+
+/* A hazard that is gone was taken back by a store that comes after every load of
+ * the payload; this load meets it, so our writes come later still. */
+static bool
+is_leased (const NdshSlots *slots, uint32_t word)
+{
+  for (const NdshSlotsReader *r = slots->readers; r != NULL; r = r->next)
+    for (uint32_t k = 0; k < r->n_leases; k++)
+      if (load_seq_cst (&r->page->hazard[k]) == word)
+        return true;
+  return false;
+}
+
+static bool
+claim_frame (NdshSlots *slots, int i)
+{
+  shared_u32 *state_seq = &slots->control->slot[i].state_seq;
+  uint32_t word = ndsh_word (slots->slot[i].frame);
+
+  /* Spares readers the moment in which the frame seems gone. Not relaxed: a "no"
+   * here is final for a writer that goes to sleep on it, so the look must come
+   * after ndsh_wake_arm_writer (). */
+  if (is_leased (slots, word))
+    return false;
+
+  store_seq_cst (state_seq, 0);
+  if (!is_leased (slots, word))
+    return true;
+
+  /* Nothing was touched; who leases it from here on finds it complete. */
+  store_release (state_seq, word);
+  return false;
+}
+
+static int
+make_draft (NdshSlots *slots, int i)
+{
+  slots->slot[i].held = true;
+  slots->slot[i].frame = 0;
+  return i;
+}
+
+/* All but the @kept newest frames may go. */
+static int
+claim (NdshSlots *slots, uint64_t capacity, uint32_t kept)
+{
+  uint32_t n_readers = 0;
+
+  /* Never published, or forgotten: state_seq is 0, no hazard can name it. */
+  for (uint32_t i = 0; i < slots->n_slots; i++)
+    if (!slots->slot[i].held && slots->slot[i].frame == 0
+        && slots->slot[i].capacity >= capacity)
+      return make_draft (slots, (int) i);
+
+  for (const NdshSlotsReader *r = slots->readers; r != NULL; r = r->next)
+    n_readers++;
+
+  /* A scan is not atomic: a reader that moves on from one slot to the next can
+   * seem to hold both. Each pass more takes one more reader that does so. */
+  for (uint32_t pass = 0; pass <= n_readers; pass++) {
+    uint64_t after = 0;
+
+    for (;;) {
+      int i = find_candidate (slots, capacity, kept, after);
+
+      if (i < 0)
+        break;
+      if (claim_frame (slots, i))
+        return make_draft (slots, i);
+      after = slots->slot[i].frame;
+    }
+  }
+  return -1;
+}
+
+int
+ndsh_slots_claim (NdshSlots *slots, uint64_t capacity)
+{
+  return claim (slots, capacity, count_kept (slots));
+}
+
+int
+ndsh_slots_claim_queued (NdshSlots *slots, uint64_t capacity)
+{
+  return claim (slots, capacity, slots->history);
+}
+
+/* Enough for every claim to succeed: what is kept, what can be leased, what the
+ * writer's side holds, and the one to be filled. */
+static uint32_t
+count_needed (const NdshSlots *slots)
+{
+  uint32_t needed = count_kept (slots) + 1;
+
+  for (const NdshSlotsReader *r = slots->readers; r != NULL; r = r->next)
+    needed += r->n_leases;
+  for (uint32_t i = 0; i < slots->n_slots; i++)
+    needed += slots->slot[i].held;
+  return needed < NDSH_N_SLOTS ? needed : NDSH_N_SLOTS;
+}
+
+int
+ndsh_slots_add (NdshSlots *slots)
+{
+  if (slots->n_slots >= count_needed (slots))
+    return -1;
+  return make_draft (slots, (int) slots->n_slots++);
+}
+
+/* --- Step 4: the draft becomes a frame ------------------------------------ */
+
+uint64_t
+ndsh_slots_publish (NdshSlots *slots, int slot)
+{
+  NdshControl *control = slots->control;
+  uint64_t frame = ++slots->published;
+  uint32_t word = ndsh_word (frame);
+
+  slots->slot[slot].frame = frame;
+
+  /* Permits readers to look at record and payload, which are complete. */
+  store_release (&control->slot[slot].state_seq, word);
+
+  /* Relaxed: whoever finds the new head finds this too; who finds it sooner, at
+   * the place of an older frame, is turned away by state_seq. */
+  store_relaxed_u8 (&control->ring[ndsh_word_ring (word)], (shared_u8) slot);
+
+  /* Comes after both above, and before the look at who sleeps (wake.h). */
+  store_seq_cst (&control->head, word);
+  return frame;
+}
+
+void
+ndsh_slots_release (NdshSlots *slots, int slot)
+{
+  slots->slot[slot].held = false;
+}
+
+void
+ndsh_slots_set_state (NdshSlots *slots, uint32_t state)
+{
+  shared_u32 *shared = &slots->control->state;
+  uint32_t now = load_relaxed (shared);
+
+  /* Comes after the last frame, and before the look at who sleeps (wake.h). */
+  if ((now & 1) != state)
+    store_seq_cst (shared, ((now & ~1u) + 2) | state);
+}
+
+/* --- Step 6: a lease is taken --------------------------------------------- */
+
+void
+ndsh_leases_init (NdshLeases *leases, const NdshControl *control,
+                  NdshLeasePage *page, uint32_t cursor)
+{
+  leases->control = control;
+  leases->page = page;
+  leases->had = leases->taken = cursor;
+}
+
+uint32_t
+ndsh_leases_get_state (const NdshLeases *leases)
+{
+  return load_seq_cst (&leases->control->state);
+}
+
+bool
+ndsh_leases_have_new (const NdshLeases *leases)
+{
+  uint32_t head = load_seq_cst (&leases->control->head);
+
+  return (head & 1) != 0 && head != leases->stalled
+         && ndsh_word_distance (head, leases->had) > 0;
+}
+
+uint32_t
+ndsh_leases_get_lag (const NdshLeases *leases)
+{
+  int32_t lag = ndsh_word_distance (load_relaxed (&leases->control->head),
+                                    leases->taken);
+
+  return lag > 0 ? (uint32_t) lag : 0;
+}
+
+bool
+ndsh_leases_are_stalled (const NdshLeases *leases)
+{
+  return leases->stalled != 0;
+}
+
+uint32_t
+ndsh_leases_count (const NdshLeases *leases)
+{
+  uint32_t n = 0;
+
+  for (uint32_t k = 0; k < leases->n_leases; k++)
+    n += (load_relaxed (&leases->used[k / 32]) >> k % 32) & 1;
+  return n;
+}
+
+bool
+ndsh_leases_are_out (const NdshLeases *leases)
+{
+  return ndsh_leases_count (leases) == leases->n_leases;
+}
+
+/* From the private bitmap: the page could say anything. The acquire meets the
+ * release in ndsh_leases_release. */
+static bool
+find_free_hazard (const NdshLeases *leases, uint32_t *hazard)
+{
+  for (uint32_t k = 0; k < leases->n_leases; k++)
+    if (!((load_acquire (&leases->used[k / 32]) >> k % 32) & 1)) {
+      *hazard = k;
+      return true;
+    }
+  return false;
+}
+
+static void
+follow_demotion (NdshLeases *leases)
+{
+  if (leases->mode == MODE_LOSSLESS
+      && load_relaxed (&leases->page->mode) == MODE_QUEUE)
+    leases->mode = MODE_QUEUE;
+}
+
+/* The word of the frame to try next. */
+static uint32_t
+choose (const NdshLeases *leases, uint32_t head)
+{
+  uint32_t length = leases->mode == MODE_LATEST ? 1 : leases->queue_length;
+
+  if (leases->mode == MODE_LOSSLESS
+      || ndsh_word_distance (head, leases->had) <= (int32_t) length)
+    return leases->had + 2;
+  return head - 2 * (length - 1);
+}
+
+/* Announce, then check: see the top of the file. */
+static bool
+lease (NdshLeases *leases, NdshLease *lease)
+{
+  const NdshRecord *record = &leases->control->slot[lease->slot];
+
+  store_seq_cst (&leases->page->hazard[lease->hazard], lease->word);
+  if (load_seq_cst (&record->state_seq) != lease->word) {
+    store_release (&leases->page->hazard[lease->hazard], 0);
+    return false;
+  }
+  fetch_or_relaxed (&leases->used[lease->hazard / 32],
+                    1u << lease->hazard % 32);
+  lease->record = record->frame;
+  return true;
+}
+
+_Static_assert (NDSH_N_SLOTS > (shared_u8) -1, "a ring entry names some slot");
+
+bool
+ndsh_leases_find (NdshLeases *leases, NdshLease *found)
+{
+  follow_demotion (leases);
+  if (!find_free_hazard (leases, &found->hazard))
+    return false;
+
+  /* Bounded for every lie in the control page, and enough to pass over a queue
+   * that was lost. An honest writer makes the newest frame go only after it has
+   * published another, so something is there for the next call. */
+  for (int tries = 0; tries < NDSH_RING; tries++) {
+    uint32_t head = load_acquire (&leases->control->head);
+
+    if ((head & 1) == 0 || ndsh_word_distance (head, leases->had) <= 0)
+      return false;
+    found->head = head;
+    found->word = choose (leases, head);
+    found->slot
+      = load_relaxed_u8 (&leases->control->ring[ndsh_word_ring (found->word)]);
+    if (lease (leases, found))
+      return true;
+    leases->had = found->word;    /* lost, and a gap in what the reader sees */
+  }
+  return false;
+}
+
+void
+ndsh_leases_take (NdshLeases *leases, const NdshLease *lease)
+{
+  leases->missed += (uint32_t) ndsh_word_distance (lease->word, leases->taken) - 1;
+  leases->delivered++;
+  leases->had = leases->taken = lease->word;
+  leases->stalled = 0;
+  store_relaxed (&leases->page->delivered, (uint32_t) leases->delivered);
+  store_relaxed (&leases->page->missed, (uint32_t) leases->missed);
+
+  /* Permits the writer to reclaim the frame once the hazard is gone, which was
+   * stored before; and comes before the look at writer_waiting (wake.h). */
+  store_seq_cst (&leases->page->cursor, lease->word);
+}
+
+void
+ndsh_leases_skip (NdshLeases *leases, const NdshLease *lease)
+{
+  leases->had = lease->word;
+  ndsh_leases_release (leases, lease->hazard);
+}
+
+void
+ndsh_leases_stall (NdshLeases *leases, const NdshLease *lease)
+{
+  leases->stalled = lease->head;
+  ndsh_leases_release (leases, lease->hazard);
+}
+
+void
+ndsh_leases_set_segments_handled (NdshLeases *leases, uint32_t n)
+{
+  leases->stalled = 0;
+
+  /* Permits the writer to count what was replaced as given back. */
+  store_release (&leases->page->segments_handled, n);
+}
+
+/* --- Step 8: the lease goes back ------------------------------------------ */
+
+void
+ndsh_leases_release (NdshLeases *leases, uint32_t hazard)
+{
+  /* The reader's licence ends here: every load of the payload comes before. And
+   * it comes before the look at writer_waiting (wake.h), hence seq_cst. */
+  store_seq_cst (&leases->page->hazard[hazard], 0);
+
+  /* The hazard may be used again: its 0 must not come after the next word. */
+  fetch_and_release (&leases->used[hazard / 32], ~(1u << hazard % 32));
+}
+
+void
+ndsh_leases_leave (NdshLeases *leases)
+{
+  store_seq_cst (&leases->page->cursor, 0);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Which slot is draft, frame or free, and who holds a lease: hazard pointers
+ * (M. Michael, 2004) without a lock between writer and readers. All that is said
+ * about order between processes is said here and in wake.h.
+ *
+ * The writer's functions want its mutex held; a reader's are for one thread, but
+ * for ndsh_leases_release ().
+ */
+#ifndef NDSH_SLOTS_H
+#define NDSH_SLOTS_H
+
+#include <stdbool.h>
+
+#include "layout.h"
+
+/* --- The writer's side ---------------------------------------------------- */
+
+/* What the writer remembers of a slot; no peer can reach it. */
+typedef struct {
+  uint64_t capacity;        /* bytes of payload that fit */
+  uint64_t frame;           /* number of the frame in it, 0 if none */
+  bool held;                /* a draft, or a frame not yet released by its draft */
+} NdshSlot;
+
+/* A reader on the writer's list. */
+typedef struct NdshSlotsReader NdshSlotsReader;
+struct NdshSlotsReader {
+  NdshSlotsReader *next;
+  NdshLeasePage *page;
+  uint32_t mode;            /* NdshReadMode as granted */
+  uint32_t queue_length;    /* frames it may be behind */
+  uint32_t n_leases;
+  uint32_t cursor;          /* word of the last frame it is known to have had */
+};
+
+typedef struct {
+  NdshControl *control;
+  NdshSlotsReader *readers;
+  uint64_t published;       /* number of the newest frame */
+  uint32_t history;
+  uint32_t n_slots;
+  NdshSlot slot[NDSH_N_SLOTS];
+} NdshSlots;
+
+/* The next frame published is @first. */
+void ndsh_slots_init (NdshSlots *slots, NdshControl *control, uint32_t history,
+                      uint64_t first);
+
+/* Puts @reader on the list with the newest frame still to come. Before the reader
+ * hears of it: a claim that missed it could take what it leases. */
+void ndsh_slots_join (NdshSlots *slots, NdshSlotsReader *reader);
+
+/* What it held is free at once. Only when it is known to be gone. */
+void ndsh_slots_leave (NdshSlots *slots, NdshSlotsReader *reader);
+
+/* Makes the oldest slot that nobody holds, and that has room for @capacity bytes,
+ * a draft. -1 if there is none. */
+int ndsh_slots_claim (NdshSlots *slots, uint64_t capacity);
+
+/* The same, and takes frames that were kept for queueing readers, which then miss
+ * them: for a writer that has nothing else left, since it does not wait for them. */
+int ndsh_slots_claim_queued (NdshSlots *slots, uint64_t capacity);
+
+/* Makes a new slot a draft; -1 if there are as many as can be of use. */
+int ndsh_slots_add (NdshSlots *slots);
+
+/* The draft becomes the newest frame; its record and payload are complete. */
+uint64_t ndsh_slots_publish (NdshSlots *slots, int slot);
+
+/* The writer's side lets go of a draft or of a frame. */
+void ndsh_slots_release (NdshSlots *slots, int slot);
+
+/* Takes note of what lossless readers have had since the last call. Returns how
+ * many frames the slowest of them is behind, drafts counted; at NDSH_RING it would
+ * lose one. -1 if there is no such reader. */
+int ndsh_slots_lossless_lag (NdshSlots *slots);
+
+bool ndsh_slots_reader_is_lossless (const NdshSlotsReader *reader);
+
+/* It is a queueing reader from now on. */
+void ndsh_slots_demote (NdshSlotsReader *reader, uint32_t queue_length);
+
+uint32_t ndsh_slots_count_leases (const NdshSlotsReader *reader);
+
+/* Frames published since the last one it had, as far as it says. */
+uint32_t ndsh_slots_get_lag (const NdshSlots *slots, NdshSlotsReader *reader);
+
+/* It wants no more frames, though it may hold some. */
+bool ndsh_slots_reader_has_left (const NdshSlotsReader *reader);
+
+/* What a reader says of itself; it may lie. */
+typedef struct {
+  uint32_t delivered;
+  uint32_t missed;
+  uint32_t segments_handled;
+} NdshSlotsReport;
+
+NdshSlotsReport ndsh_slots_get_report (const NdshSlotsReader *reader);
+
+/* NDSH_STATE_*. ENDED comes after the last frame. */
+void ndsh_slots_set_state (NdshSlots *slots, uint32_t state);
+
+/* --- A reader's side ------------------------------------------------------ */
+
+typedef struct {
+  const NdshControl *control;
+  NdshLeasePage *page;
+  uint32_t mode;            /* NdshReadMode as granted */
+  uint32_t queue_length;
+  uint32_t n_leases;        /* at most NDSH_HAZARDS */
+  uint32_t had;             /* word of the last frame it took or gave up */
+  uint32_t taken;           /* word of the last frame it took */
+  uint32_t stalled;         /* head when nothing could be used; 0: it can */
+  uint64_t delivered;
+  uint64_t missed;
+  shared_u32 used[NDSH_HAZARDS / 32];   /* which hazards are out: process-private */
+} NdshLeases;
+
+typedef struct {
+  uint32_t hazard;
+  uint32_t slot;
+  uint32_t word;
+  uint32_t head;            /* the newest when it was found */
+  NdshFrameRecord record;   /* a copy, not yet checked */
+} NdshLease;
+
+/* The next frame is the one after @cursor. */
+/* The rest of @leases is the caller's to fill. The next frame is the one after
+ * @cursor. */
+void ndsh_leases_init (NdshLeases *leases, const NdshControl *control,
+                       NdshLeasePage *page, uint32_t cursor);
+
+/* The writer's NDSH_STATE_* with its number of changes. After this shows an end,
+ * ndsh_leases_have_new () knows of every frame before it. */
+uint32_t ndsh_leases_get_state (const NdshLeases *leases);
+
+/* Whether there is a frame after the last one had, and no stall. */
+bool ndsh_leases_have_new (const NdshLeases *leases);
+
+uint32_t ndsh_leases_get_lag (const NdshLeases *leases);
+
+/* Nothing can be used until more is known of the writer's memory. */
+bool ndsh_leases_are_stalled (const NdshLeases *leases);
+
+bool ndsh_leases_are_out (const NdshLeases *leases);
+uint32_t ndsh_leases_count (const NdshLeases *leases);
+
+/* Leases the next frame as the mode has it. What to do with it is said next. */
+bool ndsh_leases_find (NdshLeases *leases, NdshLease *lease);
+
+/* It counts as had. */
+void ndsh_leases_take (NdshLeases *leases, const NdshLease *lease);
+
+/* It cannot be used: released, and given up for good; or released, and found again
+ * once there is a newer one or the stall is over. */
+void ndsh_leases_skip (NdshLeases *leases, const NdshLease *lease);
+void ndsh_leases_stall (NdshLeases *leases, const NdshLease *lease);
+
+/* @n SEGMENT messages were handled, a stall may be over. */
+void ndsh_leases_set_segments_handled (NdshLeases *leases, uint32_t n);
+
+/* From any thread. */
+void ndsh_leases_release (NdshLeases *leases, uint32_t hazard);
+
+/* No more frames are wanted: the writer need not wait or wake. */
+void ndsh_leases_leave (NdshLeases *leases);
+
+#endif

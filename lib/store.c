@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Slots and their memory, within the bound. A slot keeps its segment; a frame that
+ * does not fit gets its slot a larger one, and when the bound is reached memory is
+ * taken from slots too small to be of use. Memory that was replaced is retired until
+ * no reader maps it.
+ */
+#include "writer-private.h"
+
+#include "array.h"
+#include "error.h"
+#include "wake.h"
+
+/* --- Memory of slots ------------------------------------------------------ */
+
+guint64
+ndsh_store_count_retired (NdshWriter *writer)
+{
+  guint64 bytes = 0;
+
+  ndsh_audience_hear_unmapped (writer);
+  for (guint i = writer->retired->len; i-- > 0;) {
+    NdshSegment *segment = g_ptr_array_index (writer->retired, i);
+
+    if (g_atomic_int_get (&segment->refs) == 1)
+      g_ptr_array_remove_index_fast (writer->retired, i);
+    else
+      bytes += segment->committed;
+  }
+  return bytes;
+}
+
+/* Readers map it until they hear of the next one. */
+static void
+retire (NdshWriter *writer, int slot)
+{
+  SlotMemory *memory = &writer->memory[slot];
+
+  if (memory->segment == NULL)
+    return;
+  writer->bytes -= memory->segment->committed;
+  ndsh_segment_unmap (memory->segment);
+  g_ptr_array_add (writer->retired, memory->segment);
+  memory->segment = NULL;
+  writer->slots.slot[slot].capacity = 0;
+}
+
+static gsize
+tail_to_commit (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays)
+{
+  return ndsh_page_align (ndsh_arrays_packed_size (arrays, n_arrays)
+                          + writer->description_size + writer->tail_hint);
+}
+
+/* What begin needs: a draft of these arrays. */
+typedef struct {
+  gsize payload;                /* bytes, page-aligned, at least one page */
+  gsize tail;
+} Need;
+
+static guint64
+cost (const Need *need)
+{
+  return (guint64) need->payload + need->tail;
+}
+
+static guint64
+slot_cost (NdshWriter *writer, int slot)
+{
+  NdshSegment *segment = writer->memory[slot].segment;
+
+  return segment != NULL ? segment->committed : 0;
+}
+
+/* Bytes of all slots if @slot were replaced by @need. */
+static guint64
+bytes_with (NdshWriter *writer, int slot, const Need *need)
+{
+  return writer->bytes - slot_cost (writer, slot) + cost (need);
+}
+
+/* Half as much again as before, so that a size that creeps up costs few segments
+ * and what stopped readers still map stays within twice what is current; just
+ * enough where the bound on memory allows no more. */
+static void
+add_headroom (NdshWriter *writer, int slot, Need *need)
+{
+  guint64 capacity = writer->slots.slot[slot].capacity;
+  Need ample = *need;
+
+  ample.payload
+    = ndsh_page_align (MAX (need->payload, (gsize) (capacity / 2 * 3)));
+  if (bytes_with (writer, slot, &ample) <= writer->options.max_bytes)
+    *need = ample;
+}
+
+static gboolean
+may_retire (NdshWriter *writer, int slot)
+{
+  guint64 bytes = slot_cost (writer, slot);
+
+  return bytes == 0
+         || ndsh_store_count_retired (writer) + bytes
+              <= 2 * writer->options.max_bytes;
+}
+
+/* ndsh_slots_claim, or ndsh_slots_claim_queued. */
+typedef int (*ClaimFunc) (NdshSlots *slots, uint64_t capacity);
+
+/* Takes the memory of other slots, which are all too small to be of use, until
+ * @need fits in the place of @slot. */
+static gboolean
+make_room (NdshWriter *writer, int slot, ClaimFunc claim_other, const Need *need)
+{
+  while (bytes_with (writer, slot, need) > writer->options.max_bytes) {
+    int small = claim_other (&writer->slots, 1);
+    gboolean freed = small >= 0 && may_retire (writer, small);
+
+    if (freed)
+      retire (writer, small);
+    if (small >= 0)
+      ndsh_slots_release (&writer->slots, small);
+    if (!freed)
+      return FALSE;
+  }
+  return may_retire (writer, slot);
+}
+
+/* --- A slot is claimed ---------------------------------------------------- */
+
+/* A slot that is too small, or new, which gets memory in exchange for what others
+ * have. */
+static int
+claim_and_grow (NdshWriter *writer, ClaimFunc claim_other, Need *need)
+{
+  Need grown = *need;
+  int slot = claim_other (&writer->slots, 0);
+
+  if (slot < 0)
+    slot = ndsh_slots_add (&writer->slots);
+  if (slot < 0)
+    return -1;
+  add_headroom (writer, slot, &grown);
+  if (!make_room (writer, slot, claim_other, &grown)) {
+    ndsh_slots_release (&writer->slots, slot);
+    return -1;
+  }
+  retire (writer, slot);
+  writer->bytes += cost (&grown);
+  *need = grown;
+  return slot;
+}
+
+/* A draft that fits, or one that is to get memory of @need, which is accounted
+ * for already. -1 if there is none now. */
+static int
+claim (NdshWriter *writer, Need *need)
+{
+  int slot;
+
+  /* One more and the slowest lossless reader could not find its next frame. */
+  if (ndsh_slots_lossless_lag (&writer->slots) >= NDSH_RING - 1)
+    return -1;
+  slot = ndsh_slots_claim (&writer->slots, need->payload);
+  if (slot < 0)
+    slot = claim_and_grow (writer, ndsh_slots_claim, need);
+  /* What readers queue is theirs only as long as memory allows. */
+  if (slot < 0)
+    slot = ndsh_slots_claim_queued (&writer->slots, need->payload);
+  if (slot < 0)
+    slot = claim_and_grow (writer, ndsh_slots_claim_queued, need);
+  return slot;
+}
+
+static void
+set_full (NdshWriter *writer, GError **error)
+{
+  guint leased = ndsh_audience_count_leases (writer);
+  guint held = 0;
+
+  writer->full = TRUE;
+  for (guint i = 0; i < writer->slots.n_slots; i++)
+    held += writer->slots.slot[i].held;
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_FULL,
+               "channel '%s' has no slot free: of %u slots (%.1f MB, bound "
+               "%.1f MB) this process holds %u, and readers hold %u frames",
+               writer->channel, writer->slots.n_slots, writer->bytes / 1e6,
+               writer->options.max_bytes / 1e6, held, leased);
+}
+
+static int
+claim_or_wait (NdshWriter *writer, Need *need, gboolean may_wait,
+               GError **error)
+{
+  gint64 since_us = 0;
+
+  for (;;) {
+    int slot = claim (writer, need);
+
+    if (slot >= 0)
+      return slot;
+
+    /* Who gives a slot back from here on rings; who did so before is seen by one
+     * more look. */
+    if (since_us == 0) {
+      since_us = g_get_monotonic_time ();
+      ndsh_wake_arm_writer (writer->slots.control);
+      continue;
+    }
+    if (!may_wait || !ndsh_audience_wait_for_lossless (writer, since_us)) {
+      set_full (writer, error);
+      return -1;
+    }
+    ndsh_wake_arm_writer (writer->slots.control);
+  }
+}
+
+static gboolean
+find_need (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
+           gsize size, Need *need, GError **error)
+{
+  guint n_slots = writer->options.history + 1;
+
+  if (size < G_MAXSSIZE - NDSH_MAX_TAIL) {
+    need->payload = ndsh_page_align (MAX (size, 1));
+    need->tail = tail_to_commit (writer, arrays, n_arrays);
+    if (cost (need) <= writer->options.max_bytes / n_slots)
+      return TRUE;
+  }
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
+               "frames of %.1f MB do not fit channel '%s': it needs %u of them, "
+               "and shared memory is bounded to %.1f MB; raise max_bytes "
+               "(max-memory)",
+               size / 1e6, writer->channel, n_slots,
+               writer->options.max_bytes / 1e6);
+  return FALSE;
+}
+
+static void
+forget_slot (NdshWriter *writer, int slot, const Need *need)
+{
+  writer->bytes -= cost (need);
+  ndsh_slots_release (&writer->slots, slot);
+}
+
+/* Gives a claimed slot its memory, which is made without the mutex: that takes
+ * about 0.4 ms a megabyte. Nobody else looks at the slot meanwhile. */
+static gboolean
+furnish (NdshWriter *writer, int slot, const Need *need, GError **error)
+{
+  SlotMemory *memory = &writer->memory[slot];
+  NdshSegment *segment;
+
+  ndsh_writer_unlock (writer);
+  segment = ndsh_segment_new ("ndsh-slot", need->payload + need->tail,
+                              need->payload + NDSH_MAX_TAIL, NDSH_SEGMENT_READ,
+                              error);
+  ndsh_writer_lock (writer);
+  if (segment == NULL) {
+    forget_slot (writer, slot, need);
+    return FALSE;
+  }
+  memory->segment = segment;
+  memory->generation++;
+  writer->slots.slot[slot].capacity = need->payload;
+  ndsh_audience_tell (writer, slot);
+  return TRUE;
+}
+
+int
+ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
+                      guint n_arrays, gsize size, gboolean may_wait,
+                      GError **error)
+{
+  Need need;
+  int slot;
+
+  if (!find_need (writer, arrays, n_arrays, size, &need, error))
+    return -1;
+  slot = claim_or_wait (writer, &need, may_wait, error);
+  if (slot >= 0 && writer->memory[slot].segment == NULL
+      && !furnish (writer, slot, &need, error))
+    return -1;
+  return slot;
+}
+
+/* Most tails fit what their slot was made with. */
+gboolean
+ndsh_store_commit_tail (NdshWriter *writer, NdshSegment *segment, gsize capacity,
+                        gsize size, GError **error)
+{
+  gsize committed = segment->committed;
+  gsize wanted = ndsh_page_align (capacity + size);
+
+  if (wanted <= committed)
+    return TRUE;
+  if (writer->bytes + (wanted - committed) > writer->options.max_bytes) {
+    set_full (writer, error);
+    return FALSE;
+  }
+  if (!ndsh_segment_commit (segment, wanted, error))
+    return FALSE;
+  writer->bytes += wanted - committed;
+  return TRUE;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The calls; the decisions stand in wake.h, where a test can reach them. */
+#include "wake.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+void
+ndsh_wake_ring (int fd)
+{
+  int saved = errno;
+
+  /* A failure is a full socket or a peer that is gone: nobody has to be told. */
+  (void) !send (fd, "w", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  errno = saved;
+}
+
+/* --- Where a reader sleeps ------------------------------------------------ */
+
+bool
+ndsh_waiter_init (NdshWaiter *waiter)
+{
+  waiter->timer_fd = -1;
+  waiter->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
+  if (waiter->epoll_fd < 0)
+    return false;
+  waiter->timer_fd
+    = timerfd_create (CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  return waiter->timer_fd >= 0 && ndsh_waiter_add (waiter, waiter->timer_fd);
+}
+
+void
+ndsh_waiter_clear (NdshWaiter *waiter)
+{
+  if (waiter->timer_fd >= 0)
+    close (waiter->timer_fd);
+  if (waiter->epoll_fd >= 0)
+    close (waiter->epoll_fd);
+}
+
+bool
+ndsh_waiter_add (NdshWaiter *waiter, int fd)
+{
+  struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+  return epoll_ctl (waiter->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void
+ndsh_waiter_remove (NdshWaiter *waiter, int fd)
+{
+  epoll_ctl (waiter->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* Setting a timer also makes it unreadable again until it expires. */
+void
+ndsh_waiter_set_timer (NdshWaiter *waiter, int64_t at_us)
+{
+  struct itimerspec when = { .it_value = { .tv_sec = at_us / 1000000,
+                                           .tv_nsec = at_us % 1000000 * 1000 } };
+
+  timerfd_settime (waiter->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static int
+milliseconds_until (int64_t deadline_us)
+{
+  struct timespec now;
+  int64_t left_us;
+
+  if (deadline_us < 0)
+    return -1;
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  left_us = deadline_us - ((int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000);
+  if (left_us <= 0)
+    return 0;
+  return left_us > 3600000000 ? 3600000 : (int) ((left_us + 999) / 1000);
+}
+
+void
+ndsh_waiter_sleep (NdshWaiter *waiter, int64_t deadline_us)
+{
+  struct epoll_event event;
+
+  (void) !epoll_wait (waiter->epoll_fd, &event, 1,
+                      milliseconds_until (deadline_us));
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Sleeping and waking, in both directions, and when a wake-up may be left out.
+ *
+ * Who sleeps says so and then looks again; who has news tells it and then looks
+ * whether somebody sleeps. Both are sequentially consistent, so that one of the
+ * two sees the other, and no wake-up is lost. A wake-up is a hint: it may come
+ * without news, and one may stand for many.
+ *
+ *   reader sleeps   ndsh_wake_arm_reader   then ndsh_leases_have_new, then sleep
+ *   writer wakes    ndsh_slots_publish     then ndsh_wake_reader_sleeps, then ring
+ *   writer sleeps   ndsh_wake_arm_writer   then claim again, then sleep
+ *   reader wakes    ndsh_leases_take,
+ *                   ndsh_leases_release    then ndsh_wake_writer_sleeps, then ring
+ */
+#ifndef NDSH_WAKE_H
+#define NDSH_WAKE_H
+
+#include <stdbool.h>
+
+#include "layout.h"
+
+static inline void
+ndsh_wake_arm_reader (NdshLeasePage *page)
+{
+  store_seq_cst (&page->waiting, 1);
+}
+
+static inline void
+ndsh_wake_disarm_reader (NdshLeasePage *page)
+{
+  /* Relaxed: who misses this rings once for nothing. */
+  store_relaxed (&page->waiting, 0);
+}
+
+/* Takes the reader's mark away, so that one sleep is rung for once. Looks before
+ * it exchanges: most readers are awake, and a look leaves their line alone. */
+static inline bool
+ndsh_wake_reader_sleeps (NdshLeasePage *page)
+{
+  return load_seq_cst (&page->waiting) != 0
+         && exchange_seq_cst (&page->waiting, 0) != 0;
+}
+
+static inline void
+ndsh_wake_arm_writer (NdshControl *control)
+{
+  store_seq_cst (&control->writer_waiting, 1);
+}
+
+static inline void
+ndsh_wake_disarm_writer (NdshControl *control)
+{
+  store_relaxed (&control->writer_waiting, 0);
+}
+
+static inline bool
+ndsh_wake_writer_sleeps (const NdshControl *control)
+{
+  return load_seq_cst (&control->writer_waiting) != 0;
+}
+
+/* Sends the one byte, to whoever is at the other end of socket @fd. Never blocks:
+ * a full socket has wake-ups in it already. */
+void ndsh_wake_ring (int fd);
+
+/* --- Where a reader sleeps ------------------------------------------------ */
+
+/* An epoll set: one fd to poll, that stays while sockets come and go. */
+typedef struct {
+  int epoll_fd;
+  int timer_fd;
+} NdshWaiter;
+
+/* False with errno. */
+bool ndsh_waiter_init (NdshWaiter *waiter);
+void ndsh_waiter_clear (NdshWaiter *waiter);
+
+bool ndsh_waiter_add (NdshWaiter *waiter, int fd);
+void ndsh_waiter_remove (NdshWaiter *waiter, int fd);
+
+/* Readable from @at_us on, in the time of g_get_monotonic_time (); 0 for never. */
+void ndsh_waiter_set_timer (NdshWaiter *waiter, int64_t at_us);
+
+/* Until something is readable or @deadline_us, -1 for no deadline. May return
+ * for less, as on a signal. */
+void ndsh_waiter_sleep (NdshWaiter *waiter, int64_t deadline_us);
+
+#endif

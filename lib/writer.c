@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A writer starts and stops: its options, its name, its thread, its control page. */
+#include "writer.h"
+#include "writer-private.h"
+
+#include <string.h>
+
+#include "error.h"
+
+#define DEFAULT_HISTORY 1
+#define DEFAULT_MAX_READERS 16
+#define DEFAULT_MAX_BYTES (256u << 20)
+#define DEFAULT_LOSSLESS_TIMEOUT_US G_USEC_PER_SEC
+#define DEFAULT_PERMS 0600
+
+/* As good as for ever, and a time that can be added to another. */
+#define MAX_LOSSLESS_TIMEOUT_US (365 * G_TIME_SPAN_DAY)
+
+static gboolean
+option_is_bad (GError **error, const char *name, guint64 value, guint64 max)
+{
+  if (value <= max)
+    return FALSE;
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
+               "%s is %" G_GUINT64_FORMAT ", and %" G_GUINT64_FORMAT
+               " at the most",
+               name, value, max);
+  return TRUE;
+}
+
+static gboolean
+set_options (NdshWriter *writer, const NdshWriterOptions *given, GError **error)
+{
+  NdshWriterOptions *o = &writer->options;
+
+  if (given != NULL)
+    *o = *given;
+  if (option_is_bad (error, "history", o->history, NDSH_MAX_QUEUE)
+      || option_is_bad (error, "perms", o->perms, 0777))
+    return FALSE;
+  if (o->history == 0)
+    o->history = DEFAULT_HISTORY;
+  if (o->max_readers == 0)
+    o->max_readers = DEFAULT_MAX_READERS;
+  if (o->max_bytes == 0)
+    o->max_bytes = DEFAULT_MAX_BYTES;
+  if (o->lossless_timeout_us == 0)
+    o->lossless_timeout_us = DEFAULT_LOSSLESS_TIMEOUT_US;
+  o->lossless_timeout_us = MIN (o->lossless_timeout_us, MAX_LOSSLESS_TIMEOUT_US);
+  if (o->perms == 0)
+    o->perms = DEFAULT_PERMS;
+  return TRUE;
+}
+
+static void
+init_sync (NdshWriter *writer)
+{
+  pthread_condattr_t attributes;
+
+  pthread_mutex_init (&writer->mutex, NULL);
+  pthread_condattr_init (&attributes);
+  pthread_condattr_setclock (&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init (&writer->changed, &attributes);
+  pthread_condattr_destroy (&attributes);
+}
+
+static void
+make_stream_id (char id[33])
+{
+  g_autofree char *uuid = g_uuid_string_random ();
+  guint n = 0;
+
+  for (const char *c = uuid; *c != '\0' && n < 32; c++)
+    if (*c != '-')
+      id[n++] = *c;
+  id[n] = '\0';
+}
+
+static gboolean
+make_control (NdshWriter *writer, guint64 first, GError **error)
+{
+  NdshControl *control;
+
+  writer->control = ndsh_segment_new ("ndsh-control", sizeof *control,
+                                      sizeof *control, NDSH_SEGMENT_READ, error);
+  if (writer->control == NULL)
+    return FALSE;
+  control = writer->control->data;
+  control->magic = NDSH_MAGIC;
+  control->major = NDSH_MAJOR;
+  control->minor = NDSH_MINOR;
+  control->size = sizeof *control;
+  control->record_size = sizeof control->slot[0];
+  control->n_slots = NDSH_N_SLOTS;
+  control->ring_size = NDSH_RING;
+  control->byte_order = 0x01020304;
+  memcpy (control->stream_id, writer->stream_id, sizeof control->stream_id);
+  ndsh_slots_init (&writer->slots, control, writer->options.history, first);
+  return TRUE;
+}
+
+void
+ndsh_writer_unref (NdshWriter *writer)
+{
+  if (!g_atomic_int_dec_and_test (&writer->refs))
+    return;
+  for (guint i = 0; i < NDSH_N_SLOTS; i++)
+    ndsh_segment_unref (writer->memory[i].segment);
+  g_ptr_array_unref (writer->retired);
+  ndsh_segment_unref (writer->control);
+  pthread_cond_destroy (&writer->changed);
+  pthread_mutex_destroy (&writer->mutex);
+  g_free (writer->description);
+  g_free (writer->channel);
+  g_free (writer);
+}
+
+/* Under the mutex, so that the first reader waits until all is in place. */
+static gboolean
+start_service (NdshWriter *writer, int listen_fd, GError **error)
+{
+  ndsh_writer_lock (writer);
+  writer->service = ndsh_service_new (listen_fd, &ndsh_audience_callbacks, writer, error);
+  ndsh_writer_unlock (writer);
+  return writer->service != NULL;
+}
+
+static gboolean
+start (NdshWriter *writer, guint64 first, GError **error)
+{
+  int listen_fd;
+
+  if (!make_control (writer, first, error))
+    return FALSE;
+  writer->name = ndsh_name_take (writer->channel, writer->options.perms,
+                                 &listen_fd, error);
+  return writer->name != NULL && start_service (writer, listen_fd, error);
+}
+
+NdshWriter *
+ndsh_writer_new_at (const char *channel, const NdshWriterOptions *options,
+                    guint64 first, GError **error)
+{
+  NdshWriter *writer = g_new0 (NdshWriter, 1);
+
+  writer->refs = 1;
+  writer->process = ndsh_lifeline_process ();
+  writer->channel = g_strdup (channel);
+  writer->retired
+    = g_ptr_array_new_with_free_func ((GDestroyNotify) ndsh_segment_unref);
+  init_sync (writer);
+  make_stream_id (writer->stream_id);
+  if (set_options (writer, options, error) && start (writer, first, error))
+    return writer;
+  if (writer->name != NULL)
+    ndsh_name_give_back (writer->name);
+  ndsh_writer_unref (writer);
+  return NULL;
+}
+
+NDSH_API NdshWriter *
+ndsh_writer_new (const char *name, const NdshWriterOptions *options,
+                 GError **error)
+{
+  g_return_val_if_fail (name != NULL, NULL);
+
+  return ndsh_writer_new_at (name, options, 1, error);
+}
+
+NDSH_API void
+ndsh_writer_free (NdshWriter *writer)
+{
+  /* A child has neither the thread nor, for sure, the mutex: what it inherited
+   * stays as it is. */
+  if (writer == NULL || ndsh_writer_is_forked (writer))
+    return;
+
+  ndsh_writer_lock (writer);
+  writer->closed = TRUE;
+  pthread_cond_broadcast (&writer->changed);
+  ndsh_writer_unlock (writer);
+
+  ndsh_service_free (writer->service);
+  ndsh_name_give_back (writer->name);
+  ndsh_writer_lock (writer);
+  ndsh_audience_clear (writer);
+  ndsh_writer_unlock (writer);
+  ndsh_writer_unref (writer);
+}
+
+NDSH_API gboolean
+ndsh_writer_set_description (NdshWriter *writer, const char *description,
+                             GError **error)
+{
+  gsize size;
+
+  g_return_val_if_fail (writer != NULL, FALSE);
+
+  if (ndsh_writer_is_forked (writer))
+    return ndsh_writer_set_forked (writer, error);
+  size = description != NULL ? strlen (description) : 0;
+  if (size > NDSH_MAX_DESCRIPTION) {
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
+                 "a description has %d bytes at the most, not %" G_GSIZE_FORMAT,
+                 NDSH_MAX_DESCRIPTION, size);
+    return FALSE;
+  }
+  ndsh_writer_lock (writer);
+  g_free (writer->description);
+  writer->description = g_strdup (description);
+  writer->description_size = size;
+  ndsh_writer_unlock (writer);
+  return TRUE;
+}
+
+NDSH_API void
+ndsh_writer_end (NdshWriter *writer)
+{
+  g_return_if_fail (writer != NULL);
+
+  if (ndsh_writer_is_forked (writer))
+    return;
+  ndsh_writer_lock (writer);
+  ndsh_slots_set_state (&writer->slots, NDSH_STATE_ENDED);
+  ndsh_audience_ring (writer);
+  ndsh_writer_unlock (writer);
+}
+
+NDSH_API void
+ndsh_writer_set_flushing (NdshWriter *writer, gboolean flushing)
+{
+  g_return_if_fail (writer != NULL);
+
+  if (ndsh_writer_is_forked (writer))
+    return;
+  ndsh_writer_lock (writer);
+  writer->flushing = flushing;
+  pthread_cond_broadcast (&writer->changed);
+  ndsh_writer_unlock (writer);
+}
+
+NDSH_API const char *
+ndsh_writer_get_stream_id (NdshWriter *writer)
+{
+  g_return_val_if_fail (writer != NULL, NULL);
+
+  return writer->stream_id;
+}
+
+NDSH_API void
+ndsh_writer_get_info (NdshWriter *writer, NdshWriterInfo *info)
+{
+  g_return_if_fail (writer != NULL && info != NULL);
+
+  memset (info, 0, sizeof *info);
+  if (ndsh_writer_is_forked (writer))
+    return;
+  ndsh_writer_lock (writer);
+  info->published = writer->slots.published;
+  info->n_slots = writer->slots.n_slots;
+  info->bytes = writer->bytes;
+  info->retired_bytes = ndsh_store_count_retired (writer);
+  ndsh_writer_unlock (writer);
+}
+
+gboolean
+ndsh_writer_set_forked (NdshWriter *writer, GError **error)
+{
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_FORKED,
+               "channel '%s' was opened by the process that forked this one: "
+               "open it in the child",
+               writer->channel);
+  return FALSE;
+}

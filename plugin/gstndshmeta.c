@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Hides how the facts of a buffer that are neither bytes nor caps cross to another
+ * process: as a magic number and then records, each a tag, a length and that many
+ * bytes, all little-endian. A tag that a reader does not know is skipped, so new
+ * ones can be added; a tag's own layout only grows at its end.
+ */
+#include "gstndshmeta.h"
+
+#include <string.h>
+#include <time.h>
+
+/* Metadata belongs to the writer, which need not be an ndshsink. */
+static const guint8 magic[4] = { 'n', 'd', 'g', '1' };
+
+enum {
+  TAG_DTS = 1,                  /* i64 */
+  TAG_OFFSET_END = 2,           /* u64 */
+  TAG_LAYOUT = 3,               /* u32 format, flags, width, height, n_planes;
+                                 * u64 offset and i32 stride of each plane */
+  TAG_MEMORIES = 4              /* u64 size of each */
+};
+
+#define HEAD_SIZE 8             /* u32 tag, u32 length */
+#define LAYOUT_SIZE 20
+#define PLANE_SIZE 12
+
+G_STATIC_ASSERT (sizeof magic + 4 * HEAD_SIZE + 8 + 8 + LAYOUT_SIZE
+                   + GST_VIDEO_MAX_PLANES * PLANE_SIZE
+                   + GST_NDSH_META_MAX_MEMORIES * 8
+                 <= GST_NDSH_META_MAX_SIZE);
+
+static void
+set_nothing_known (GstNdshMeta *meta)
+{
+  memset (meta, 0, sizeof *meta);
+  meta->offset_end = GST_BUFFER_OFFSET_NONE;
+}
+
+static void
+note_memories (GstNdshMeta *meta, GstBuffer *buffer)
+{
+  guint n = gst_buffer_n_memory (buffer);
+
+  if (n < 2 || n > GST_NDSH_META_MAX_MEMORIES)
+    return;
+  meta->n_memories = n;
+  for (guint i = 0; i < n; i++)
+    meta->memory_sizes[i] = gst_buffer_peek_memory (buffer, i)->size;
+}
+
+void
+gst_ndsh_meta_init_from_buffer (GstNdshMeta *meta, GstBuffer *buffer)
+{
+  GstVideoMeta *video = gst_buffer_get_video_meta (buffer);
+
+  set_nothing_known (meta);
+  meta->offset_end = GST_BUFFER_OFFSET_END (buffer);
+  if (video != NULL) {
+    meta->has_layout = TRUE;
+    meta->video_flags = (guint32) video->flags;
+    gst_ndsh_layout_init_from_meta (&meta->layout, video);
+  } else {
+    /* The planes of a video frame are found by its layout; a tensor or a slice
+     * is found by its memory. */
+    note_memories (meta, buffer);
+  }
+}
+
+/* --- Encoding --- */
+
+/* Numbers lie wherever the one before ended: copied, since GST_WRITE_UINT64_LE and
+ * its like store them where they must not lie in C. */
+static guint8 *
+put_u32 (guint8 *at, guint32 value)
+{
+  value = GUINT32_TO_LE (value);
+  memcpy (at, &value, sizeof value);
+  return at + sizeof value;
+}
+
+static guint8 *
+put_u64 (guint8 *at, guint64 value)
+{
+  value = GUINT64_TO_LE (value);
+  memcpy (at, &value, sizeof value);
+  return at + sizeof value;
+}
+
+static guint32
+get_u32 (const guint8 *at)
+{
+  guint32 value;
+
+  memcpy (&value, at, sizeof value);
+  return GUINT32_FROM_LE (value);
+}
+
+static guint64
+get_u64 (const guint8 *at)
+{
+  guint64 value;
+
+  memcpy (&value, at, sizeof value);
+  return GUINT64_FROM_LE (value);
+}
+
+static guint8 *
+put_head (guint8 *at, guint32 tag, guint32 length)
+{
+  at = put_u32 (at, tag);
+  return put_u32 (at, length);
+}
+
+static guint8 *
+put_layout (guint8 *at, const GstNdshLayout *layout, guint32 flags)
+{
+  at = put_head (at, TAG_LAYOUT, LAYOUT_SIZE + layout->n_planes * PLANE_SIZE);
+  at = put_u32 (at, (guint32) layout->format);
+  at = put_u32 (at, flags);
+  at = put_u32 (at, layout->width);
+  at = put_u32 (at, layout->height);
+  at = put_u32 (at, layout->n_planes);
+  for (guint i = 0; i < layout->n_planes; i++) {
+    at = put_u64 (at, layout->offset[i]);
+    at = put_u32 (at, (guint32) layout->stride[i]);
+  }
+  return at;
+}
+
+gsize
+gst_ndsh_meta_encode (const GstNdshMeta *meta,
+                      guint8 data[GST_NDSH_META_MAX_SIZE])
+{
+  guint8 *at = data + sizeof magic;
+
+  memcpy (data, magic, sizeof magic);
+  if (meta->has_dts) {
+    at = put_head (at, TAG_DTS, 8);
+    at = put_u64 (at, (guint64) meta->dts);
+  }
+  if (meta->offset_end != GST_BUFFER_OFFSET_NONE) {
+    at = put_head (at, TAG_OFFSET_END, 8);
+    at = put_u64 (at, meta->offset_end);
+  }
+  if (meta->has_layout)
+    at = put_layout (at, &meta->layout, meta->video_flags);
+  if (meta->n_memories > 0) {
+    at = put_head (at, TAG_MEMORIES, meta->n_memories * 8);
+    for (guint i = 0; i < meta->n_memories; i++)
+      at = put_u64 (at, meta->memory_sizes[i]);
+  }
+  return (gsize) (at - data);
+}
+
+/* --- Decoding --- */
+
+static void
+read_layout (GstNdshMeta *meta, const guint8 *at, gsize length)
+{
+  guint32 n_planes;
+  GstNdshLayout *layout = &meta->layout;
+
+  meta->has_layout = FALSE;
+  if (length < LAYOUT_SIZE)
+    return;
+  n_planes = get_u32 (at + 16);
+  if (n_planes > GST_VIDEO_MAX_PLANES
+      || length < LAYOUT_SIZE + (gsize) n_planes * PLANE_SIZE)
+    return;
+
+  memset (layout, 0, sizeof *layout);
+  layout->format = (GstVideoFormat) get_u32 (at);
+  meta->video_flags = get_u32 (at + 4);
+  layout->width = get_u32 (at + 8);
+  layout->height = get_u32 (at + 12);
+  layout->n_planes = n_planes;
+  at += LAYOUT_SIZE;
+  for (guint i = 0; i < n_planes; i++, at += PLANE_SIZE) {
+    guint64 offset = get_u64 (at);
+
+    if (offset > G_MAXSSIZE)
+      return;
+    layout->offset[i] = (gsize) offset;
+    layout->stride[i] = (gint) get_u32 (at + 8);
+  }
+  meta->has_layout = TRUE;
+}
+
+static void
+read_memories (GstNdshMeta *meta, const guint8 *at, gsize length)
+{
+  if (length % 8 != 0 || length / 8 > GST_NDSH_META_MAX_MEMORIES)
+    return;
+  meta->n_memories = (guint) (length / 8);
+  for (guint i = 0; i < meta->n_memories; i++)
+    meta->memory_sizes[i] = get_u64 (at + 8 * i);
+}
+
+static void
+read_record (GstNdshMeta *meta, guint32 tag, const guint8 *at, gsize length)
+{
+  switch (tag) {
+  case TAG_DTS:
+    meta->has_dts = length >= 8;
+    if (meta->has_dts)
+      meta->dts = (gint64) get_u64 (at);
+    break;
+  case TAG_OFFSET_END:
+    if (length >= 8)
+      meta->offset_end = get_u64 (at);
+    break;
+  case TAG_LAYOUT:
+    read_layout (meta, at, length);
+    break;
+  case TAG_MEMORIES:
+    read_memories (meta, at, length);
+    break;
+  default:
+    break;                      /* from a later version */
+  }
+}
+
+gboolean
+gst_ndsh_meta_decode (GstNdshMeta *meta, const guint8 *data, gsize size)
+{
+  set_nothing_known (meta);
+  if (size < sizeof magic || memcmp (data, magic, sizeof magic) != 0)
+    return FALSE;
+  data += sizeof magic;
+  size -= sizeof magic;
+
+  while (size >= HEAD_SIZE) {
+    guint32 tag = get_u32 (data);
+    guint32 length = get_u32 (data + 4);
+
+    data += HEAD_SIZE;
+    size -= HEAD_SIZE;
+    if (length > size)
+      break;
+    read_record (meta, tag, data, length);
+    data += length;
+    size -= length;
+  }
+  if (size == 0)
+    return TRUE;
+  set_nothing_known (meta);
+  return FALSE;
+}
+
+/* --- Flags and times --- */
+
+guint32
+gst_ndsh_buffer_flags_filter (guint flags)
+{
+  /* Below GST_MINI_OBJECT_FLAG_LAST are locks of this process. */
+  const guint local = ((guint) GST_MINI_OBJECT_FLAG_LAST - 1)
+                      | (guint) GST_BUFFER_FLAG_TAG_MEMORY;
+
+  return (guint32) flags & ~(local | GST_NDSH_FLAG_COPIED);
+}
+
+GstClockTime
+gst_ndsh_get_monotonic_time (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return GST_TIMESPEC_TO_TIME (now);
+}
+
+/* Audio and network clocks are subclasses of the system clock that run at rates of
+ * their own, so only the class itself will do. */
+static gboolean
+clock_is_monotonic (GstClock *clock)
+{
+  GstClockType type;
+
+  if (G_OBJECT_TYPE (clock) != GST_TYPE_SYSTEM_CLOCK)
+    return FALSE;
+  g_object_get (clock, "clock-type", &type, NULL);
+  return type == GST_CLOCK_TYPE_MONOTONIC;
+}
+
+GstClockTimeDiff
+gst_ndsh_clock_get_monotonic_offset (GstClock *clock)
+{
+  GstClockTime before, other, after;
+
+  if (clock_is_monotonic (clock))
+    return 0;
+  before = gst_ndsh_get_monotonic_time ();
+  other = gst_clock_get_time (clock);
+  after = gst_ndsh_get_monotonic_time ();
+  return GST_CLOCK_DIFF (other, before + (after - before) / 2);
+}

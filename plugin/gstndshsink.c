@@ -1,0 +1,1298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * SECTION:element-ndshsink
+ * @title: ndshsink
+ * @see_also: ndshsrc
+ *
+ * Shares a stream with any number of processes on this machine, by name and
+ * without copying it. Readers are pipelines with an ndshsrc, and programs that
+ * use libndsh; they come and go as they like, and none can hold this pipeline up
+ * unless it asked for every frame and #GstNdshSink:lossless-timeout allows that.
+ *
+ * Elements that take a buffer pool from downstream (most that make raw video do)
+ * write straight into the shared memory. Anything else is copied once. The
+ * #GstNdshSink:stats tell which it was, and a message of level INFO says why.
+ *
+ * ## Example launch lines
+ * |[
+ * gst-launch-1.0 videotestsrc is-live=true ! ndshsink channel=test
+ * gst-launch-1.0 v4l2src ! videoconvert ! ndshsink channel=cam sync=false
+ * ]|
+ * Show the second with `gst-launch-1.0 ndshsrc channel=cam ! videoconvert !
+ * autovideosink`.
+ */
+
+/*
+ * Hides how a buffer becomes a frame: which memories are published as they are,
+ * and what happens to the rest.
+ *
+ * Locks: the object lock guards properties and statistics; readers_lock guards
+ * who reads. Neither is held while calling the library, posting a message or
+ * emitting a signal.
+ */
+#include "gstndshsink.h"
+
+#include "gstndshcaps.h"
+#include "gstndshmeta.h"
+#include "gstndshpool.h"
+
+#include <string.h>
+
+GST_DEBUG_CATEGORY_STATIC (gst_ndsh_sink_debug);
+#define GST_CAT_DEFAULT gst_ndsh_sink_debug
+
+#define DEFAULT_CHANNEL "default"
+#define DEFAULT_PERMS 0600
+#define DEFAULT_HISTORY 1
+#define DEFAULT_MAX_MEMORY (256 * 1024 * 1024)
+#define DEFAULT_MAX_READERS 16
+#define DEFAULT_WAIT_FOR_CONNECTION FALSE
+#define DEFAULT_LOSSLESS_TIMEOUT GST_SECOND
+#define DEFAULT_ALLOW_COPY TRUE
+
+#define MAX_MAX_READERS 1024
+
+/* At most one warning about lost frames in this time. */
+#define WARNING_INTERVAL (5 * GST_SECOND)
+
+struct _GstNdshSink {
+  GstBaseSink parent;
+
+  /* Properties; the object lock. */
+  char *channel;
+  guint perms;
+  guint history;
+  guint64 max_memory;
+  guint max_readers;
+  gboolean wait_for_connection;
+  GstClockTime lossless_timeout;
+  gboolean allow_copy;
+
+  /* From READY to PAUSED until back in READY; replaced with the object lock. */
+  GstNdshAllocator *allocator;
+
+  /* Only the streaming thread. */
+  GstNdshContent content;
+  gboolean copy_explained;
+  GstClockTime last_warning;
+
+  /* Statistics; the object lock. */
+  guint64 n_published;
+  guint64 n_copied;
+  guint64 n_dropped;
+  guint64 bytes_copied;
+
+  GMutex readers_lock;          /* guards the rest */
+  GCond readers_changed;        /* or unlocked did */
+  NdshReaderInfo *readers;
+  guint n_readers;
+  gboolean unlocked;
+  guint n_unlocks;
+};
+
+enum {
+  PROP_0,
+  PROP_CHANNEL,
+  PROP_PERMS,
+  PROP_HISTORY,
+  PROP_MAX_MEMORY,
+  PROP_MAX_READERS,
+  PROP_WAIT_FOR_CONNECTION,
+  PROP_LOSSLESS_TIMEOUT,
+  PROP_ALLOW_COPY,
+  PROP_NUM_READERS,
+  PROP_STATS,
+  N_PROPS
+};
+
+enum { SIGNAL_READER_ADDED, SIGNAL_READER_REMOVED, N_SIGNALS };
+
+static GParamSpec *props[N_PROPS];
+static guint signals[N_SIGNALS];
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
+  "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS_ANY);
+
+G_DEFINE_TYPE (GstNdshSink, gst_ndsh_sink, GST_TYPE_BASE_SINK)
+
+#define PARENT_CLASS GST_BASE_SINK_CLASS (gst_ndsh_sink_parent_class)
+
+static GstNdshAllocator *
+ref_allocator (GstNdshSink *self)
+{
+  GstNdshAllocator *allocator;
+
+  GST_OBJECT_LOCK (self);
+  allocator = self->allocator != NULL ? gst_object_ref (self->allocator) : NULL;
+  GST_OBJECT_UNLOCK (self);
+  return allocator;
+}
+
+/* --- Errors --- */
+
+static gint
+resource_error_code (const GError *error)
+{
+  switch (error->code) {
+  case NDSH_ERROR_EXISTS:
+    return GST_RESOURCE_ERROR_BUSY;
+  case NDSH_ERROR_INVALID:
+    return GST_RESOURCE_ERROR_SETTINGS;
+  case NDSH_ERROR_FULL:
+  case NDSH_ERROR_MEMORY:
+    return GST_RESOURCE_ERROR_NO_SPACE_LEFT;
+  case NDSH_ERROR_DENIED:
+    return GST_RESOURCE_ERROR_NOT_AUTHORIZED;
+  default:
+    return GST_RESOURCE_ERROR_OPEN_WRITE;
+  }
+}
+
+static void
+post_library_error (GstNdshSink *self, const GError *error, const char *debug)
+{
+  gst_element_message_full (GST_ELEMENT (self), GST_MESSAGE_ERROR,
+                            GST_RESOURCE_ERROR, resource_error_code (error),
+                            g_strdup (error->message), g_strdup (debug),
+                            __FILE__, GST_FUNCTION, __LINE__);
+}
+
+/* The element at the other end of @pad, through the pads of bins. */
+static GstElement *
+find_peer_element (GstPad *pad)
+{
+  g_autoptr (GstPad) peer = gst_pad_get_peer (pad);
+
+  while (peer != NULL) {
+    g_autoptr (GstObject) parent = gst_object_get_parent (GST_OBJECT (peer));
+    g_autoptr (GstPad) next = NULL;
+
+    if (GST_IS_GHOST_PAD (peer))        /* a bin before us */
+      next = gst_ghost_pad_get_target (GST_GHOST_PAD (peer));
+    else if (parent != NULL && GST_IS_GHOST_PAD (parent)) /* the one around us */
+      next = gst_pad_get_peer (GST_PAD (parent));
+    else
+      return parent != NULL && GST_IS_ELEMENT (parent)
+               ? GST_ELEMENT (g_steal_pointer (&parent))
+               : NULL;
+    gst_object_replace ((GstObject **) &peer, GST_OBJECT (next));
+  }
+  return NULL;
+}
+
+static char *
+name_peer_element (GstNdshSink *self)
+{
+  g_autoptr (GstElement) element
+    = find_peer_element (GST_BASE_SINK_PAD (self));
+
+  if (element == NULL)
+    return g_strdup ("the element upstream");
+  return gst_object_get_name (GST_OBJECT (element));
+}
+
+/* --- Readers --- */
+
+static gboolean
+same_reader (const NdshReaderInfo *a, const NdshReaderInfo *b)
+{
+  return a->pid == b->pid && a->uid == b->uid;
+}
+
+/* Emits @signal for each of @infos that is not among @others. One process may
+ * read more than once, so a match is used up. */
+static void
+emit_difference (GstNdshSink *self, guint signal, const NdshReaderInfo *infos,
+                 guint n_infos, const NdshReaderInfo *others, guint n_others)
+{
+  g_autofree gboolean *used = g_new0 (gboolean, n_others + 1);
+
+  for (guint i = 0; i < n_infos; i++) {
+    guint j = 0;
+
+    while (j < n_others && (used[j] || !same_reader (&infos[i], &others[j])))
+      j++;
+    used[j] = TRUE;
+    if (j == n_others) {
+      used[j] = FALSE;
+      g_signal_emit (self, signals[signal], 0, infos[i].pid, infos[i].uid);
+    }
+  }
+}
+
+/* @now becomes who reads. */
+static void
+set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
+{
+  g_autofree NdshReaderInfo *shown = g_new (NdshReaderInfo, n_now + 1);
+  g_autofree NdshReaderInfo *before = NULL;
+  guint n_before;
+
+  if (n_now > 0)
+    memcpy (shown, now, n_now * sizeof now[0]);
+  g_mutex_lock (&self->readers_lock);
+  before = self->readers;
+  n_before = self->n_readers;
+  self->readers = now;
+  self->n_readers = n_now;
+  g_cond_broadcast (&self->readers_changed);
+  g_mutex_unlock (&self->readers_lock);
+
+  emit_difference (self, SIGNAL_READER_REMOVED, before, n_before, shown, n_now);
+  emit_difference (self, SIGNAL_READER_ADDED, shown, n_now, before, n_before);
+  if (n_before != n_now)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NUM_READERS]);
+}
+
+/* The bound does not change while there is a writer. */
+static guint
+get_max_readers (GstNdshSink *self)
+{
+  guint max_readers;
+
+  GST_OBJECT_LOCK (self);
+  max_readers = self->max_readers;
+  GST_OBJECT_UNLOCK (self);
+  return max_readers;
+}
+
+static void
+update_readers (GstNdshSink *self, NdshWriter *writer)
+{
+  guint max_readers = get_max_readers (self);
+  NdshReaderInfo *now = g_new0 (NdshReaderInfo, max_readers);
+  guint n = ndsh_writer_get_readers (writer, now, max_readers);
+
+  set_readers (self, now, MIN (n, max_readers));
+}
+
+/* In the writer's own thread, perhaps before there is an allocator. */
+static void
+on_writer_changed (NdshWriter *writer, gpointer data)
+{
+  GstNdshSink *self = GST_NDSH_SINK (data);
+  GstNdshAllocator *allocator = ref_allocator (self);
+
+  update_readers (self, writer);
+  if (allocator != NULL) {
+    gst_ndsh_allocator_wake (allocator);
+    gst_object_unref (allocator);
+  }
+}
+
+static guint
+get_num_readers (GstNdshSink *self)
+{
+  guint n;
+
+  g_mutex_lock (&self->readers_lock);
+  n = self->n_readers;
+  g_mutex_unlock (&self->readers_lock);
+  return n;
+}
+
+/* FALSE if the wait was cut short.
+ *
+ * Without the preroll lock, as where the base class waits for the clock: it wants
+ * that lock for every change of state, also for those that unlock nothing. So an
+ * unlocking may be over before this thread runs again; its number tells. And one
+ * that is not over yet is waited for, which gives way to who unlocks. */
+static gboolean
+wait_for_reader (GstNdshSink *self)
+{
+  gboolean found;
+  guint n_unlocks;
+
+  g_mutex_lock (&self->readers_lock);
+  n_unlocks = self->n_unlocks;
+  GST_BASE_SINK_PREROLL_UNLOCK (self);
+  while (self->n_readers == 0 && self->n_unlocks == n_unlocks
+         && !self->unlocked)
+    g_cond_wait (&self->readers_changed, &self->readers_lock);
+  while (self->unlocked)
+    g_cond_wait (&self->readers_changed, &self->readers_lock);
+  found = self->n_readers > 0 && self->n_unlocks == n_unlocks;
+  g_mutex_unlock (&self->readers_lock);
+  GST_BASE_SINK_PREROLL_LOCK (self);
+  return found;
+}
+
+static gboolean
+is_unlocked (GstNdshSink *self)
+{
+  gboolean unlocked;
+
+  g_mutex_lock (&self->readers_lock);
+  unlocked = self->unlocked;
+  g_mutex_unlock (&self->readers_lock);
+  return unlocked;
+}
+
+static void
+set_unlocked (GstNdshSink *self, gboolean unlocked)
+{
+  GstNdshAllocator *allocator = ref_allocator (self);
+
+  g_mutex_lock (&self->readers_lock);
+  self->unlocked = unlocked;
+  self->n_unlocks += unlocked;
+  g_cond_broadcast (&self->readers_changed);
+  g_mutex_unlock (&self->readers_lock);
+  if (allocator != NULL) {
+    gst_ndsh_allocator_set_unlocked (allocator, unlocked);
+    gst_object_unref (allocator);
+  }
+}
+
+/* --- Opening and closing --- */
+
+static void
+fill_options (GstNdshSink *self, NdshWriterOptions *options)
+{
+  GST_OBJECT_LOCK (self);
+  options->history = self->history;
+  options->max_readers = self->max_readers;
+  options->max_bytes = self->max_memory;
+  /* 0 would mean the library's default. */
+  options->lossless_timeout_us
+    = self->lossless_timeout == 0
+        ? -1
+        : MAX (1, (gint64) GST_TIME_AS_USECONDS (self->lossless_timeout));
+  options->perms = self->perms;
+  GST_OBJECT_UNLOCK (self);
+  options->notify = on_writer_changed;
+  options->notify_data = self;
+}
+
+static void
+reset_stream (GstNdshSink *self)
+{
+  gst_ndsh_content_init (&self->content, NULL);
+  self->copy_explained = FALSE;
+  self->last_warning = GST_CLOCK_TIME_NONE;
+
+  GST_OBJECT_LOCK (self);
+  self->n_published = self->n_copied = self->n_dropped = self->bytes_copied = 0;
+  GST_OBJECT_UNLOCK (self);
+}
+
+static gboolean
+open_channel (GstNdshSink *self)
+{
+  g_autoptr (GError) error = NULL;
+  NdshWriterOptions options = { 0 };
+  g_autofree char *channel = NULL;
+  NdshWriter *writer;
+
+  reset_stream (self);
+  fill_options (self, &options);
+  GST_OBJECT_LOCK (self);
+  channel = g_strdup (self->channel);
+  GST_OBJECT_UNLOCK (self);
+
+  writer = ndsh_writer_new (channel, &options, &error);
+  if (writer == NULL) {
+    post_library_error (self, error, channel);
+    return FALSE;
+  }
+  GST_OBJECT_LOCK (self);
+  self->allocator = gst_ndsh_allocator_new (writer, &options);
+  GST_OBJECT_UNLOCK (self);
+  GST_DEBUG_OBJECT (self, "writing channel %s, stream %s", channel,
+                    ndsh_writer_get_stream_id (writer));
+  return TRUE;
+}
+
+static void
+close_channel (GstNdshSink *self)
+{
+  GstNdshAllocator *allocator;
+
+  GST_OBJECT_LOCK (self);
+  allocator = g_steal_pointer (&self->allocator);
+  GST_OBJECT_UNLOCK (self);
+  if (allocator == NULL)
+    return;
+  gst_ndsh_allocator_close (allocator);
+  gst_object_unref (allocator);
+  set_readers (self, NULL, 0);
+}
+
+static void
+set_flushing (GstNdshSink *self, gboolean flushing)
+{
+  GstNdshAllocator *allocator = ref_allocator (self);
+
+  if (allocator == NULL)
+    return;
+  gst_ndsh_allocator_set_flushing (allocator, flushing);
+  gst_object_unref (allocator);
+}
+
+/* basesink starts in READY; the channel may still be changed there, so it opens
+ * one state later. */
+static GstStateChangeReturn
+gst_ndsh_sink_change_state (GstElement *element, GstStateChange transition)
+{
+  GstNdshSink *self = GST_NDSH_SINK (element);
+  GstStateChangeReturn result;
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !open_channel (self))
+    return GST_STATE_CHANGE_FAILURE;
+  /* Upstream may sit in a pool of ours, which the base class cannot know. */
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+    set_flushing (self, TRUE);
+
+  result = GST_ELEMENT_CLASS (gst_ndsh_sink_parent_class)
+             ->change_state (element, transition);
+
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
+      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
+          && result == GST_STATE_CHANGE_FAILURE))
+    close_channel (self);
+  return result;
+}
+
+static gboolean
+gst_ndsh_sink_unlock (GstBaseSink *base)
+{
+  set_unlocked (GST_NDSH_SINK (base), TRUE);
+  return TRUE;
+}
+
+static gboolean
+gst_ndsh_sink_unlock_stop (GstBaseSink *base)
+{
+  set_unlocked (GST_NDSH_SINK (base), FALSE);
+  return TRUE;
+}
+
+static void
+end_stream (GstNdshSink *self)
+{
+  GstNdshAllocator *allocator = ref_allocator (self);
+  NdshWriter *writer;
+
+  if (allocator == NULL)
+    return;
+  writer = gst_ndsh_allocator_enter (allocator);
+  if (writer != NULL)
+    ndsh_writer_end (writer);
+  gst_ndsh_allocator_leave (allocator);
+  gst_object_unref (allocator);
+}
+
+static gboolean
+gst_ndsh_sink_event (GstBaseSink *base, GstEvent *event)
+{
+  GstNdshSink *self = GST_NDSH_SINK (base);
+  GstEventType type = GST_EVENT_TYPE (event);
+  gboolean done;
+
+  if (type == GST_EVENT_FLUSH_START)
+    set_flushing (self, TRUE);
+  else if (type == GST_EVENT_FLUSH_STOP)
+    set_flushing (self, FALSE);
+
+  done = PARENT_CLASS->event (base, event);
+
+  /* Only now: the base class has waited until the last frame was over. */
+  if (type == GST_EVENT_EOS && done)
+    end_stream (self);
+  return done;
+}
+
+/* --- Caps and allocation --- */
+
+/* Elements that can give several kinds of memory are steered to the right one; for
+ * those that cannot, set_caps says what to do. */
+static GstCaps *
+gst_ndsh_sink_get_caps (GstBaseSink *base, GstCaps *filter)
+{
+  GstCaps *caps = gst_caps_new_empty ();
+
+  (void) base;
+  if (filter == NULL) {
+    gst_caps_unref (caps);
+    return gst_caps_new_any ();
+  }
+  for (guint i = 0; i < gst_caps_get_size (filter); i++) {
+    GstCaps *one = gst_caps_copy_nth (filter, i);
+
+    if (gst_ndsh_caps_get_foreign_memory (one) == NULL)
+      gst_caps_append (caps, one);
+    else
+      gst_caps_unref (one);
+  }
+  if (gst_caps_is_empty (caps)) {
+    gst_caps_unref (caps);
+    return gst_caps_ref (filter);
+  }
+  return caps;
+}
+
+static gboolean
+set_description (GstNdshSink *self, const char *text, GError **error)
+{
+  GstNdshAllocator *allocator = ref_allocator (self);
+  NdshWriter *writer;
+  gboolean done = TRUE;
+
+  if (allocator == NULL)
+    return TRUE;                /* no frame will follow these caps */
+  writer = gst_ndsh_allocator_enter (allocator);
+  if (writer != NULL)
+    done = ndsh_writer_set_description (writer, text, error);
+  gst_ndsh_allocator_leave (allocator);
+  gst_object_unref (allocator);
+  return done;
+}
+
+static gboolean
+gst_ndsh_sink_set_caps (GstBaseSink *base, GstCaps *caps)
+{
+  GstNdshSink *self = GST_NDSH_SINK (base);
+  const char *foreign = gst_ndsh_caps_get_foreign_memory (caps);
+  g_autofree char *text = gst_caps_to_string (caps);
+  g_autoptr (GError) error = NULL;
+
+  if (foreign != NULL) {
+    GST_ELEMENT_ERROR (
+      self, STREAM, FORMAT,
+      ("Frames in %s cannot be shared; add an element that brings them to system "
+       "memory, such as \"nvvidconv ! video/x-raw\" for NVMM or \"gldownload\" "
+       "for GLMemory.",
+       foreign),
+      ("caps %s", text));
+    return FALSE;
+  }
+  if (!set_description (self, text, &error)) {
+    post_library_error (self, error, "the caps are too long");
+    return FALSE;
+  }
+  gst_ndsh_content_init (&self->content, caps);
+  GST_INFO_OBJECT (self, "caps %s", text);
+  return TRUE;
+}
+
+static gboolean
+gst_ndsh_sink_propose_allocation (GstBaseSink *base, GstQuery *query)
+{
+  GstNdshAllocator *allocator = ref_allocator (GST_NDSH_SINK (base));
+  GstAllocationParams params;
+  GstBufferPool *pool = NULL;
+  gboolean need_pool;
+  GstCaps *caps;
+
+  gst_query_parse_allocation (query, &caps, &need_pool);
+  gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+  /* Our allocator is not offered: the elements that would put it into a pool of
+   * their own are served by ours. */
+  gst_allocation_params_init (&params);
+  params.align = 31;
+  gst_query_add_allocation_param (query, NULL, &params);
+
+  /* A new pool each time. The old one may be busy with the old caps. */
+  if (caps != NULL && need_pool && allocator != NULL
+      && gst_structure_has_name (gst_caps_get_structure (caps, 0),
+                                 "video/x-raw")
+      && gst_ndsh_caps_get_foreign_memory (caps) == NULL)
+    pool = gst_ndsh_buffer_pool_new (allocator, caps);
+  if (pool != NULL) {
+    GstVideoInfo info;
+
+    gst_video_info_from_caps (&info, caps);
+    /* A maximum of less than 32 makes libav's decoders do without the pool. */
+    gst_query_add_allocation_pool (query, pool,
+                                   (guint) GST_VIDEO_INFO_SIZE (&info), 2, 0);
+    gst_object_unref (pool);
+  }
+  if (allocator != NULL)
+    gst_object_unref (allocator);
+  return TRUE;
+}
+
+/* --- Times --- */
+
+/* From the segment's time to CLOCK_MONOTONIC; FALSE if there is no such time. */
+static gboolean
+to_monotonic (GstNdshSink *self, GstClockTime time, gint64 *monotonic)
+{
+  GstBaseSink *base = GST_BASE_SINK (self);
+  guint64 running;
+  gint sign;
+  g_autoptr (GstClock) clock = NULL;
+  GstClockTimeDiff offset, latency = 0;
+
+  if (!GST_CLOCK_TIME_IS_VALID (time)
+      || base->segment.format != GST_FORMAT_TIME)
+    return FALSE;
+  sign = gst_segment_to_running_time_full (&base->segment, GST_FORMAT_TIME,
+                                           time, &running);
+  if (sign == 0)
+    return FALSE;
+  /* A sink that syncs publishes when a frame is due, and that is later than its
+   * time by the latency. */
+  if (gst_base_sink_get_sync (base))
+    latency = (GstClockTimeDiff) gst_base_sink_get_latency (base);
+
+  clock = gst_element_get_clock (GST_ELEMENT (self));
+  if (clock == NULL) {
+    /* Without a clock nothing says when running time began; a frame that comes
+     * now is now. */
+    *monotonic = (gint64) gst_ndsh_get_monotonic_time ();
+    return TRUE;
+  }
+  offset = gst_ndsh_clock_get_monotonic_offset (clock)
+           + (GstClockTimeDiff) gst_element_get_base_time (GST_ELEMENT (self));
+  *monotonic = sign * (gint64) running + offset + latency;
+  return *monotonic >= 0;
+}
+
+static void
+fill_frame_info (GstNdshSink *self, GstBuffer *buffer, NdshFrameInfo *info)
+{
+  if (!to_monotonic (self, GST_BUFFER_PTS (buffer), &info->timestamp_ns))
+    info->timestamp_ns = -1;
+  info->duration_ns = GST_BUFFER_DURATION_IS_VALID (buffer)
+                        ? (gint64) GST_BUFFER_DURATION (buffer)
+                        : -1;
+  info->offset = GST_BUFFER_OFFSET (buffer);
+  info->flags = gst_ndsh_buffer_flags_filter (GST_BUFFER_FLAGS (buffer));
+}
+
+/* --- Rendering --- */
+
+static void
+set_metadata (NdshDraft *draft, const GstNdshMeta *meta)
+{
+  guint8 data[GST_NDSH_META_MAX_SIZE];
+  gsize size = gst_ndsh_meta_encode (meta, data);
+
+  ndsh_draft_set_metadata (draft, data, size, NULL);
+}
+
+/* The frame is as long as the buffer: the padding after the last row comes along. */
+static gboolean
+describe (GstNdshSink *self, NdshDraft *draft, const GstNdshMeta *meta, gsize size,
+          GError **error)
+{
+  NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+  guint n_arrays = gst_ndsh_content_get_arrays (
+    &self->content, meta->has_layout ? &meta->layout : NULL, size, arrays);
+
+  set_metadata (draft, meta);
+  return ndsh_draft_set_arrays (draft, arrays, n_arrays, error)
+         && ndsh_draft_set_size (draft, size, error);
+}
+
+static void
+count_frame (GstNdshSink *self, gsize bytes_copied, gboolean copied)
+{
+  GST_OBJECT_LOCK (self);
+  self->n_published++;
+  self->n_copied += copied;
+  self->bytes_copied += bytes_copied;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* Why @buffer must be copied, for people; NULL and @draft if it need not. */
+static const char *
+find_draft (GstNdshSink *self, GstBuffer *buffer, NdshDraft **draft)
+{
+  GstMemory *memory;
+
+  if (gst_buffer_n_memory (buffer) != 1)
+    return "it is not one memory";
+  memory = gst_buffer_peek_memory (buffer, 0);
+  switch (gst_ndsh_allocator_classify (self->allocator, memory)) {
+  case GST_NDSH_MEMORY_PART:
+    return "it is a part of a frame";
+  case GST_NDSH_MEMORY_PUBLISHED:
+    return "its memory was shared before";
+  case GST_NDSH_MEMORY_DRAFT:
+    *draft = gst_ndsh_memory_get_draft (memory);
+    return NULL;
+  case GST_NDSH_MEMORY_FOREIGN:
+  default:
+    if (buffer->pool != NULL && GST_IS_NDSH_BUFFER_POOL (buffer->pool))
+      return "no shared memory was free when it was made";
+    return "it was not made in the memory that ndshsink offers";
+  }
+}
+
+static GstFlowReturn
+publish_in_place (GstNdshSink *self, GstBuffer *buffer, NdshDraft *draft,
+                  const GstNdshMeta *meta)
+{
+  GstMemory *memory = gst_buffer_peek_memory (buffer, 0);
+  g_autoptr (GError) error = NULL;
+  NdshFrameInfo info;
+  guint64 number;
+
+  if (!describe (self, draft, meta, memory->size, &error)) {
+    post_library_error (self, error, NULL);
+    return GST_FLOW_ERROR;
+  }
+  fill_frame_info (self, buffer, &info);
+
+  /* From here on nobody may write: a pool that gets this buffer back has to take
+   * another memory, and whoever wants to change it has to copy. */
+  gst_ndsh_memory_set_published (memory);
+  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_TAG_MEMORY);
+  number = ndsh_draft_publish (draft, &info);
+  GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ", in place", number);
+  count_frame (self, 0, FALSE);
+  return GST_FLOW_OK;
+}
+
+static void
+explain_copy (GstNdshSink *self, const char *reason)
+{
+  g_autofree char *name = NULL;
+
+  if (self->copy_explained)
+    return;
+  self->copy_explained = TRUE;
+  name = name_peer_element (self);
+  GST_INFO_OBJECT (self, "copying what %s gives, because %s", name, reason);
+}
+
+static GstFlowReturn
+refuse_copy (GstNdshSink *self, const char *reason)
+{
+  g_autofree char *name = name_peer_element (self);
+
+  GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
+                     ("A frame from %s would have to be copied, which "
+                      "allow-copy=false forbids: %s.",
+                      name, reason),
+                     ("set allow-copy=true, or put an element before ndshsink "
+                      "that writes into its buffer pool, like videoconvert"));
+  return GST_FLOW_ERROR;
+}
+
+static void
+post_qos (GstNdshSink *self, GstBuffer *buffer, guint64 n_published,
+          guint64 n_dropped)
+{
+  GstSegment *segment = &GST_BASE_SINK (self)->segment;
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  guint64 running = GST_CLOCK_TIME_NONE, stream = GST_CLOCK_TIME_NONE;
+  GstMessage *message;
+
+  if (segment->format == GST_FORMAT_TIME) {
+    running = gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts);
+    stream = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts);
+  }
+  message = gst_message_new_qos (GST_OBJECT (self), FALSE, running, stream, pts,
+                                 GST_BUFFER_DURATION (buffer));
+  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, n_published,
+                             n_dropped);
+  gst_element_post_message (GST_ELEMENT (self), message);
+}
+
+/* All slots are taken. The stream goes on, without this frame. */
+static GstFlowReturn
+drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
+{
+  GstClockTime now = gst_ndsh_get_monotonic_time ();
+  guint64 n_published, n_dropped;
+
+  GST_OBJECT_LOCK (self);
+  n_dropped = ++self->n_dropped;
+  n_published = self->n_published;
+  GST_OBJECT_UNLOCK (self);
+  if (!GST_CLOCK_TIME_IS_VALID (self->last_warning)
+      || now - self->last_warning >= WARNING_INTERVAL) {
+    self->last_warning = now;
+    GST_WARNING_OBJECT (self,
+                        "%" G_GUINT64_FORMAT " frames dropped so far: %s; a "
+                        "larger max-memory would help",
+                        n_dropped, error->message);
+  }
+  post_qos (self, buffer, n_published, n_dropped);
+  return GST_FLOW_OK;
+}
+
+/* A draft for a copy of @size bytes. With GST_FLOW_OK it may be NULL: then there is
+ * none, and @error says why. */
+static GstFlowReturn
+begin_copy (GstNdshSink *self, gsize size, NdshDraft **draft, GError **error)
+{
+  NdshArrayInfo bytes;
+
+  ndsh_array_info_init (&bytes, NDSH_DTYPE_UINT8, 1, &size);
+  for (;;) {
+    GstFlowReturn result;
+
+    *draft = gst_ndsh_allocator_begin (self->allocator, &bytes, 1, error);
+    if (*draft != NULL || !is_unlocked (self)
+        || !g_error_matches (*error, NDSH_ERROR, NDSH_ERROR_FULL))
+      return GST_FLOW_OK;
+    /* It was not the slots: the pipeline pauses or flushes. */
+    g_clear_error (error);
+    result = gst_base_sink_wait_preroll (GST_BASE_SINK (self));
+    if (result != GST_FLOW_OK)
+      return result;
+  }
+}
+
+static GstFlowReturn
+post_begin_error (GstNdshSink *self, gsize size, const GError *error)
+{
+  guint64 max_memory;
+
+  GST_OBJECT_LOCK (self);
+  max_memory = self->max_memory;
+  GST_OBJECT_UNLOCK (self);
+  if (g_error_matches (error, NDSH_ERROR, NDSH_ERROR_INVALID)
+      && size >= max_memory / 2)
+    GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT,
+                       ("A frame of %" G_GSIZE_FORMAT " bytes does not fit into "
+                        "max-memory=%" G_GUINT64_FORMAT "; set it to a few times "
+                        "that size.",
+                        size, max_memory),
+                       ("%s", error->message));
+  else
+    post_library_error (self, error, "no slot for the copy of a frame");
+  return GST_FLOW_ERROR;
+}
+
+/* The bytes with their layout: what strides and padding there are, the frame
+ * keeps. */
+static GstFlowReturn
+publish_copy (GstNdshSink *self, GstBuffer *buffer, const GstNdshMeta *meta)
+{
+  gsize size = gst_buffer_get_size (buffer);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NdshDraft) draft = NULL;
+  NdshFrameInfo info;
+  guint64 number;
+  GstFlowReturn result = begin_copy (self, size, &draft, &error);
+
+  if (result != GST_FLOW_OK)
+    return result;
+  if (draft == NULL)
+    return g_error_matches (error, NDSH_ERROR, NDSH_ERROR_FULL)
+             ? drop (self, buffer, error)
+             : post_begin_error (self, size, error);
+  if (gst_buffer_extract (buffer, 0, ndsh_draft_get_data (draft), size) != size) {
+    GST_ELEMENT_ERROR (self, RESOURCE, READ,
+                       ("The frame's memory cannot be read."), (NULL));
+    return GST_FLOW_ERROR;
+  }
+  if (!describe (self, draft, meta, size, &error)) {
+    post_library_error (self, error, NULL);
+    return GST_FLOW_ERROR;
+  }
+  fill_frame_info (self, buffer, &info);
+  info.flags |= GST_NDSH_FLAG_COPIED;
+  number = ndsh_draft_publish (draft, &info);
+  GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ", copied", number);
+  count_frame (self, size, TRUE);
+  return GST_FLOW_OK;
+}
+
+static void
+fill_meta (GstNdshSink *self, GstBuffer *buffer, GstNdshMeta *meta)
+{
+  gst_ndsh_meta_init_from_buffer (meta, buffer);
+  meta->has_dts = to_monotonic (self, GST_BUFFER_DTS (buffer), &meta->dts);
+}
+
+static GstFlowReturn
+wait_while_alone (GstNdshSink *self, GstBuffer *buffer)
+{
+  GstBaseSink *base = GST_BASE_SINK (self);
+
+  while (get_num_readers (self) == 0 && !wait_for_reader (self)) {
+    GstFlowReturn result;
+
+    if (base->flushing)
+      return GST_FLOW_FLUSHING;
+    /* Not wait_preroll (): this returns at once if there is nothing to wait for,
+     * and whoever ends that wait may have come and gone already. */
+    result = gst_base_sink_do_preroll (base, GST_MINI_OBJECT_CAST (buffer));
+    if (result != GST_FLOW_OK)
+      return result;
+  }
+  return base->flushing ? GST_FLOW_FLUSHING : GST_FLOW_OK;
+}
+
+static GstFlowReturn
+gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
+{
+  GstNdshSink *self = GST_NDSH_SINK (base);
+  gboolean wait_first, allow_copy;
+  NdshDraft *draft = NULL;
+  GstFlowReturn result;
+  const char *reason;
+  GstNdshMeta meta;
+
+  GST_OBJECT_LOCK (self);
+  wait_first = self->wait_for_connection;
+  allow_copy = self->allow_copy;
+  GST_OBJECT_UNLOCK (self);
+
+  result = wait_first ? wait_while_alone (self, buffer) : GST_FLOW_OK;
+  if (result != GST_FLOW_OK)
+    return result;
+  fill_meta (self, buffer, &meta);
+  reason = find_draft (self, buffer, &draft);
+  if (reason == NULL)
+    return publish_in_place (self, buffer, draft, &meta);
+  if (!allow_copy)
+    return refuse_copy (self, reason);
+  explain_copy (self, reason);
+  return publish_copy (self, buffer, &meta);
+}
+
+/* --- Properties --- */
+
+static const char *
+mode_name (NdshReadMode mode)
+{
+  switch (mode) {
+  case NDSH_READ_QUEUE:
+    return "queue";
+  case NDSH_READ_LOSSLESS:
+    return "lossless";
+  case NDSH_READ_LATEST:
+  default:
+    return "latest";
+  }
+}
+
+static GstStructure *
+reader_to_structure (const NdshReaderInfo *info)
+{
+  return gst_structure_new (
+    "reader", "pid", G_TYPE_INT64, info->pid, "uid", G_TYPE_INT64, info->uid,
+    "mode", G_TYPE_STRING, mode_name (info->mode), "lag", G_TYPE_UINT64,
+    info->lag, "delivered", G_TYPE_UINT64, info->delivered, "dropped",
+    G_TYPE_UINT64, info->missed, "leases", G_TYPE_UINT, info->n_leases, NULL);
+}
+
+/* Asks the writer, whose numbers are newer than those of the last change. */
+static guint
+get_readers (GstNdshAllocator *allocator, NdshReaderInfo *infos, guint n_infos)
+{
+  NdshWriter *writer = gst_ndsh_allocator_enter (allocator);
+  guint n = 0;
+
+  if (writer != NULL)
+    n = ndsh_writer_get_readers (writer, infos, n_infos);
+  gst_ndsh_allocator_leave (allocator);
+  return MIN (n, n_infos);
+}
+
+static void
+add_readers (GstNdshSink *self, GstStructure *stats, GstNdshAllocator *allocator)
+{
+  guint max_readers = get_max_readers (self);
+  g_autofree NdshReaderInfo *infos = g_new0 (NdshReaderInfo, max_readers);
+  GValue all = G_VALUE_INIT;
+  guint n = 0;
+
+  if (allocator != NULL)
+    n = get_readers (allocator, infos, max_readers);
+  g_value_init (&all, GST_TYPE_ARRAY);
+  for (guint i = 0; i < n; i++) {
+    GValue one = G_VALUE_INIT;
+
+    g_value_init (&one, GST_TYPE_STRUCTURE);
+    g_value_take_boxed (&one, reader_to_structure (&infos[i]));
+    gst_value_array_append_and_take_value (&all, &one);
+  }
+  gst_structure_take_value (stats, "readers", &all);
+}
+
+static GstStructure *
+base_stats (GstNdshSink *self)
+{
+#if GST_CHECK_VERSION(1, 18, 0)
+  return gst_base_sink_get_stats (GST_BASE_SINK (self));
+#else
+  (void) self;
+  return gst_structure_new ("stats", "average-rate", G_TYPE_DOUBLE, 0.0,
+                            "dropped", G_TYPE_UINT64, G_GUINT64_CONSTANT (0),
+                            "rendered", G_TYPE_UINT64, G_GUINT64_CONSTANT (0),
+                            NULL);
+#endif
+}
+
+static GstStructure *
+get_stats (GstNdshSink *self)
+{
+  GstStructure *stats = base_stats (self);
+  GstNdshAllocator *allocator = ref_allocator (self);
+
+  GST_OBJECT_LOCK (self);
+  gst_structure_set (
+    stats, "frames-published", G_TYPE_UINT64, self->n_published,
+    "frames-zero-copy", G_TYPE_UINT64, self->n_published - self->n_copied,
+    "frames-copied", G_TYPE_UINT64, self->n_copied, "frames-dropped",
+    G_TYPE_UINT64, self->n_dropped, "bytes-copied", G_TYPE_UINT64,
+    self->bytes_copied, NULL);
+  GST_OBJECT_UNLOCK (self);
+
+  add_readers (self, stats, allocator);
+  if (allocator != NULL)
+    gst_object_unref (allocator);
+  return stats;
+}
+
+/* What is settled when the channel is opened. */
+static gboolean
+may_change_now (GstNdshSink *self, GParamSpec *pspec)
+{
+  gboolean open;
+
+  if (pspec == props[PROP_WAIT_FOR_CONNECTION]
+      || pspec == props[PROP_ALLOW_COPY])
+    return TRUE;
+  GST_OBJECT_LOCK (self);
+  open = self->allocator != NULL;
+  GST_OBJECT_UNLOCK (self);
+  if (open)
+    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only",
+                        g_param_spec_get_name (pspec));
+  return !open;
+}
+
+static void
+gst_ndsh_sink_set_property (GObject *object, guint id, const GValue *value,
+                            GParamSpec *pspec)
+{
+  GstNdshSink *self = GST_NDSH_SINK (object);
+
+  if (!may_change_now (self, pspec))
+    return;
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+  case PROP_CHANNEL:
+    g_free (self->channel);
+    self->channel = g_value_dup_string (value);
+    if (self->channel == NULL)
+      self->channel = g_strdup (DEFAULT_CHANNEL);
+    break;
+  case PROP_PERMS:
+    self->perms = g_value_get_uint (value);
+    break;
+  case PROP_HISTORY:
+    self->history = g_value_get_uint (value);
+    break;
+  case PROP_MAX_MEMORY:
+    self->max_memory = g_value_get_uint64 (value);
+    break;
+  case PROP_MAX_READERS:
+    self->max_readers = g_value_get_uint (value);
+    break;
+  case PROP_WAIT_FOR_CONNECTION:
+    self->wait_for_connection = g_value_get_boolean (value);
+    break;
+  case PROP_LOSSLESS_TIMEOUT:
+    self->lossless_timeout = g_value_get_uint64 (value);
+    break;
+  case PROP_ALLOW_COPY:
+    self->allow_copy = g_value_get_boolean (value);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_ndsh_sink_get_property (GObject *object, guint id, GValue *value,
+                            GParamSpec *pspec)
+{
+  GstNdshSink *self = GST_NDSH_SINK (object);
+
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, get_stats (self));
+    return;
+  }
+  if (id == PROP_NUM_READERS) {
+    g_value_set_uint (value, get_num_readers (self));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+  case PROP_CHANNEL:
+    g_value_set_string (value, self->channel);
+    break;
+  case PROP_PERMS:
+    g_value_set_uint (value, self->perms);
+    break;
+  case PROP_HISTORY:
+    g_value_set_uint (value, self->history);
+    break;
+  case PROP_MAX_MEMORY:
+    g_value_set_uint64 (value, self->max_memory);
+    break;
+  case PROP_MAX_READERS:
+    g_value_set_uint (value, self->max_readers);
+    break;
+  case PROP_WAIT_FOR_CONNECTION:
+    g_value_set_boolean (value, self->wait_for_connection);
+    break;
+  case PROP_LOSSLESS_TIMEOUT:
+    g_value_set_uint64 (value, self->lossless_timeout);
+    break;
+  case PROP_ALLOW_COPY:
+    g_value_set_boolean (value, self->allow_copy);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+install_properties (GObjectClass *klass)
+{
+  const GParamFlags open = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+                           | GST_PARAM_MUTABLE_READY;
+  const GParamFlags live = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+                           | GST_PARAM_MUTABLE_PLAYING;
+  const GParamFlags read = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+
+  props[PROP_CHANNEL] = g_param_spec_string (
+    "channel", "Channel",
+    "Name to share the stream under: up to 64 letters, digits, '.', '_' and '-'; "
+    "or the path of a socket, which begins with '/'",
+    DEFAULT_CHANNEL, open);
+  props[PROP_PERMS] = g_param_spec_uint (
+    "perms", "Permissions",
+    "Who may read, as file permissions of the socket; connecting takes write "
+    "permission: 0660 (432) admits the group, 0666 (438) everybody",
+    0, 0777, DEFAULT_PERMS, open);
+  props[PROP_HISTORY] = g_param_spec_uint (
+    "history", "History",
+    "Number of newest frames kept for readers that come late or queue", 1,
+    NDSH_MAX_QUEUE, DEFAULT_HISTORY, open);
+  props[PROP_MAX_MEMORY] = g_param_spec_uint64 (
+    "max-memory", "Maximum memory",
+    "Shared memory for frames at most (in bytes); it is taken as it is needed", 1,
+    G_MAXUINT64, DEFAULT_MAX_MEMORY, open);
+  props[PROP_MAX_READERS] = g_param_spec_uint (
+    "max-readers", "Maximum readers", "Readers beyond this number are refused", 1,
+    MAX_MAX_READERS, DEFAULT_MAX_READERS, open);
+  props[PROP_WAIT_FOR_CONNECTION] = g_param_spec_boolean (
+    "wait-for-connection", "Wait for connection",
+    "Block the stream while there is no reader", DEFAULT_WAIT_FOR_CONNECTION,
+    live);
+  props[PROP_LOSSLESS_TIMEOUT] = g_param_spec_uint64 (
+    "lossless-timeout", "Lossless timeout",
+    "How long a reader that asked for every frame may hold the stream up before "
+    "it loses that right (in nanoseconds); 0 does not grant it at all",
+    0, G_MAXINT64, DEFAULT_LOSSLESS_TIMEOUT, open);
+  props[PROP_ALLOW_COPY] = g_param_spec_boolean (
+    "allow-copy", "Allow copy",
+    "Copy frames that upstream did not write into shared memory; false makes "
+    "such a frame an error, so that a pipeline can prove that it copies nothing",
+    DEFAULT_ALLOW_COPY, live);
+  props[PROP_NUM_READERS]
+    = g_param_spec_uint ("num-readers", "Number of readers", "Readers now", 0,
+                         G_MAXUINT, 0, read);
+  props[PROP_STATS] = g_param_spec_boxed (
+    "stats", "Statistics",
+    "average-rate, dropped and rendered as in every sink; frames-published, "
+    "frames-zero-copy, frames-copied, frames-dropped, bytes-copied; and for each "
+    "of the readers its pid, uid, mode, lag, delivered, dropped, leases",
+    GST_TYPE_STRUCTURE, read);
+  g_object_class_install_properties (klass, N_PROPS, props);
+}
+
+static void
+install_signals (GType type)
+{
+  /**
+   * GstNdshSink::reader-added:
+   * @sink: the sink
+   * @pid: process that reads, 0 if it is in another pid namespace
+   * @uid: its user
+   *
+   * A reader came. Emitted from a thread of the sink that looks after readers:
+   * do not change states in it.
+   */
+  signals[SIGNAL_READER_ADDED]
+    = g_signal_new ("reader-added", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                    G_TYPE_NONE, 2, G_TYPE_INT64, G_TYPE_INT64);
+  /**
+   * GstNdshSink::reader-removed:
+   * @sink: the sink
+   * @pid: process that read, 0 if it is in another pid namespace
+   * @uid: its user
+   *
+   * A reader went. Emitted like #GstNdshSink::reader-added.
+   */
+  signals[SIGNAL_READER_REMOVED]
+    = g_signal_new ("reader-removed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                    NULL, G_TYPE_NONE, 2, G_TYPE_INT64, G_TYPE_INT64);
+}
+
+static void
+gst_ndsh_sink_finalize (GObject *object)
+{
+  GstNdshSink *self = GST_NDSH_SINK (object);
+
+  g_free (self->channel);
+  g_free (self->readers);
+  g_mutex_clear (&self->readers_lock);
+  g_cond_clear (&self->readers_changed);
+  G_OBJECT_CLASS (gst_ndsh_sink_parent_class)->finalize (object);
+}
+
+static void
+gst_ndsh_sink_init (GstNdshSink *self)
+{
+  self->channel = g_strdup (DEFAULT_CHANNEL);
+  self->perms = DEFAULT_PERMS;
+  self->history = DEFAULT_HISTORY;
+  self->max_memory = DEFAULT_MAX_MEMORY;
+  self->max_readers = DEFAULT_MAX_READERS;
+  self->wait_for_connection = DEFAULT_WAIT_FOR_CONNECTION;
+  self->lossless_timeout = DEFAULT_LOSSLESS_TIMEOUT;
+  self->allow_copy = DEFAULT_ALLOW_COPY;
+  self->last_warning = GST_CLOCK_TIME_NONE;
+  g_mutex_init (&self->readers_lock);
+  g_cond_init (&self->readers_changed);
+  /* The last sample would hold a slot, and be copied at each new caps. */
+  gst_base_sink_set_last_sample_enabled (GST_BASE_SINK (self), FALSE);
+}
+
+static void
+gst_ndsh_sink_class_init (GstNdshSinkClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseSinkClass *sink_class = GST_BASE_SINK_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_ndsh_sink_debug, "ndshsink", 0, "ndsh sink");
+
+  object_class->set_property = gst_ndsh_sink_set_property;
+  object_class->get_property = gst_ndsh_sink_get_property;
+  object_class->finalize = gst_ndsh_sink_finalize;
+  install_properties (object_class);
+  install_signals (G_OBJECT_CLASS_TYPE (klass));
+
+  element_class->change_state = gst_ndsh_sink_change_state;
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_set_static_metadata (
+    element_class, "Shared memory sink", "Sink",
+    "Shares a stream with other processes, by name and without copies",
+    "The ndsh developers");
+
+  sink_class->unlock = gst_ndsh_sink_unlock;
+  sink_class->unlock_stop = gst_ndsh_sink_unlock_stop;
+  sink_class->event = gst_ndsh_sink_event;
+  sink_class->get_caps = gst_ndsh_sink_get_caps;
+  sink_class->set_caps = gst_ndsh_sink_set_caps;
+  sink_class->propose_allocation = gst_ndsh_sink_propose_allocation;
+  sink_class->render = gst_ndsh_sink_render;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef GST_NDSH_SINK_H
+#define GST_NDSH_SINK_H
+
+#include <gst/base/gstbasesink.h>
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_NDSH_SINK (gst_ndsh_sink_get_type ())
+G_DECLARE_FINAL_TYPE (GstNdshSink, gst_ndsh_sink, GST, NDSH_SINK, GstBaseSink)
+
+G_END_DECLS
+
+#endif

@@ -1,0 +1,1036 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * SECTION:element-ndshsrc
+ * @title: ndshsrc
+ * @see_also: ndshsink
+ *
+ * Gets a stream that another process shares by name, without copying it. It may
+ * be started before the writer, and goes on with the next writer when one has
+ * gone. The caps come with the stream; no capsfilter is needed.
+ *
+ * Live (#GstNdshSrc:is-live), frames have the running time at which the writer
+ * captured or was to show them, translated to this pipeline's clock. If that is
+ * more than a second from now, as with a file that is not read in real time, the
+ * first frame counts as now and the others keep their distance from it. Not live,
+ * the first frame has time 0, and the pipeline prerolls with it.
+ *
+ * Which frames come is up to #GstNdshSrc:leaky-type and #GstNdshSrc:max-buffers;
+ * unless told otherwise it is the newest.
+ *
+ * ## Example launch lines
+ * |[
+ * gst-launch-1.0 ndshsrc channel=test ! videoconvert ! autovideosink
+ * gst-launch-1.0 -e ndshsrc channel=cam leaky-type=none ! videoconvert ! x264enc ! mp4mux ! filesink location=cam.mp4
+ * ]|
+ */
+
+/*
+ * Hides how a lease becomes a GstBuffer: its memory, caps, layout and times.
+ *
+ * Locks: the object lock guards properties and what the properties show of the
+ * stream; the reader and all else belong to the streaming thread, between start
+ * and stop.
+ */
+#include "gstndshsrc.h"
+
+#include "gstndshcaps.h"
+#include "gstndshmeta.h"
+
+#include <errno.h>
+#include <string.h>
+
+GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
+#define GST_CAT_DEFAULT gst_ndsh_src_debug
+
+#define DEFAULT_CHANNEL "default"
+#define DEFAULT_IS_LIVE TRUE
+#define DEFAULT_LEAKY_TYPE LEAKY_DOWNSTREAM
+#define DEFAULT_MAX_BUFFERS 1
+#define DEFAULT_ON_DISCONNECT DISCONNECT_WAIT
+
+/* Slots are made when they are needed, so to ask for many costs nothing. */
+#define N_LEASES 8
+
+/* What a frame may be late by the time it is here: basesink's idea of how long a
+ * pipeline takes to process one. */
+#define LATENCY (20 * GST_MSECOND)
+
+/* Times further than this from now are not of the clock that we know. */
+#define MAX_CLOCK_DISTANCE ((gint64) GST_SECOND)
+
+typedef enum { LEAKY_NONE, LEAKY_DOWNSTREAM } LeakyType;
+typedef enum { DISCONNECT_WAIT, DISCONNECT_EOS, DISCONNECT_ERROR } OnDisconnect;
+
+struct _GstNdshSrc {
+  GstPushSrc parent;
+
+  /* Properties; the object lock. */
+  char *channel;
+  LeakyType leaky_type;
+  guint max_buffers;
+  OnDisconnect on_disconnect;
+
+  /* What the properties show; the object lock. */
+  gboolean connected;
+  NdshReaderInfo reader_info;
+  guint64 n_copied;
+
+  NdshReader *reader;           /* set and cleared with the object lock */
+  GstPoll *poll;                /* as old as the element: unlock needs it always */
+  GstPollFD poll_fd;
+
+  /* The stream so far. */
+  char stream_id[33];           /* "" before the first frame */
+  guint64 sequence;
+  char *description;            /* that the caps came from, NULL if none was used */
+  GstCaps *caps;
+  GstNdshContent content;
+  gboolean downstream_takes_layouts;
+
+  /* Times. */
+  gboolean new_stream;          /* of which no frame had a time yet */
+  gboolean has_correction;
+  gint64 correction;            /* to be added to the writer's times */
+  gint64 end;                   /* of the last frame, with the correction */
+};
+
+enum {
+  PROP_0,
+  PROP_CHANNEL,
+  PROP_IS_LIVE,
+  PROP_LEAKY_TYPE,
+  PROP_MAX_BUFFERS,
+  PROP_ON_DISCONNECT,
+  PROP_CONNECTED,
+  PROP_STATS,
+  N_PROPS
+};
+
+static GParamSpec *props[N_PROPS];
+
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE (
+  "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS_ANY);
+
+G_DEFINE_TYPE (GstNdshSrc, gst_ndsh_src, GST_TYPE_PUSH_SRC)
+
+#define GST_TYPE_NDSH_SRC_LEAKY_TYPE (leaky_type_get_type ())
+static GType
+leaky_type_get_type (void)
+{
+  static const GEnumValue values[]
+    = { { LEAKY_NONE, "Every frame: the writer waits for this reader", "none" },
+        { LEAKY_DOWNSTREAM, "Drop the oldest frames", "downstream" },
+        { 0, NULL, NULL } };
+  static gsize type = 0;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstNdshSrcLeakyType",
+                                                      values));
+  return type;
+}
+
+#define GST_TYPE_NDSH_SRC_ON_DISCONNECT (on_disconnect_get_type ())
+static GType
+on_disconnect_get_type (void)
+{
+  static const GEnumValue values[]
+    = { { DISCONNECT_WAIT, "Wait for the next writer", "wait" },
+        { DISCONNECT_EOS, "End the stream", "eos" },
+        { DISCONNECT_ERROR, "Post an error", "error" },
+        { 0, NULL, NULL } };
+  static gsize type = 0;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstNdshSrcOnDisconnect",
+                                                      values));
+  return type;
+}
+
+/* --- Opening and closing --- */
+
+static void
+post_library_error (GstNdshSrc *self, const GError *error)
+{
+  gint code = GST_RESOURCE_ERROR_OPEN_READ;
+
+  if (error->code == NDSH_ERROR_DENIED)
+    code = GST_RESOURCE_ERROR_NOT_AUTHORIZED;
+  else if (error->code == NDSH_ERROR_INVALID)
+    code = GST_RESOURCE_ERROR_SETTINGS;
+  gst_element_message_full (GST_ELEMENT (self), GST_MESSAGE_ERROR,
+                            GST_RESOURCE_ERROR, code, g_strdup (error->message),
+                            NULL, __FILE__, GST_FUNCTION, __LINE__);
+}
+
+static void
+set_connected (GstNdshSrc *self, gboolean connected)
+{
+  gboolean changed;
+
+  GST_OBJECT_LOCK (self);
+  changed = self->connected != connected;
+  self->connected = connected;
+  GST_OBJECT_UNLOCK (self);
+  if (!changed)
+    return;
+  GST_DEBUG_OBJECT (self, "%s", connected ? "connected" : "disconnected");
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CONNECTED]);
+}
+
+/* For the properties: only the streaming thread may ask the reader. */
+static void
+note_reader_info (GstNdshSrc *self)
+{
+  NdshReaderInfo info;
+
+  ndsh_reader_get_info (self->reader, &info);
+  GST_OBJECT_LOCK (self);
+  self->reader_info = info;
+  GST_OBJECT_UNLOCK (self);
+  set_connected (self, ndsh_reader_is_connected (self->reader));
+}
+
+static void
+reset_stream (GstNdshSrc *self)
+{
+  self->stream_id[0] = '\0';
+  self->sequence = 0;
+  g_clear_pointer (&self->description, g_free);
+  gst_caps_replace (&self->caps, NULL);
+  gst_ndsh_content_init (&self->content, NULL);
+  self->downstream_takes_layouts = FALSE;
+  self->new_stream = FALSE;
+  self->has_correction = FALSE;
+  self->correction = 0;
+  self->end = 0;
+
+  GST_OBJECT_LOCK (self);
+  memset (&self->reader_info, 0, sizeof self->reader_info);
+  self->n_copied = 0;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* With the object lock. */
+static void
+fill_options (GstNdshSrc *self, NdshReaderOptions *options)
+{
+  if (self->leaky_type == LEAKY_NONE) {
+    options->mode = NDSH_READ_LOSSLESS;
+  } else if (self->max_buffers > 1) {
+    options->mode = NDSH_READ_QUEUE;
+    options->queue_length = self->max_buffers;
+  } else {
+    options->mode = NDSH_READ_LATEST;
+  }
+  options->max_leases = N_LEASES;
+}
+
+static gboolean
+gst_ndsh_src_start (GstBaseSrc *base)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (base);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *channel = NULL;
+  NdshReaderOptions options = { 0 };
+  NdshReader *reader;
+
+  reset_stream (self);
+  GST_OBJECT_LOCK (self);
+  channel = g_strdup (self->channel);
+  fill_options (self, &options);
+  GST_OBJECT_UNLOCK (self);
+
+  reader = ndsh_reader_new (channel, &options, &error);
+  if (reader == NULL) {
+    post_library_error (self, error);
+    return FALSE;
+  }
+  GST_OBJECT_LOCK (self);
+  self->reader = reader;
+  GST_OBJECT_UNLOCK (self);
+  gst_poll_fd_init (&self->poll_fd);
+  self->poll_fd.fd = ndsh_reader_get_fd (reader);
+  gst_poll_add_fd (self->poll, &self->poll_fd);
+  gst_poll_fd_ctl_read (self->poll, &self->poll_fd, TRUE);
+  return TRUE;
+}
+
+static gboolean
+gst_ndsh_src_stop (GstBaseSrc *base)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (base);
+  NdshReader *reader;
+
+  GST_OBJECT_LOCK (self);
+  reader = g_steal_pointer (&self->reader);
+  GST_OBJECT_UNLOCK (self);
+  if (reader != NULL) {
+    gst_poll_remove_fd (self->poll, &self->poll_fd);
+    ndsh_reader_free (reader);
+  }
+  set_connected (self, FALSE);
+  gst_caps_replace (&self->caps, NULL);
+  return TRUE;
+}
+
+static gboolean
+gst_ndsh_src_unlock (GstBaseSrc *base)
+{
+  gst_poll_set_flushing (GST_NDSH_SRC (base)->poll, TRUE);
+  return TRUE;
+}
+
+static gboolean
+gst_ndsh_src_unlock_stop (GstBaseSrc *base)
+{
+  gst_poll_set_flushing (GST_NDSH_SRC (base)->poll, FALSE);
+  return TRUE;
+}
+
+static gboolean
+gst_ndsh_src_is_seekable (GstBaseSrc *base)
+{
+  (void) base;
+  return FALSE;
+}
+
+/* --- The next frame --- */
+
+static GstFlowReturn
+handle_disconnect (GstNdshSrc *self)
+{
+  g_autofree char *channel = NULL;
+  OnDisconnect what;
+
+  GST_OBJECT_LOCK (self);
+  what = self->on_disconnect;
+  channel = g_strdup (self->channel);
+  GST_OBJECT_UNLOCK (self);
+  switch (what) {
+  case DISCONNECT_EOS:
+    return GST_FLOW_EOS;
+  case DISCONNECT_ERROR:
+    GST_ELEMENT_ERROR (self, RESOURCE, READ,
+                       ("The writer of channel \"%s\" has gone.", channel),
+                       ("on-disconnect=error"));
+    return GST_FLOW_ERROR;
+  case DISCONNECT_WAIT:
+  default:
+    GST_INFO_OBJECT (self, "the writer has gone; waiting for the next");
+    return GST_FLOW_OK;
+  }
+}
+
+/* What the end of a wait means: GST_FLOW_OK to go on waiting. */
+static GstFlowReturn
+handle_wait_error (GstNdshSrc *self, const GError *error)
+{
+  switch (error->code) {
+  case NDSH_ERROR_TIMEOUT:
+  case NDSH_ERROR_NOT_FOUND:
+    return GST_FLOW_OK;
+  case NDSH_ERROR_ENDED:
+    return GST_FLOW_EOS;
+  case NDSH_ERROR_CLOSED:
+    return handle_disconnect (self);
+  default:
+    post_library_error (self, error);
+    return GST_FLOW_ERROR;
+  }
+}
+
+static gboolean
+error_means_sleep (const GError *error)
+{
+  return error->code == NDSH_ERROR_TIMEOUT || error->code == NDSH_ERROR_NOT_FOUND;
+}
+
+static GstFlowReturn
+next_frame (GstNdshSrc *self, NdshFrame **frame)
+{
+  while ((*frame = ndsh_reader_acquire (self->reader)) == NULL) {
+    g_autoptr (GError) error = NULL;
+    GstFlowReturn result;
+
+    if (ndsh_reader_wait (self->reader, 0, &error)) {
+      note_reader_info (self);
+      continue;
+    }
+    note_reader_info (self);
+    result = handle_wait_error (self, error);
+    if (result != GST_FLOW_OK)
+      return result;
+    if (error_means_sleep (error)
+        && gst_poll_wait (self->poll, GST_CLOCK_TIME_NONE) < 0
+        && errno == EBUSY)
+      return GST_FLOW_FLUSHING;
+  }
+  return GST_FLOW_OK;
+}
+
+/* --- Caps --- */
+
+/* Caps that elements can do something with; a description may be any text. */
+static GstCaps *
+caps_from_description (const char *description)
+{
+  g_autoptr (GstCaps) caps = NULL;
+
+  if (strchr (description, '/') == NULL)
+    return NULL;
+  caps = gst_caps_from_string (description);
+  if (caps == NULL || gst_caps_get_size (caps) != 1 || !gst_caps_is_fixed (caps)
+      || strchr (gst_structure_get_name (gst_caps_get_structure (caps, 0)), '/')
+           == NULL
+      || gst_ndsh_caps_get_foreign_memory (caps) != NULL)
+    return NULL;
+  return g_steal_pointer (&caps);
+}
+
+/* Elements that look at caps only expect rows where those say: without the
+ * promise to look at GstVideoMeta a frame in another layout must be copied. */
+static void
+note_allocation (GstNdshSrc *self, GstQuery *query)
+{
+  self->downstream_takes_layouts
+    = gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+  GST_DEBUG_OBJECT (self, "downstream takes GstVideoMeta: %d",
+                    self->downstream_takes_layouts);
+}
+
+static void
+query_allocation (GstNdshSrc *self)
+{
+  GstQuery *query = gst_query_new_allocation (self->caps, FALSE);
+
+  self->downstream_takes_layouts = FALSE;
+  if (gst_pad_peer_query (GST_BASE_SRC_PAD (self), query))
+    note_allocation (self, query);
+  gst_query_unref (query);
+}
+
+/* The base class asks after a reconfiguration. It would prepare a pool, which
+ * would never be used. */
+static gboolean
+gst_ndsh_src_decide_allocation (GstBaseSrc *base, GstQuery *query)
+{
+  note_allocation (GST_NDSH_SRC (base), query);
+  while (gst_query_get_n_allocation_pools (query) > 0)
+    gst_query_remove_nth_allocation_pool (query, 0);
+  return TRUE;
+}
+
+/* Caps are the writer's, and come with a frame. */
+static gboolean
+gst_ndsh_src_negotiate (GstBaseSrc *base)
+{
+  (void) base;
+  return TRUE;
+}
+
+/* Caps for @frame, and whether the next frame with its description has the same. */
+static GstCaps *
+caps_from_frame (const NdshFrame *frame, gboolean *lasting)
+{
+  GstCaps *caps = caps_from_description (ndsh_frame_get_description (frame));
+  const NdshArrayInfo *arrays;
+  guint n_arrays;
+
+  *lasting = caps != NULL;
+  if (caps != NULL)
+    return caps;
+  arrays = ndsh_frame_get_arrays (frame, &n_arrays);
+  return gst_ndsh_caps_from_arrays (arrays, n_arrays);
+}
+
+static gboolean
+update_caps (GstNdshSrc *self, const NdshFrame *frame)
+{
+  const char *description = ndsh_frame_get_description (frame);
+  g_autoptr (GstCaps) caps = NULL;
+  gboolean lasting;
+
+  if (self->description != NULL && strcmp (self->description, description) == 0)
+    return TRUE;
+  caps = caps_from_frame (frame, &lasting);
+  g_free (self->description);
+  self->description = lasting ? g_strdup (description) : NULL;
+  if (self->caps != NULL && gst_caps_is_equal (caps, self->caps))
+    return TRUE;
+
+  GST_INFO_OBJECT (self, "caps %" GST_PTR_FORMAT, (gpointer) caps);
+  gst_caps_replace (&self->caps, caps);
+  gst_ndsh_content_init (&self->content, caps);
+  if (!gst_base_src_set_caps (GST_BASE_SRC (self), caps))
+    return FALSE;
+  query_allocation (self);
+  return TRUE;
+}
+
+/* --- The buffer --- */
+
+static void
+release_frame (gpointer frame)
+{
+  ndsh_frame_release (frame);
+}
+
+/* Takes the lease: it goes back when the last memory does. */
+static GstMemory *
+wrap_frame (NdshFrame *frame)
+{
+  gsize size = ndsh_frame_get_size (frame);
+
+  return gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY,
+                                 (gpointer) ndsh_frame_get_data (frame), size, 0,
+                                 size, frame, release_frame);
+}
+
+static GstMemory *
+copy_frame (const NdshFrame *frame)
+{
+  gsize size = ndsh_frame_get_size (frame);
+  GstMemory *memory = gst_allocator_alloc (NULL, size, NULL);
+  GstMapInfo map;
+
+  if (gst_memory_map (memory, &map, GST_MAP_WRITE)) {
+    memcpy (map.data, ndsh_frame_get_data (frame), size);
+    gst_memory_unmap (memory, &map);
+  }
+  return memory;
+}
+
+static gboolean
+memories_add_up (const GstNdshMeta *meta, gsize size)
+{
+  for (guint i = 0; i < meta->n_memories; i++) {
+    if (meta->memory_sizes[i] > size)
+      return FALSE;
+    size -= (gsize) meta->memory_sizes[i];
+  }
+  return size == 0;
+}
+
+/* Divides @memory as the writer's buffer was: to some elements a memory is a
+ * tensor. */
+static void
+append_divided (GstBuffer *buffer, GstMemory *memory, const GstNdshMeta *meta)
+{
+  gssize offset = 0;
+
+  for (guint i = 0; i < meta->n_memories; i++) {
+    gssize size = (gssize) meta->memory_sizes[i];
+
+    gst_buffer_append_memory (buffer, gst_memory_share (memory, offset, size));
+    offset += size;
+  }
+  gst_memory_unref (memory);
+}
+
+/* The last lease that the writer granted must come back, or no other frame would
+ * come. */
+static gboolean
+is_last_lease (GstNdshSrc *self)
+{
+  NdshReaderInfo info;
+
+  ndsh_reader_get_info (self->reader, &info);
+  return info.n_leases >= info.max_leases;
+}
+
+static void
+count_copy (GstNdshSrc *self)
+{
+  GST_OBJECT_LOCK (self);
+  self->n_copied++;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* Takes @frame. */
+static GstBuffer *
+buffer_from_frame (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta)
+{
+  gsize size = ndsh_frame_get_size (frame);
+  GstBuffer *buffer = gst_buffer_new ();
+  GstMemory *memory;
+
+  if (size == 0) {
+    ndsh_frame_release (frame);
+    return buffer;
+  }
+  if (is_last_lease (self)) {
+    memory = copy_frame (frame);
+    ndsh_frame_release (frame);
+    count_copy (self);
+    GST_LOG_OBJECT (self, "copied: downstream holds the other leases");
+  } else {
+    memory = wrap_frame (frame);
+  }
+  if (meta->n_memories > 1 && memories_add_up (meta, size))
+    append_divided (buffer, memory, meta);
+  else
+    gst_buffer_append_memory (buffer, memory);
+  return buffer;
+}
+
+/* --- Layout --- */
+
+/* How the planes lie, FALSE if that is not known or cannot be. */
+static gboolean
+find_layout (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
+             GstNdshLayout *layout)
+{
+  const GstVideoInfo *info = &self->content.video;
+  gsize size = ndsh_frame_get_size (frame);
+  const NdshArrayInfo *arrays;
+  guint n_arrays;
+
+  if (self->content.kind != GST_NDSH_CONTENT_VIDEO)
+    return FALSE;
+  if (meta->has_layout) {
+    *layout = meta->layout;
+    return gst_ndsh_layout_is_valid (layout, info, size);
+  }
+  arrays = ndsh_frame_get_arrays (frame, &n_arrays);
+  if (!gst_ndsh_layout_init_from_arrays (layout, info, arrays, n_arrays))
+    gst_ndsh_layout_init_from_info (layout, info);
+  return gst_ndsh_layout_is_valid (layout, info, size);
+}
+
+static GstBuffer *
+copy_to_default (GstNdshSrc *self, const NdshFrame *frame,
+                 const GstNdshLayout *layout)
+{
+  const GstVideoInfo *info = &self->content.video;
+  GstBuffer *buffer
+    = gst_buffer_new_allocate (NULL, GST_VIDEO_INFO_SIZE (info), NULL);
+  gboolean copied = FALSE;
+  GstMapInfo map;
+
+  if (gst_buffer_map (buffer, &map, GST_MAP_WRITE)) {
+    copied = gst_ndsh_layout_copy_to_default (
+      layout, info, ndsh_frame_get_data (frame), map.data);
+    gst_buffer_unmap (buffer, &map);
+  }
+  if (!copied)
+    g_clear_pointer (&buffer, gst_buffer_unref);
+  return buffer;
+}
+
+/* Takes @frame, whose planes lie as in @layout. */
+static GstBuffer *
+buffer_from_video (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
+                   GstNdshLayout *layout)
+{
+  const GstVideoInfo *info = &self->content.video;
+  GstBuffer *buffer;
+
+  if (!self->downstream_takes_layouts
+      && (!gst_ndsh_layout_is_default (layout, info)
+          || ndsh_frame_get_size (frame) < GST_VIDEO_INFO_SIZE (info))) {
+    buffer = copy_to_default (self, frame, layout);
+    if (buffer != NULL) {
+      ndsh_frame_release (frame);
+      count_copy (self);
+      return buffer;
+    }
+  }
+  buffer = buffer_from_frame (self, frame, meta);
+  gst_buffer_add_video_meta_full (
+    buffer, (GstVideoFrameFlags) meta->video_flags, layout->format,
+    layout->width, layout->height, layout->n_planes, layout->offset,
+    layout->stride);
+  return buffer;
+}
+
+/* --- Times --- */
+
+/* Times that can be added up; nobody's clock shows others. */
+static gboolean
+time_is_sane (gint64 time)
+{
+  return time >= 0 && time < G_MAXINT64 / 4;
+}
+
+/* What to add to a time of CLOCK_MONOTONIC to have this element's running time;
+ * FALSE if frames do not follow a clock here. */
+static gboolean
+get_clock_offset (GstNdshSrc *self, gint64 *offset)
+{
+  g_autoptr (GstClock) clock = NULL;
+
+  *offset = 0;
+  if (!gst_base_src_is_live (GST_BASE_SRC (self)))
+    return FALSE;
+  clock = gst_element_get_clock (GST_ELEMENT (self));
+  if (clock == NULL)
+    return FALSE;
+  *offset = -gst_ndsh_clock_get_monotonic_offset (clock)
+            - (gint64) gst_element_get_base_time (GST_ELEMENT (self));
+  return TRUE;
+}
+
+/* A writer that syncs has times near now, and those are kept exactly. One that
+ * reads a file as fast as it can does not. */
+static void
+correct_by_clock (GstNdshSrc *self, gint64 time)
+{
+  gint64 now = (gint64) gst_ndsh_get_monotonic_time ();
+
+  self->correction = 0;
+  if (ABS (now - time) <= MAX_CLOCK_DISTANCE)
+    return;
+  self->correction = now - time;
+  GST_INFO_OBJECT (self, "the writer's times are %" GST_STIME_FORMAT " ago",
+                   GST_STIME_ARGS (self->correction));
+}
+
+/* The first writer's frames begin at 0. Those of the next follow at their distance
+ * in real time, but never go back. */
+static void
+correct_by_order (GstNdshSrc *self, gint64 time)
+{
+  if (!self->has_correction || time + self->correction < self->end)
+    self->correction = self->end - time;
+}
+
+static GstClockTime
+to_running_time (GstNdshSrc *self, gint64 time, gint64 offset)
+{
+  /* What is from before this pipeline ran is due at once. */
+  return (GstClockTime) MAX (0, time + self->correction + offset);
+}
+
+/* @time is when the frame is due, @dts when it is to be decoded; either may be no
+ * time at all. */
+static void
+set_times (GstNdshSrc *self, GstBuffer *buffer, gint64 time, gint64 dts)
+{
+  gint64 any = time_is_sane (time) ? time : dts;
+  gint64 offset;
+  gboolean by_clock = get_clock_offset (self, &offset);
+
+  if (!time_is_sane (any))
+    return;
+  if (self->new_stream) {
+    if (by_clock)
+      correct_by_clock (self, any);
+    else
+      correct_by_order (self, any);
+    self->has_correction = TRUE;
+    self->new_stream = FALSE;
+  }
+  if (time_is_sane (time))
+    GST_BUFFER_PTS (buffer) = to_running_time (self, time, offset);
+  if (time_is_sane (dts))
+    GST_BUFFER_DTS (buffer) = to_running_time (self, dts, offset);
+  self->end = any + self->correction;
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    self->end += (gint64) GST_BUFFER_DURATION (buffer);
+}
+
+/* --- Create --- */
+
+/* Says whether @frame does not follow the one before. */
+static gboolean
+note_sequence (GstNdshSrc *self, const NdshFrame *frame)
+{
+  const char *stream_id = ndsh_frame_get_stream_id (frame);
+  guint64 sequence = ndsh_frame_get_sequence (frame);
+  gboolean new_stream = strcmp (self->stream_id, stream_id) != 0;
+  gboolean gap = sequence != self->sequence + 1;
+
+  self->sequence = sequence;
+  if (!new_stream)
+    return gap;
+  GST_DEBUG_OBJECT (self, "stream %s", stream_id);
+  g_strlcpy (self->stream_id, stream_id, sizeof self->stream_id);
+  self->new_stream = TRUE;
+  return TRUE;
+}
+
+/* Takes @frame. Downstream elements parse what they get, so all that says how to
+ * is checked here. */
+static GstBuffer *
+make_buffer (GstNdshSrc *self, NdshFrame *frame)
+{
+  const NdshFrameInfo info = *ndsh_frame_get_info (frame);
+  gint64 publish_ns = ndsh_frame_get_publish_ns (frame);
+  gboolean discont = note_sequence (self, frame);
+  const guint8 *metadata;
+  gboolean from_gst;
+  GstNdshLayout layout;
+  GstBuffer *buffer;
+  GstNdshMeta meta;
+  gsize size;
+
+  metadata = ndsh_frame_get_metadata (frame, &size);
+  from_gst = gst_ndsh_meta_decode (&meta, metadata, metadata != NULL ? size : 0);
+  if (find_layout (self, frame, &meta, &layout))
+    buffer = buffer_from_video (self, frame, &meta, &layout);
+  else
+    buffer = buffer_from_frame (self, frame, &meta);
+
+  GST_BUFFER_OFFSET (buffer) = info.offset;
+  GST_BUFFER_OFFSET_END (buffer) = meta.offset_end;
+  if (time_is_sane (info.duration_ns))
+    GST_BUFFER_DURATION (buffer) = (GstClockTime) info.duration_ns;
+  if (from_gst) {
+    GST_BUFFER_FLAG_SET (buffer, gst_ndsh_buffer_flags_filter (info.flags));
+    set_times (self, buffer, info.timestamp_ns, meta.has_dts ? meta.dts : -1);
+  } else {
+    /* Another program's flags mean nothing here; and if it did not say when the
+     * frame is of, then when it was published. */
+    set_times (self, buffer,
+               info.timestamp_ns >= 0 ? info.timestamp_ns : publish_ns, -1);
+  }
+  if (discont)
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  return buffer;
+}
+
+static GstFlowReturn
+gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (push);
+  NdshFrame *frame = NULL;
+  GstFlowReturn result = next_frame (self, &frame);
+
+  if (result != GST_FLOW_OK)
+    return result;
+  if (!update_caps (self, frame)) {
+    ndsh_frame_release (frame);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  *buffer = make_buffer (self, frame);
+  note_reader_info (self);
+  GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ": %" GST_PTR_FORMAT,
+                  self->sequence, (gpointer) *buffer);
+  return GST_FLOW_OK;
+}
+
+static gboolean
+gst_ndsh_src_query (GstBaseSrc *base, GstQuery *query)
+{
+  if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY
+      && gst_base_src_is_live (base)) {
+    gst_query_set_latency (query, TRUE, LATENCY, GST_CLOCK_TIME_NONE);
+    return TRUE;
+  }
+  return GST_BASE_SRC_CLASS (gst_ndsh_src_parent_class)->query (base, query);
+}
+
+/* --- Properties --- */
+
+static GstStructure *
+get_stats (GstNdshSrc *self)
+{
+  GstStructure *stats;
+
+  GST_OBJECT_LOCK (self);
+  stats = gst_structure_new (
+    "stats", "frames-received", G_TYPE_UINT64, self->reader_info.delivered,
+    "frames-missed", G_TYPE_UINT64, self->reader_info.missed, "frames-copied",
+    G_TYPE_UINT64, self->n_copied, "lag", G_TYPE_UINT64, self->reader_info.lag,
+    "leases", G_TYPE_UINT, self->reader_info.n_leases, "max-leases", G_TYPE_UINT,
+    self->reader_info.max_leases, "writer-pid", G_TYPE_INT64,
+    self->reader_info.pid, NULL);
+  GST_OBJECT_UNLOCK (self);
+  return stats;
+}
+
+/* What is settled when the reader is made. */
+static gboolean
+may_change_now (GstNdshSrc *self, GParamSpec *pspec)
+{
+  gboolean open;
+
+  if (pspec == props[PROP_ON_DISCONNECT])
+    return TRUE;
+  GST_OBJECT_LOCK (self);
+  open = self->reader != NULL;
+  GST_OBJECT_UNLOCK (self);
+  if (open)
+    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only",
+                        g_param_spec_get_name (pspec));
+  return !open;
+}
+
+static void
+gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
+                           GParamSpec *pspec)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (object);
+
+  if (!may_change_now (self, pspec))
+    return;
+  if (id == PROP_IS_LIVE) {
+    gst_base_src_set_live (GST_BASE_SRC (self), g_value_get_boolean (value));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+  case PROP_CHANNEL:
+    g_free (self->channel);
+    self->channel = g_value_dup_string (value);
+    if (self->channel == NULL)
+      self->channel = g_strdup (DEFAULT_CHANNEL);
+    break;
+  case PROP_LEAKY_TYPE:
+    self->leaky_type = (LeakyType) g_value_get_enum (value);
+    break;
+  case PROP_MAX_BUFFERS:
+    self->max_buffers = g_value_get_uint (value);
+    break;
+  case PROP_ON_DISCONNECT:
+    self->on_disconnect = (OnDisconnect) g_value_get_enum (value);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
+                           GParamSpec *pspec)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (object);
+
+  if (id == PROP_IS_LIVE) {
+    g_value_set_boolean (value, gst_base_src_is_live (GST_BASE_SRC (self)));
+    return;
+  }
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, get_stats (self));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+  case PROP_CHANNEL:
+    g_value_set_string (value, self->channel);
+    break;
+  case PROP_LEAKY_TYPE:
+    g_value_set_enum (value, (gint) self->leaky_type);
+    break;
+  case PROP_MAX_BUFFERS:
+    g_value_set_uint (value, self->max_buffers);
+    break;
+  case PROP_ON_DISCONNECT:
+    g_value_set_enum (value, (gint) self->on_disconnect);
+    break;
+  case PROP_CONNECTED:
+    g_value_set_boolean (value, self->connected);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+install_properties (GObjectClass *klass)
+{
+  const GParamFlags open = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+                           | GST_PARAM_MUTABLE_READY;
+  const GParamFlags live = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+                           | GST_PARAM_MUTABLE_PLAYING;
+  const GParamFlags read = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+
+  props[PROP_CHANNEL] = g_param_spec_string (
+    "channel", "Channel",
+    "Name that the stream is shared under; or the path of the socket, which begins "
+    "with '/'",
+    DEFAULT_CHANNEL, open);
+  props[PROP_IS_LIVE] = g_param_spec_boolean (
+    "is-live", "Is live",
+    "Give frames the time at which they were captured, on this pipeline's clock; "
+    "false starts at 0 with the first frame and prerolls with it",
+    DEFAULT_IS_LIVE, open);
+  props[PROP_LEAKY_TYPE] = g_param_spec_enum (
+    "leaky-type", "Leaky type",
+    "What happens to frames that come faster than they are taken: none makes the "
+    "writer wait, if it allows that and runs as the same user",
+    GST_TYPE_NDSH_SRC_LEAKY_TYPE, DEFAULT_LEAKY_TYPE, open);
+  props[PROP_MAX_BUFFERS] = g_param_spec_uint (
+    "max-buffers", "Maximum buffers",
+    "How far to fall behind the writer before frames are dropped (in frames); 1 "
+    "takes the newest each time. Without effect if leaky-type is none",
+    1, NDSH_MAX_QUEUE, DEFAULT_MAX_BUFFERS, open);
+  props[PROP_ON_DISCONNECT] = g_param_spec_enum (
+    "on-disconnect", "On disconnect",
+    "What to do when the writer goes without having ended the stream",
+    GST_TYPE_NDSH_SRC_ON_DISCONNECT, DEFAULT_ON_DISCONNECT, live);
+  props[PROP_CONNECTED]
+    = g_param_spec_boolean ("connected", "Connected",
+                            "Whether there is a writer now", FALSE, read);
+  props[PROP_STATS] = g_param_spec_boxed (
+    "stats", "Statistics",
+    "frames-received; frames-missed, published but not received; frames-copied, "
+    "because downstream held all leases or cannot cope with the layout; lag in "
+    "frames; leases and max-leases, frames held and at most; writer-pid",
+    GST_TYPE_STRUCTURE, read);
+  g_object_class_install_properties (klass, N_PROPS, props);
+}
+
+static void
+gst_ndsh_src_finalize (GObject *object)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (object);
+
+  /* Up to 1.18 the base class still calls us from its own. */
+  G_OBJECT_CLASS (gst_ndsh_src_parent_class)->finalize (object);
+  g_free (self->channel);
+  g_free (self->description);
+  gst_caps_replace (&self->caps, NULL);
+  gst_poll_free (self->poll);
+}
+
+static void
+gst_ndsh_src_init (GstNdshSrc *self)
+{
+  self->channel = g_strdup (DEFAULT_CHANNEL);
+  self->leaky_type = DEFAULT_LEAKY_TYPE;
+  self->max_buffers = DEFAULT_MAX_BUFFERS;
+  self->on_disconnect = DEFAULT_ON_DISCONNECT;
+  self->poll = gst_poll_new (TRUE);
+  gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
+  gst_base_src_set_live (GST_BASE_SRC (self), DEFAULT_IS_LIVE);
+}
+
+static void
+gst_ndsh_src_class_init (GstNdshSrcClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseSrcClass *src_class = GST_BASE_SRC_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_ndsh_src_debug, "ndshsrc", 0, "ndsh source");
+
+  object_class->set_property = gst_ndsh_src_set_property;
+  object_class->get_property = gst_ndsh_src_get_property;
+  object_class->finalize = gst_ndsh_src_finalize;
+  install_properties (object_class);
+#if GST_CHECK_VERSION(1, 18, 0)
+  gst_type_mark_as_plugin_api (GST_TYPE_NDSH_SRC_LEAKY_TYPE, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_NDSH_SRC_ON_DISCONNECT, 0);
+#endif
+
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (
+    element_class, "Shared memory source", "Source",
+    "Gets a stream that another process shares by name, without copies",
+    "The ndsh developers");
+
+  src_class->start = gst_ndsh_src_start;
+  src_class->stop = gst_ndsh_src_stop;
+  src_class->unlock = gst_ndsh_src_unlock;
+  src_class->unlock_stop = gst_ndsh_src_unlock_stop;
+  src_class->is_seekable = gst_ndsh_src_is_seekable;
+  src_class->negotiate = gst_ndsh_src_negotiate;
+  src_class->decide_allocation = gst_ndsh_src_decide_allocation;
+  src_class->query = gst_ndsh_src_query;
+  GST_PUSH_SRC_CLASS (klass)->create = gst_ndsh_src_create;
+}

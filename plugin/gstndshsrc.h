@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef GST_NDSH_SRC_H
+#define GST_NDSH_SRC_H
+
+#include <gst/base/gstpushsrc.h>
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_NDSH_SRC (gst_ndsh_src_get_type ())
+G_DECLARE_FINAL_TYPE (GstNdshSrc, gst_ndsh_src, GST, NDSH_SRC, GstPushSrc)
+
+G_END_DECLS
+
+#endif

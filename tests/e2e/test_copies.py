@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Item 2: which elements write into shared memory, and which are copied."""
+
+import e2e
+
+RAW = "video/x-raw,format=I420,width=320,height=240,framerate=30/1"
+SINK = "ndshsink name=s sync=false"
+
+# What encodes a clip, and what decodes it straight into the pool.
+DECODERS = [
+    ("jpegenc", "jpegdec"),
+    ("openh264enc ! h264parse", "h264parse ! openh264dec"),
+    ("openh264enc ! h264parse", "h264parse ! avdec_h264"),
+    ("x264enc bframes=2 ! h264parse", "h264parse ! avdec_h264"),
+    ("vp8enc deadline=1", "vp8dec"),
+    ("vp8enc deadline=1", "avdec_vp8"),
+    ("theoraenc", "theoradec"),
+    ("jpegenc", "jpegparse ! avdec_mjpeg"),
+    ("avenc_mpeg4", "mpeg4videoparse ! avdec_mpeg4"),
+]
+
+
+def elements_of(pipeline):
+    return [part.split()[0] for part in pipeline.split(" ! ") if "/" not in part]
+
+
+class Copies(e2e.TestCase):
+
+    def run_stats(self, pipeline):
+        """The stats of ndshsink at the end."""
+        process = self.pipeline(pipeline)
+        self.assert_exits(process)
+        return process.events("stats")[-1]
+
+    def assert_copies(self, pipeline, n_frames, n_copied):
+        stats = self.run_stats(pipeline)
+        self.assertEqual(stats["frames-published"], n_frames, stats)
+        self.assertEqual(stats["frames-copied"], n_copied, stats)
+        self.assertEqual(stats["frames-zero-copy"], n_frames - n_copied, stats)
+        self.assertEqual(stats["frames-dropped"], 0, stats)
+        return stats
+
+    def test_sources_converters_and_scalers_are_not_copied(self):
+        for pipeline in (
+                "videotestsrc num-buffers=30 ! " + SINK,
+                "videotestsrc num-buffers=30 ! video/x-raw,format=I420,width=641,"
+                "height=481 ! " + SINK,
+                "videotestsrc num-buffers=30 ! video/x-raw,format=RGB ! videoconvert "
+                "! video/x-raw,format=I420 ! " + SINK,
+                "videotestsrc num-buffers=30 ! video/x-raw,width=320,height=240 ! "
+                "videoscale ! video/x-raw,width=854,height=480 ! " + SINK,
+                "videotestsrc num-buffers=30 ! " + RAW + " ! identity ! " + SINK,
+                "videotestsrc num-buffers=30 ! " + RAW + " ! queue ! " + SINK):
+            with self.subTest(pipeline=pipeline):
+                self.assert_copies(pipeline, 30, 0)
+
+    def test_decoders_are_not_copied(self):
+        ran = 0
+        for encoder, decoder in DECODERS:
+            with self.subTest(encoder=encoder, decoder=decoder):
+                missing = [name for name in elements_of(encoder + " ! " + decoder)
+                           if not e2e.has_elements(name)]
+                if missing:
+                    e2e.figure("%s: no %s here" % (decoder, missing[0]))
+                    continue
+                clip = self.make_clip(encoder, "clip.mkv")
+                stats = self.run_stats(
+                    "filesrc location=%s ! matroskademux ! %s ! %s" % (
+                        clip, decoder, SINK))
+                e2e.figure("%s of %s: %d frames, %d copied" % (
+                    decoder, encoder, stats["frames-published"],
+                    stats["frames-copied"]))
+                # Some decoders skip the first frames, or keep the last.
+                self.assertGreaterEqual(stats["frames-published"], 58)
+                self.assertEqual(stats["frames-copied"], 0)
+                ran += 1
+        self.assertGreater(ran, 0, "no decoder is installed")
+
+    def test_a_frame_that_upstream_made_elsewhere_is_copied_once(self):
+        raw = self.dir + "/raw"
+        self.run_ok("gst-launch-1.0", "-q", "videotestsrc", "num-buffers=30", "!",
+                    RAW, "!", "filesink", "location=" + raw)
+        size = 320 * 240 * 3 // 2
+        for pipeline in (
+                "filesrc location=%s ! rawvideoparse format=i420 width=320 "
+                "height=240 ! %s" % (raw, SINK),
+                "filesrc location=%s blocksize=%d ! %s ! %s" % (raw, size, RAW, SINK)):
+            with self.subTest(pipeline=pipeline):
+                stats = self.assert_copies(pipeline, 30, 30)
+                self.assertEqual(stats["bytes-copied"], 30 * size)
+
+    def test_a_frame_behind_a_tee_is_copied_once_at_most(self):
+        stats = self.run_stats(
+            "videotestsrc num-buffers=30 ! %s ! tee name=t ! queue ! %s t. ! queue ! "
+            "fakesink" % (RAW, SINK))
+        e2e.figure("tee: %d of %d copied" % (
+            stats["frames-copied"], stats["frames-published"]))
+        self.assertEqual(stats["frames-published"], 30)
+        self.assertLessEqual(stats["bytes-copied"], 30 * 320 * 240 * 3 // 2)
+
+    def test_a_still_that_is_repeated_is_copied_once_for_each_frame_at_most(self):
+        stats = self.run_stats(
+            "videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,"
+            "format=I420,framerate=10/1 ! videorate ! video/x-raw,framerate=30/1 ! "
+            + SINK)
+        e2e.figure("videorate: %d of %d copied" % (
+            stats["frames-copied"], stats["frames-published"]))
+        self.assertGreaterEqual(stats["frames-published"], 25)
+        self.assertLessEqual(stats["bytes-copied"],
+                             stats["frames-published"] * 320 * 240 * 3 // 2)
+
+    def test_allow_copy_false_is_an_error_that_names_the_element(self):
+        process = self.launch(
+            "filesrc location=/dev/zero blocksize=115200 name=zeros ! %s ! ndshsink "
+            "allow-copy=false" % RAW)
+
+        self.assertNotEqual(process.wait(), 0, process.output())
+        text = process.wait_line(r"ERROR: from element .*ndshsink0: (.*)").group(1)
+        self.assertIn("copied", text)
+        self.assertRegex(text, r"capsfilter\d|zeros")
+
+    def test_allow_copy_false_is_no_error_where_nothing_is_copied(self):
+        self.assert_copies(
+            "videotestsrc num-buffers=30 ! videoconvert ! %s allow-copy=false" % SINK,
+            30, 0)
+
+    def test_info_messages_say_once_why_frames_are_copied(self):
+        process = self.start(
+            e2e.PIPELINE, *("filesrc location=/dev/zero blocksize=115200 "
+                            "num-buffers=20 ! %s ! %s" % (RAW, SINK)).split(),
+            env={"GST_DEBUG": "ndshsink:4", "GST_DEBUG_NO_COLOR": "1"})
+
+        self.assert_exits(process)
+        why = [text for text in process.texts() if "copying what" in text]
+        self.assertEqual(len(why), 1, process.output())
+
+
+if __name__ == "__main__":
+    e2e.main()

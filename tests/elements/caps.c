@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "elements.h"
+
+#include "gstndshcaps.h"
+
+static const guint widths[] = { 1, 2, 3, 641, 854, 1366, 1456, 1920 };
+
+static GstNdshContent
+parse (const char *text)
+{
+  g_autoptr (GstCaps) caps = gst_caps_from_string (text);
+  GstNdshContent content;
+
+  g_assert_nonnull (caps);
+  gst_ndsh_content_init (&content, caps);
+  return content;
+}
+
+/* "uint8[2,3](8,1)@16": strides and offset too. */
+static char *
+array_to_text (const NdshArrayInfo *array)
+{
+  GString *text = g_string_new (NULL);
+  g_autofree char *shape = ndsh_array_info_to_string (array);
+
+  g_string_append_printf (text, "%s(", shape);
+  for (guint i = 0; i < array->n_dims; i++)
+    g_string_append_printf (text, "%s%" G_GSSIZE_FORMAT, i > 0 ? "," : "",
+                            array->strides[i]);
+  g_string_append_printf (text, ")@%" G_GSIZE_FORMAT, array->offset);
+  return g_string_free (text, FALSE);
+}
+
+static char *
+describe (const char *caps, gsize size)
+{
+  GstNdshContent content = parse (caps);
+  NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+  guint n = gst_ndsh_content_get_arrays (&content, NULL, size, arrays);
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < n; i++) {
+    g_autofree char *one = array_to_text (&arrays[i]);
+
+    g_string_append_printf (text, "%s%s", i > 0 ? " " : "", one);
+  }
+  return g_string_free (text, FALSE);
+}
+
+static const struct {
+  const char *caps;
+  gsize size;
+  const char *arrays;
+} mapping[] = {
+  { "video/x-raw,format=GRAY8,width=5,height=3", 24, "uint8[3,5](8,1)@0" },
+  { "video/x-raw,format=GRAY16_LE,width=5,height=3", 36, "uint16[3,5](12,2)@0" },
+  { "video/x-raw,format=GRAY16_BE,width=5,height=3", 36,
+    "uint8[3,5,2](12,2,1)@0" },
+  { "video/x-raw,format=RGB,width=5,height=3", 48, "uint8[3,5,3](16,3,1)@0" },
+  { "video/x-raw,format=BGRx,width=5,height=3", 60, "uint8[3,5,4](20,4,1)@0" },
+  { "video/x-raw,format=RGB16,width=5,height=3", 36, "uint16[3,5](12,2)@0" },
+  { "video/x-raw,format=ARGB64_LE,width=2,height=1", 16,
+    "uint16[1,2,4](16,8,2)@0" },
+  { "video/x-raw,format=YUY2,width=6,height=2", 24, "uint8[2,6,2](12,2,1)@0" },
+  { "video/x-raw,format=NV12,width=6,height=4", 48,
+    "uint8[4,6](8,1)@0 uint8[2,3,2](8,2,1)@32" },
+  { "video/x-raw,format=I420,width=6,height=4", 48,
+    "uint8[4,6](8,1)@0 uint8[2,3](4,1)@32 uint8[2,3](4,1)@40" },
+  { "video/x-raw,format=P010_10LE,width=6,height=4", 72,
+    "uint16[4,6](12,2)@0 uint16[2,3,2](12,4,2)@48" },
+  { "video/x-raw,format=v210,width=48,height=1", 128, "uint8[128](1)@0" },
+  { "video/x-raw,format=NV12_64Z32,width=64,height=32", 9999,
+    "uint8[9999](1)@0" },
+  { "video/x-bayer,format=rggb,width=5,height=3", 24, "uint8[3,5](8,1)@0" },
+  { "audio/x-raw,format=S16LE,rate=8000,channels=2,layout=interleaved", 40,
+    "int16[10,2](4,2)@0" },
+  { "audio/x-raw,format=F32LE,rate=8000,channels=1,layout=interleaved", 40,
+    "float32[10,1](4,4)@0" },
+  { "audio/x-raw,format=S24LE,rate=8000,channels=2,layout=interleaved", 60,
+    "uint8[10,2,3](6,3,1)@0" },
+  { "audio/x-raw,format=S16LE,rate=8000,channels=2,layout=non-interleaved", 40,
+    "int16[2,10](20,2)@0" },
+  { "image/jpeg", 77, "uint8[77](1)@0" },
+  { "text/x-raw,format=utf8", 7, "uint8[7](1)@0" },
+  { "application/octet-stream", 0, "uint8[0](1)@0" },
+  { "other/tensors,format=static,num_tensors=1,types=float32,dimensions=3:640:2",
+    15360, "float32[2,640,3](7680,12,4)@0" },
+  { "other/tensors,format=static,num_tensors=2,types=(string)\"uint8,float32\","
+    "dimensions=(string)\"4:1,2:1\"",
+    12, "uint8[1,4](4,1)@0 float32[1,2](8,4)@4" },
+  { "other/tensors,format=flexible", 9, "uint8[9](1)@0" },
+  { "application/x-ndarray,dtype=complex64,shape=(int)<2,3>", 48,
+    "complex64[2,3](24,8)@0" },
+  /* A buffer that is too short for its caps is bytes. */
+  { "video/x-raw,format=RGB,width=5,height=3", 40, "uint8[40](1)@0" },
+};
+
+GST_START_TEST (caps_become_the_arrays_of_the_table)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (mapping); i++) {
+    g_autofree char *arrays = describe (mapping[i].caps, mapping[i].size);
+
+    if (g_strcmp0 (arrays, mapping[i].arrays) != 0)
+      g_error ("%s: %s, not %s", mapping[i].caps, arrays, mapping[i].arrays);
+  }
+}
+GST_END_TEST
+
+static void
+assert_inside (const char *what, const NdshArrayInfo *arrays, guint n, gsize size)
+{
+  g_assert_cmpuint (n, >=, 1);
+  g_assert_cmpuint (n, <=, NDSH_MAX_ARRAYS);
+  for (guint i = 0; i < n; i++) {
+    gsize length = ndsh_array_info_get_size (&arrays[i]);
+
+    if (length > size || arrays[i].offset > size - length)
+      g_error ("%s: array %u goes beyond %" G_GSIZE_FORMAT, what, i, size);
+  }
+}
+
+GST_START_TEST (every_raw_video_format_has_arrays_that_lie_in_its_buffer)
+{
+  for (guint f = GST_VIDEO_FORMAT_I420; f <= elements_last_format (); f++) {
+    for (guint w = 0; w < G_N_ELEMENTS (widths); w++) {
+      GstNdshContent content = { .kind = GST_NDSH_CONTENT_VIDEO };
+      NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+      const char *name = gst_video_format_to_string ((GstVideoFormat) f);
+      GstNdshLayout layout;
+      gsize size;
+
+      g_assert_true (gst_video_info_set_format (
+        &content.video, (GstVideoFormat) f, widths[w], 5));
+      size = GST_VIDEO_INFO_SIZE (&content.video);
+      gst_ndsh_layout_init_from_info (&layout, &content.video);
+      g_assert_true (gst_ndsh_layout_is_default (&layout, &content.video));
+      if (!gst_ndsh_layout_is_valid (&layout, &content.video, size))
+        g_error ("%s of width %u: the default layout is refused", name,
+                 widths[w]);
+      assert_inside (name, arrays,
+                     gst_ndsh_content_get_arrays (&content, &layout, size, arrays),
+                     size);
+      assert_inside (
+        name, arrays,
+        gst_ndsh_content_get_arrays (&content, &layout, size / 2, arrays),
+        size / 2);
+    }
+  }
+}
+GST_END_TEST
+
+GST_START_TEST (a_layout_beyond_the_buffer_is_refused)
+{
+  GstNdshContent content
+    = parse ("video/x-raw,format=I420,width=641,height=480,framerate=30/1");
+  const GstVideoInfo *info = &content.video;
+  gsize size = GST_VIDEO_INFO_SIZE (info);
+  GstNdshLayout good, bad;
+
+  gst_ndsh_layout_init_from_info (&good, info);
+  bad = good;
+  bad.offset[2] = size;
+  g_assert_false (gst_ndsh_layout_is_valid (&bad, info, size));
+  bad = good;
+  bad.offset[1] = G_MAXSIZE;
+  g_assert_false (gst_ndsh_layout_is_valid (&bad, info, size));
+  bad = good;
+  bad.stride[0] = G_MAXINT;
+  g_assert_false (gst_ndsh_layout_is_valid (&bad, info, size));
+  bad = good;
+  bad.stride[0] = -bad.stride[0];
+  g_assert_false (gst_ndsh_layout_is_valid (&bad, info, size));
+  bad = good;
+  bad.n_planes = 2;
+  g_assert_false (gst_ndsh_layout_is_valid (&bad, info, size));
+  bad = good;
+  bad.width++;
+  g_assert_false (gst_ndsh_layout_is_valid (&bad, info, size));
+  g_assert_true (gst_ndsh_layout_is_valid (&good, info, size));
+}
+GST_END_TEST
+
+GST_START_TEST (caps_made_from_an_array_give_that_array)
+{
+  const gsize shape[] = { 2, 3, 4 };
+
+  for (guint dtype = NDSH_DTYPE_BOOL; dtype <= NDSH_DTYPE_COMPLEX256; dtype++) {
+    for (guint n_dims = 0; n_dims <= 3; n_dims++) {
+      NdshArrayInfo array, arrays[NDSH_MAX_ARRAYS];
+      g_autoptr (GstCaps) caps = NULL;
+      GstNdshContent content;
+
+      g_assert_true (
+        ndsh_array_info_init (&array, (NdshDtype) dtype, n_dims, shape));
+      if (n_dims == 3)
+        array.strides[0] += 64; /* rows with padding */
+      caps = gst_ndsh_caps_from_arrays (&array, 1);
+      gst_ndsh_content_init (&content, caps);
+
+      g_assert_cmpuint (gst_ndsh_content_get_arrays (
+                          &content, NULL, ndsh_array_info_get_size (&array),
+                          arrays),
+                        ==, 1);
+      g_assert_true (ndsh_array_info_equal (&array, &arrays[0]));
+    }
+  }
+}
+GST_END_TEST
+
+GST_START_TEST (memory_features_but_system_memory_are_foreign)
+{
+  g_autoptr (GstCaps) nvmm
+    = gst_caps_from_string ("video/x-raw(memory:NVMM),format=NV12");
+  g_autoptr (GstCaps) plain = gst_caps_from_string (
+    "video/x-raw(memory:SystemMemory);video/x-raw;video/x-raw(format:Interlaced)");
+
+  g_assert_cmpstr (gst_ndsh_caps_get_foreign_memory (nvmm), ==, "memory:NVMM");
+  g_assert_null (gst_ndsh_caps_get_foreign_memory (plain));
+}
+GST_END_TEST
+
+static Suite *
+caps_suite (void)
+{
+  Suite *suite = suite_create ("caps");
+  TCase *tcase = elements_case_new (suite, "caps");
+
+  tcase_add_test (tcase, caps_become_the_arrays_of_the_table);
+  tcase_add_test (tcase,
+                  every_raw_video_format_has_arrays_that_lie_in_its_buffer);
+  tcase_add_test (tcase, a_layout_beyond_the_buffer_is_refused);
+  tcase_add_test (tcase, caps_made_from_an_array_give_that_array);
+  tcase_add_test (tcase, memory_features_but_system_memory_are_foreign);
+  return suite;
+}
+
+GST_CHECK_MAIN (caps)

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "elements.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define CAPS "video/x-raw,format=RGB,width=64,height=48,framerate=30/1"
+#define SIZE (64 * 48 * 3)
+
+/* A buffer that needs no copy. Its pool lives as long as the buffer does. */
+static GstBuffer *
+new_draft (GstHarness *harness)
+{
+  g_autoptr (GstCaps) caps = gst_caps_from_string (CAPS);
+  GstBufferPool *pool = elements_take_pool (harness->element, caps);
+  GstBuffer *buffer = elements_acquire (pool);
+
+  gst_object_unref (pool);
+  return buffer;
+}
+
+/* --- Errors, each on the bus, with the element's name and what to do --- */
+
+static void
+assert_channel_refused (const char *channel)
+{
+  GstElement *pipeline = elements_launch ("fakesrc ! ndshsink name=sink");
+
+  g_object_set (elements_find (pipeline, "sink"), "channel", channel, NULL);
+  g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PLAYING), ==,
+                   GST_STATE_CHANGE_FAILURE);
+  elements_wait_error (pipeline, "sink", GST_RESOURCE_ERROR,
+                       GST_RESOURCE_ERROR_SETTINGS, "");
+  elements_stop (pipeline);
+}
+
+GST_START_TEST (names_that_cannot_be_are_errors)
+{
+  g_autofree char *longest = g_strnfill (300, 'x');
+
+  assert_channel_refused ("");
+  assert_channel_refused (longest);
+  assert_channel_refused ("caf\xc3\xa9");
+  assert_channel_refused ("../x");
+  assert_channel_refused (".hidden");
+}
+GST_END_TEST
+
+GST_START_TEST (a_second_writer_is_told_who_the_first_is)
+{
+  GstHarness *first = elements_harness_new ("ndshsink", "channel=taken");
+  GstElement *pipeline
+    = elements_launch ("fakesrc ! ndshsink name=sink channel=taken");
+  g_autofree char *pid = g_strdup_printf ("%d", (int) getpid ());
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  elements_wait_error (pipeline, "sink", GST_RESOURCE_ERROR,
+                       GST_RESOURCE_ERROR_BUSY, pid);
+
+  elements_stop (pipeline);
+  gst_harness_teardown (first);
+}
+GST_END_TEST
+
+GST_START_TEST (a_file_that_is_no_socket_is_left_alone)
+{
+  g_autofree char *path = ndsh_test_path ("notes.txt");
+  GstElement *pipeline
+    = elements_launch ("fakesrc ! ndshsink name=sink channel=%s", path);
+  g_autofree char *text = NULL;
+
+  g_assert_true (g_file_set_contents (path, "mine", -1, NULL));
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  g_autoptr (GstMessage) message
+    = elements_wait_message (pipeline, GST_MESSAGE_ERROR);
+  g_assert_cmpstr (GST_MESSAGE_SRC_NAME (message), ==, "sink");
+
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "mine");
+  elements_stop (pipeline);
+  unlink (path);
+}
+GST_END_TEST
+
+GST_START_TEST (less_memory_than_a_frame_is_an_error)
+{
+  GstElement *pipeline = elements_launch (
+    "videotestsrc ! video/x-raw,width=640,height=480 ! "
+    "ndshsink name=sink max-memory=100000");
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  elements_wait_error (pipeline, "sink", GST_RESOURCE_ERROR,
+                       GST_RESOURCE_ERROR_NO_SPACE_LEFT, "max-memory=100000");
+  elements_stop (pipeline);
+}
+GST_END_TEST
+
+GST_START_TEST (memory_that_cannot_be_shared_is_an_error_that_says_what_to_do)
+{
+  GstElement *sink = elements_launch ("ndshsink name=sink");
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  g_autoptr (GstCaps) caps = gst_caps_from_string (
+    "video/x-raw(memory:NVMM),format=NV12,width=64,height=48");
+  GstHarness *harness = gst_harness_new_with_element (sink, "sink", NULL);
+  g_autoptr (GError) error = NULL;
+  GstMessage *message;
+
+  gst_element_set_bus (sink, bus);
+  gst_harness_push_event (harness, gst_event_new_stream_start ("id"));
+  gst_harness_push_event (harness, gst_event_new_caps (caps));
+  message = gst_bus_timed_pop_filtered (bus, WAIT_SECONDS * GST_SECOND,
+                                        GST_MESSAGE_ERROR);
+  g_assert_nonnull (message);
+  gst_message_parse_error (message, &error, NULL);
+
+  g_assert_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT);
+  g_assert_nonnull (strstr (error->message, "nvvidconv"));
+  gst_message_unref (message);
+  gst_element_set_bus (sink, NULL);
+  gst_harness_teardown (harness);
+  gst_object_unref (sink);
+}
+GST_END_TEST
+
+GST_START_TEST (a_copy_that_is_forbidden_is_an_error_that_names_the_element)
+{
+  GstElement *pipeline = elements_launch (
+    "fakesrc name=culprit sizetype=fixed sizemax=100 filltype=zero ! "
+    "ndshsink name=sink allow-copy=false");
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  elements_wait_error (pipeline, "sink", GST_RESOURCE_ERROR,
+                       GST_RESOURCE_ERROR_SETTINGS, "culprit");
+  elements_stop (pipeline);
+}
+GST_END_TEST
+
+/* --- Copies --- */
+
+static guint n_explained;
+
+static void
+on_debug (GstDebugCategory *category, GstDebugLevel level, const char *file,
+          const char *function, gint line, GObject *object,
+          GstDebugMessage *message, gpointer data)
+{
+  (void) file;
+  (void) function;
+  (void) line;
+  (void) object;
+  (void) data;
+  if (level == GST_LEVEL_INFO
+      && strcmp (gst_debug_category_get_name (category), "ndshsink") == 0
+      && strstr (gst_debug_message_get (message), "copying") != NULL)
+    n_explained++;
+}
+
+GST_START_TEST (a_copy_is_explained_once)
+{
+  GstHarness *harness = elements_harness_new ("ndshsink", "sync=false");
+
+  gst_harness_set_src_caps_str (harness, CAPS);
+  /* In brackets: the macro of that name is not ISO C. */
+  (gst_debug_add_log_function) (on_debug, NULL, NULL);
+  gst_debug_set_threshold_for_name ("ndshsink", GST_LEVEL_INFO);
+  for (guint i = 0; i < 5; i++)
+    gst_harness_push (harness, elements_buffer_new (SIZE, i));
+
+  g_assert_cmpuint (n_explained, ==, 1);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+GST_START_TEST (statistics_count_frames_and_copies)
+{
+  GstHarness *harness = elements_harness_new ("ndshsink", "sync=false");
+  GstElement *sink = harness->element;
+  GstStructure *stats;
+
+  gst_harness_set_src_caps_str (harness, CAPS);
+  for (guint i = 0; i < 3; i++)
+    gst_harness_push (harness, new_draft (harness));
+  for (guint i = 0; i < 2; i++)
+    gst_harness_push (harness, elements_buffer_new (SIZE, i));
+
+  g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==, 5);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-zero-copy"), ==, 3);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-copied"), ==, 2);
+  g_assert_cmpuint (elements_get_stat (sink, "bytes-copied"), ==, 2 * SIZE);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-dropped"), ==, 0);
+  g_object_get (sink, "stats", &stats, NULL);
+  g_assert_true (gst_structure_has_field (stats, "average-rate"));
+  g_assert_true (gst_structure_has_field (stats, "rendered"));
+  g_assert_true (gst_structure_has_field (stats, "dropped"));
+  g_assert_true (gst_structure_has_field (stats, "readers"));
+  gst_structure_free (stats);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+/* --- Readers --- */
+
+static void
+on_reader (GstElement *sink, gint64 pid, gint64 uid, gint *count)
+{
+  (void) sink;
+  g_assert_cmpint (pid, ==, getpid ());
+  g_assert_cmpint (uid, ==, getuid ());
+  g_atomic_int_inc (count);
+}
+
+GST_START_TEST (readers_are_counted_and_announced)
+{
+  GstHarness *harness = elements_harness_new ("ndshsink", "channel=test");
+  NdshReader *reader;
+  gint n_added = 0, n_removed = 0;
+
+  g_signal_connect (harness->element, "reader-added", G_CALLBACK (on_reader),
+                    &n_added);
+  g_signal_connect (harness->element, "reader-removed", G_CALLBACK (on_reader),
+                    &n_removed);
+  reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 0);
+  elements_wait_readers (harness->element, 1);
+  ndsh_reader_free (reader);
+  elements_wait_readers (harness->element, 0);
+
+  /* The signals come before the notification. */
+  g_assert_cmpint (g_atomic_int_get (&n_added), ==, 1);
+  g_assert_cmpint (g_atomic_int_get (&n_removed), ==, 1);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+/* --- Waiting that can be cut short --- */
+
+static gpointer
+push_thread (gpointer harness)
+{
+  return GINT_TO_POINTER (
+    gst_harness_push (harness, elements_buffer_new (SIZE, 1)));
+}
+
+/* A buffer that waits for the first reader, in a thread. Nothing tells when it
+ * begins to wait; whether it does so before or after what is to cut the wait short,
+ * the outcome must be the same. */
+static GThread *
+start_waiting (GstHarness **harness)
+{
+  *harness = elements_harness_new (
+    "ndshsink", "channel=test sync=false wait-for-connection=true");
+  gst_harness_set_src_caps_str (*harness, CAPS);
+  return g_thread_new ("push", push_thread, *harness);
+}
+
+GST_START_TEST (a_wait_for_the_first_reader_ends_when_it_comes)
+{
+  GstHarness *harness;
+  GThread *thread = start_waiting (&harness);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 0);
+
+  g_assert_nonnull (reader);
+  g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (thread)), ==, GST_FLOW_OK);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+GST_START_TEST (a_wait_for_the_first_reader_ends_with_a_flush)
+{
+  GstHarness *harness;
+  GThread *thread = start_waiting (&harness);
+
+  gst_harness_push_event (harness, gst_event_new_flush_start ());
+  g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (thread)), ==,
+                   GST_FLOW_FLUSHING);
+  gst_harness_push_event (harness, gst_event_new_flush_stop (TRUE));
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+GST_START_TEST (a_wait_for_the_first_reader_ends_with_the_state_null)
+{
+  GstElement *pipeline = elements_launch (
+    "videotestsrc ! " CAPS " ! ndshsink wait-for-connection=true");
+
+  elements_play (pipeline);
+  elements_stop_promptly (pipeline);
+
+  pipeline = elements_launch (
+    "videotestsrc ! " CAPS " ! ndshsink name=sink wait-for-connection=true");
+  elements_play (pipeline);
+  gst_message_unref (
+    elements_wait_message (pipeline, GST_MESSAGE_ASYNC_DONE));
+  elements_stop_promptly (pipeline);
+}
+GST_END_TEST
+
+static GstPadProbeReturn
+note_arrival (GstPad *pad, GstPadProbeInfo *info, gpointer arrived)
+{
+  (void) pad;
+  (void) info;
+  g_atomic_int_set ((gint *) arrived, TRUE);
+  return GST_PAD_PROBE_OK;
+}
+
+/* Goal: nobody's wait for a reader keeps a state from changing. The base class takes
+ * the preroll lock for that, and a sink that is not async renders before PLAYING.
+ * Method: the thread is in render once the lock was seen taken after a buffer came,
+ * or, if it is rightly not held there, some turns later. */
+GST_START_TEST (a_wait_for_the_first_reader_does_not_keep_the_state_from_changing)
+{
+  GstElement *pipeline
+    = elements_launch ("videotestsrc ! " CAPS " ! ndshsink name=sink async=false "
+                       "sync=false wait-for-connection=true");
+  GstElement *sink = elements_find (pipeline, "sink");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (sink, "sink");
+  g_autoptr (NdshReader) reader = NULL;
+  gint arrived = FALSE;
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, note_arrival, &arrived, NULL);
+  gst_element_set_state (pipeline, GST_STATE_PAUSED);
+  while (!g_atomic_int_get (&arrived))
+    g_thread_yield ();
+  for (guint i = 0; i < 100000 && GST_BASE_SINK_PREROLL_TRYLOCK (sink); i++) {
+    GST_BASE_SINK_PREROLL_UNLOCK (sink);
+    g_thread_yield ();
+  }
+
+  g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PLAYING), !=,
+                   GST_STATE_CHANGE_FAILURE);
+  g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PAUSED), !=,
+                   GST_STATE_CHANGE_FAILURE);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  reader = ndsh_reader_new ("default", NULL, NULL);
+  g_assert_true (ndsh_reader_wait (reader, WAIT_SECONDS * G_USEC_PER_SEC, NULL));
+  elements_stop_promptly (pipeline);
+}
+GST_END_TEST
+
+/* --- A lossless reader that does not read --- */
+
+GST_START_TEST (a_stuck_lossless_reader_holds_the_stream_up_once)
+{
+  GstHarness *harness = elements_harness_new (
+    "ndshsink", "channel=test sync=false lossless-timeout=200000000");
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 0);
+  gint64 before = g_get_monotonic_time ();
+
+  g_assert_nonnull (reader);
+  gst_harness_set_src_caps_str (harness, CAPS);
+  for (guint i = 0; i < 300; i++)
+    g_assert_cmpint (gst_harness_push (harness, elements_buffer_new (SIZE, i)), ==,
+                     GST_FLOW_OK);
+
+  g_assert_cmpint (g_get_monotonic_time () - before, >=, 190 * 1000);
+  g_assert_cmpuint (elements_get_stat (harness->element, "frames-published"), ==,
+                    300);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+GST_START_TEST (a_wait_for_a_lossless_reader_ends_with_the_state_null)
+{
+  GstElement *pipeline = elements_launch (
+    "videotestsrc ! " CAPS " ! ndshsink name=sink channel=test sync=false "
+    "lossless-timeout=3600000000000");
+  g_autoptr (NdshReader) reader = NULL;
+  guint64 before, now = 0;
+
+  elements_play (pipeline);
+  gst_message_unref (elements_wait_message (pipeline, GST_MESSAGE_ASYNC_DONE));
+  reader = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 0);
+  elements_wait_readers (elements_find (pipeline, "sink"), 1);
+  /* It is stuck when no frame comes for a while; if not yet, it must stop too. */
+  do {
+    before = now;
+    g_usleep (100 * 1000);
+    now = elements_get_stat (elements_find (pipeline, "sink"), "frames-published");
+  } while (now != before);
+  elements_stop_promptly (pipeline);
+}
+GST_END_TEST
+
+/* --- Scarcity --- */
+
+GST_START_TEST (when_upstream_keeps_every_slot_frames_are_copied_or_dropped)
+{
+  GstHarness *harness
+    = elements_harness_new ("ndshsink", "sync=false max-memory=100000");
+  GstBuffer *kept[40];
+
+  gst_harness_set_src_caps_str (harness, CAPS);
+  for (guint i = 0; i < G_N_ELEMENTS (kept); i++) {
+    kept[i] = new_draft (harness);
+    g_assert_nonnull (kept[i]);
+    g_assert_cmpint (gst_harness_push (harness, gst_buffer_ref (kept[i])), ==,
+                     GST_FLOW_OK);
+  }
+
+  g_assert_cmpuint (elements_get_stat (harness->element, "frames-published"), ==,
+                    G_N_ELEMENTS (kept));
+  g_assert_cmpuint (elements_get_stat (harness->element, "frames-copied"), >, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
+    gst_buffer_unref (kept[i]);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+GST_START_TEST (a_buffer_published_twice_is_copied_the_second_time)
+{
+  GstHarness *harness = elements_harness_new ("ndshsink", "sync=false");
+  GstBuffer *buffer;
+
+  gst_harness_set_src_caps_str (harness, CAPS);
+  buffer = new_draft (harness);
+  gst_harness_push (harness, gst_buffer_ref (buffer));
+  gst_harness_push (harness, buffer);
+
+  g_assert_cmpuint (elements_get_stat (harness->element, "frames-published"), ==, 2);
+  g_assert_cmpuint (elements_get_stat (harness->element, "frames-copied"), ==, 1);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+/* --- Properties --- */
+
+GST_START_TEST (the_channel_does_not_change_while_it_is_open)
+{
+  GstHarness *harness = elements_harness_new ("ndshsink", "channel=first");
+  g_autofree char *channel = NULL;
+
+  g_object_set (harness->element, "channel", "second", NULL);
+  g_object_get (harness->element, "channel", &channel, NULL);
+
+  g_assert_cmpstr (channel, ==, "first");
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+GST_START_TEST (the_frame_is_as_long_as_the_buffer)
+{
+  GstHarness *harness = elements_harness_new ("ndshsink", "channel=test sync=false");
+  g_autoptr (NdshReader) reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshFrame) frame = NULL;
+  guint n_arrays;
+
+  /* Three bytes of padding follow the last row. */
+  gst_harness_set_src_caps_str (
+    harness, "video/x-raw,format=RGB,width=3,height=2,framerate=30/1");
+  gst_harness_push (harness, elements_buffer_new (24, 1));
+  g_assert_true (ndsh_reader_wait (reader, WAIT_SECONDS * G_USEC_PER_SEC, NULL));
+  frame = ndsh_reader_acquire (reader);
+
+  g_assert_cmpuint (ndsh_frame_get_size (frame), ==, 24);
+  ndsh_frame_get_arrays (frame, &n_arrays);
+  g_assert_cmpuint (n_arrays, ==, 1);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+static Suite *
+sink_suite (void)
+{
+  Suite *suite = suite_create ("sink");
+  TCase *tcase = elements_case_new (suite, "sink");
+
+  tcase_add_test (tcase, names_that_cannot_be_are_errors);
+  tcase_add_test (tcase, a_second_writer_is_told_who_the_first_is);
+  tcase_add_test (tcase, a_file_that_is_no_socket_is_left_alone);
+  tcase_add_test (tcase, less_memory_than_a_frame_is_an_error);
+  tcase_add_test (tcase,
+                  memory_that_cannot_be_shared_is_an_error_that_says_what_to_do);
+  tcase_add_test (tcase,
+                  a_copy_that_is_forbidden_is_an_error_that_names_the_element);
+  tcase_add_test (tcase, a_copy_is_explained_once);
+  tcase_add_test (tcase, statistics_count_frames_and_copies);
+  tcase_add_test (tcase, readers_are_counted_and_announced);
+  tcase_add_test (tcase, a_wait_for_the_first_reader_ends_when_it_comes);
+  tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_a_flush);
+  tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_the_state_null);
+  tcase_add_test (
+    tcase, a_wait_for_the_first_reader_does_not_keep_the_state_from_changing);
+  tcase_add_test (tcase, a_stuck_lossless_reader_holds_the_stream_up_once);
+  tcase_add_test (tcase, a_wait_for_a_lossless_reader_ends_with_the_state_null);
+  tcase_add_test (tcase,
+                  when_upstream_keeps_every_slot_frames_are_copied_or_dropped);
+  tcase_add_test (tcase, a_buffer_published_twice_is_copied_the_second_time);
+  tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);
+  tcase_add_test (tcase, the_frame_is_as_long_as_the_buffer);
+  return suite;
+}
+
+GST_CHECK_MAIN (sink)

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "elements.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CAPS "video/x-raw,format=RGB,width=64,height=48,framerate=30/1"
+#define OTHER_CAPS "video/x-raw,format=GRAY8,width=32,height=16,framerate=30/1"
+#define SIZE (64 * 48 * 3)
+#define OTHER_SIZE (32 * 16)
+
+/* A buffer that needs no copy. Its pool lives as long as the buffer does. */
+static GstBuffer *
+new_draft (GstHarness *harness)
+{
+  g_autoptr (GstCaps) caps = gst_caps_from_string (CAPS);
+  GstBufferPool *pool = elements_take_pool (harness->element, caps);
+  GstBuffer *buffer = elements_acquire (pool);
+
+  gst_object_unref (pool);
+  return buffer;
+}
+
+/* --- What travels with a buffer --- */
+
+static GstClockTime
+now (void)
+{
+  struct timespec time;
+
+  clock_gettime (CLOCK_MONOTONIC, &time);
+  return GST_TIMESPEC_TO_TIME (time);
+}
+
+/* Both harnesses have the monotonic clock and base time 0, so times must be the
+ * same to the nanosecond. */
+GST_START_TEST (times_offsets_and_flags_survive)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none", CAPS, TRUE);
+  const guint flags = GST_BUFFER_FLAG_MARKER | GST_BUFFER_FLAG_DELTA_UNIT
+                      | GST_BUFFER_FLAG_HEADER | GST_BUFFER_FLAG_CORRUPTED
+                      | GST_VIDEO_BUFFER_FLAG_INTERLACED
+                      | GST_VIDEO_BUFFER_FLAG_TFF;
+  GstClockTime start = now ();
+
+  for (guint i = 0; i < 5; i++) {
+    GstBuffer *buffer = elements_buffer_new (SIZE, i), *arrived;
+
+    GST_BUFFER_PTS (buffer) = start + (i + 2) * 33333333;
+    GST_BUFFER_DTS (buffer) = start + i * 33333333;
+    GST_BUFFER_DURATION (buffer) = 33333333 + i;
+    GST_BUFFER_OFFSET (buffer) = 1000 + i;
+    GST_BUFFER_OFFSET_END (buffer) = 1001 + i;
+    GST_BUFFER_FLAG_SET (buffer, flags);
+    arrived = link_pass (link, gst_buffer_ref (buffer));
+
+    g_assert_cmpuint (GST_BUFFER_PTS (arrived), ==, GST_BUFFER_PTS (buffer));
+    g_assert_cmpuint (GST_BUFFER_DTS (arrived), ==, GST_BUFFER_DTS (buffer));
+    g_assert_cmpuint (GST_BUFFER_DURATION (arrived), ==,
+                      GST_BUFFER_DURATION (buffer));
+    g_assert_cmpuint (GST_BUFFER_OFFSET (arrived), ==, 1000 + i);
+    g_assert_cmpuint (GST_BUFFER_OFFSET_END (arrived), ==, 1001 + i);
+    g_assert_cmphex (GST_BUFFER_FLAGS (arrived) & flags, ==, flags);
+    g_assert_cmpint (GST_BUFFER_FLAG_IS_SET (arrived, GST_BUFFER_FLAG_DISCONT),
+                     ==, i == 0);
+    gst_buffer_unref (arrived);
+    gst_buffer_unref (buffer);
+  }
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (what_is_unknown_stays_unknown)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none", CAPS, TRUE);
+  GstBuffer *arrived;
+
+  /* The base class gives the first buffer a time. */
+  gst_buffer_unref (link_pass (link, elements_buffer_new (SIZE, 0)));
+  arrived = link_pass (link, elements_buffer_new (SIZE, 0));
+
+  g_assert_false (GST_BUFFER_PTS_IS_VALID (arrived));
+  g_assert_false (GST_BUFFER_DTS_IS_VALID (arrived));
+  g_assert_false (GST_BUFFER_DURATION_IS_VALID (arrived));
+  g_assert_false (GST_BUFFER_OFFSET_IS_VALID (arrived));
+  g_assert_false (GST_BUFFER_OFFSET_END_IS_VALID (arrived));
+  gst_buffer_unref (arrived);
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (the_segment_is_time)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none", CAPS, TRUE);
+  const GstSegment *segment;
+  GstEvent *event;
+
+  gst_buffer_unref (link_pass (link, elements_buffer_new (SIZE, 0)));
+  event = gst_pad_get_sticky_event (link->src->sinkpad, GST_EVENT_SEGMENT, 0);
+  gst_event_parse_segment (event, &segment);
+  g_assert_cmpint (segment->format, ==, GST_FORMAT_TIME);
+  g_assert_cmpuint (segment->start, ==, 0);
+  gst_event_unref (event);
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (what_arrives_cannot_be_written)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none", CAPS, TRUE);
+  GstBuffer *arrived = link_pass (link, elements_buffer_new (SIZE, 0));
+  GstMapInfo map;
+
+  g_assert_true (GST_MEMORY_IS_READONLY (gst_buffer_peek_memory (arrived, 0)));
+  g_assert_false (
+    gst_memory_map (gst_buffer_peek_memory (arrived, 0), &map, GST_MAP_WRITE));
+  gst_buffer_unref (arrived);
+  link_free (link);
+}
+GST_END_TEST
+
+/* --- Caps --- */
+
+/* The reader takes frames slower than caps change. */
+GST_START_TEST (new_caps_arrive_before_their_first_frame)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none", NULL, TRUE);
+
+  for (guint i = 0; i < 20; i++) {
+    gboolean other = i % 3 == 1;
+    gsize size = other ? OTHER_SIZE : SIZE;
+    g_autoptr (GstCaps) wanted = gst_caps_from_string (other ? OTHER_CAPS : CAPS);
+    g_autoptr (GstCaps) caps = NULL;
+    GstBuffer *arrived;
+
+    gst_harness_set_src_caps (link->sink, gst_caps_copy (wanted));
+    arrived = link_pass (link, elements_buffer_new (size, i));
+    caps = link_get_caps (link);
+    g_assert_true (gst_caps_is_equal (caps, wanted));
+    g_assert_cmpuint (gst_buffer_get_size (arrived), ==, size);
+    gst_buffer_unref (arrived);
+  }
+  link_free (link);
+}
+GST_END_TEST
+
+/* Caps and buffers in the order they came in, written down by a probe. */
+static GstPadProbeReturn
+note_order (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstCaps *caps;
+  GstEvent *event;
+
+  (void) pad;
+  if ((info->type & GST_PAD_PROBE_TYPE_BUFFER) != 0) {
+    g_string_append_printf (data, "%" G_GSIZE_FORMAT " ",
+                            gst_buffer_get_size (info->data));
+    return GST_PAD_PROBE_OK;
+  }
+  event = info->data;
+  if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
+    gst_event_parse_caps (event, &caps);
+    g_string_append_printf (
+      data, "%s ",
+      gst_structure_get_string (gst_caps_get_structure (caps, 0), "format"));
+  }
+  return GST_PAD_PROBE_OK;
+}
+
+GST_START_TEST (queued_frames_keep_the_caps_they_were_sent_with)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none", NULL, TRUE);
+  GString *order = g_string_new (NULL);
+
+  gst_pad_add_probe (link->src->sinkpad,
+                     GST_PAD_PROBE_TYPE_BUFFER
+                       | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM,
+                     note_order, order, NULL);
+  link_set_caps (link, CAPS);
+  gst_harness_push (link->sink, elements_buffer_new (SIZE, 1));
+  gst_harness_push (link->sink, elements_buffer_new (SIZE, 2));
+  link_set_caps (link, OTHER_CAPS);
+  gst_harness_push (link->sink, elements_buffer_new (OTHER_SIZE, 3));
+  link_set_caps (link, CAPS);
+  gst_harness_push (link->sink, elements_buffer_new (SIZE, 4));
+  for (guint i = 0; i < 4; i++)
+    gst_buffer_unref (gst_harness_pull (link->src));
+
+  g_assert_cmpstr (order->str, ==, "RGB 9216 9216 GRAY8 512 RGB 9216 ");
+  link_free (link);
+  g_string_free (order, TRUE);
+}
+GST_END_TEST
+
+/* --- Modes --- */
+
+GST_START_TEST (leaky_type_and_max_buffers_choose_the_mode)
+{
+  const struct {
+    const char *properties;
+    const char *mode;
+  } cases[] = { { "", "latest" },
+                { "max-buffers=5", "queue" },
+                { "leaky-type=none", "lossless" },
+                { "leaky-type=none max-buffers=5", "lossless" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    Link *link = link_new ("sync=false", cases[i].properties, CAPS, TRUE);
+    const GValue *readers;
+    GstStructure *stats;
+
+    g_object_get (link->sink->element, "stats", &stats, NULL);
+    readers = gst_structure_get_value (stats, "readers");
+    g_assert_cmpuint (gst_value_array_get_size (readers), ==, 1);
+    g_assert_cmpstr (
+      gst_structure_get_string (
+        gst_value_get_structure (gst_value_array_get_value (readers, 0)), "mode"),
+      ==, cases[i].mode);
+    gst_structure_free (stats);
+    link_free (link);
+  }
+}
+GST_END_TEST
+
+GST_START_TEST (lossless_delivers_every_frame)
+{
+  Link *link = link_new ("sync=false lossless-timeout=20000000000",
+                         "leaky-type=none", CAPS, TRUE);
+  guint64 before = GST_BUFFER_OFFSET_NONE;
+
+  for (guint i = 0; i < 500; i++) {
+    GstBuffer *buffer = new_draft (link->sink);
+
+    GST_BUFFER_OFFSET (buffer) = i;
+    g_assert_cmpint (gst_harness_push (link->sink, buffer), ==, GST_FLOW_OK);
+  }
+  for (guint i = 0; i < 500; i++) {
+    GstBuffer *arrived = gst_harness_pull (link->src);
+
+    g_assert_cmpuint (GST_BUFFER_OFFSET (arrived), ==, before + 1);
+    before = GST_BUFFER_OFFSET (arrived);
+    gst_buffer_unref (arrived);
+  }
+  g_assert_cmpuint (elements_get_stat (link->src->element, "frames-missed"), ==, 0);
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (the_last_lease_is_copied_so_that_the_stream_goes_on)
+{
+  Link *link = link_new ("sync=false lossless-timeout=20000000000",
+                         "leaky-type=none", CAPS, TRUE);
+  GstBuffer *kept[30];
+
+  for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
+    kept[i] = link_pass (link, elements_buffer_new (SIZE, i));
+  for (guint i = 0; i < G_N_ELEMENTS (kept); i++) {
+    GstBuffer *wanted = elements_buffer_new (SIZE, i);
+
+    elements_assert_equal_bytes (wanted, kept[i]);
+    gst_buffer_unref (wanted);
+    gst_buffer_unref (kept[i]);
+  }
+
+  g_assert_cmpuint (elements_get_stat (link->src->element, "frames-copied"), >=,
+                    30 - 8);
+  link_free (link);
+}
+GST_END_TEST
+
+/* --- A gap, another writer, the end --- */
+
+/* Holds the streaming thread with the first frame in its hands. */
+typedef struct {
+  GMutex lock;
+  GCond changed;
+  gboolean caught;
+  gboolean released;
+} Trap;
+
+static GstPadProbeReturn
+on_buffer (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Trap *trap = data;
+
+  (void) pad;
+  (void) info;
+  g_mutex_lock (&trap->lock);
+  trap->caught = TRUE;
+  g_cond_broadcast (&trap->changed);
+  while (!trap->released)
+    g_cond_wait (&trap->changed, &trap->lock);
+  g_mutex_unlock (&trap->lock);
+  return GST_PAD_PROBE_OK;
+}
+
+GST_START_TEST (a_gap_is_discont)
+{
+  Link *link = link_new ("sync=false", "", CAPS, TRUE);
+  const gboolean discont[] = { TRUE, TRUE, FALSE };
+  Trap trap = { .caught = FALSE };
+
+  g_mutex_init (&trap.lock);
+  g_cond_init (&trap.changed);
+  gst_pad_add_probe (link->src->sinkpad, GST_PAD_PROBE_TYPE_BUFFER, on_buffer,
+                     &trap, NULL);
+  gst_harness_push (link->sink, elements_buffer_new (SIZE, 0));
+  g_mutex_lock (&trap.lock);
+  while (!trap.caught)
+    g_cond_wait (&trap.changed, &trap.lock);
+  g_mutex_unlock (&trap.lock);
+  for (guint i = 0; i < 5; i++)
+    gst_harness_push (link->sink, elements_buffer_new (SIZE, i));
+  g_mutex_lock (&trap.lock);
+  trap.released = TRUE;
+  g_cond_broadcast (&trap.changed);
+  g_mutex_unlock (&trap.lock);
+
+  for (guint i = 0; i < G_N_ELEMENTS (discont); i++) {
+    GstBuffer *arrived = i < 2 ? gst_harness_pull (link->src)
+                               : link_pass (link, elements_buffer_new (SIZE, 9));
+
+    g_assert_cmpint (GST_BUFFER_FLAG_IS_SET (arrived, GST_BUFFER_FLAG_DISCONT),
+                     ==, discont[i]);
+    gst_buffer_unref (arrived);
+  }
+  link_free (link);
+}
+GST_END_TEST
+
+static void
+wait_event (GstHarness *harness, GstEventType type)
+{
+  for (;;) {
+    GstEvent *event = gst_harness_pull_event (harness);
+    gboolean found;
+
+    g_assert_nonnull (event);
+    found = GST_EVENT_TYPE (event) == type;
+    gst_event_unref (event);
+    if (found)
+      return;
+  }
+}
+
+GST_START_TEST (the_end_of_the_stream_arrives_after_the_last_frame)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none", CAPS, TRUE);
+
+  for (guint i = 0; i < 5; i++)
+    gst_harness_push (link->sink, elements_buffer_new (SIZE, i));
+  gst_harness_push_event (link->sink, gst_event_new_eos ());
+  wait_event (link->src, GST_EVENT_EOS);
+
+  g_assert_cmpuint (gst_harness_buffers_in_queue (link->src), ==, 5);
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (a_second_stream_follows_the_end_of_the_first)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none", CAPS, TRUE);
+  GstHarness *second;
+  GstBuffer *arrived;
+
+  gst_buffer_unref (link_pass (link, elements_buffer_new (SIZE, 1)));
+  gst_harness_push_event (link->sink, gst_event_new_eos ());
+  wait_event (link->src, GST_EVENT_EOS);
+  /* A flush takes the end back, in the sink. */
+  gst_harness_push_event (link->sink, gst_event_new_flush_start ());
+  gst_harness_push_event (link->sink, gst_event_new_flush_stop (TRUE));
+  gst_harness_push_event (link->sink, gst_event_new_segment (&(GstSegment){
+                                        .rate = 1.0,
+                                        .applied_rate = 1.0,
+                                        .format = GST_FORMAT_TIME,
+                                        .stop = G_MAXUINT64,
+                                        .duration = G_MAXUINT64 }));
+  second = elements_harness_new ("ndshsrc", "");
+  gst_harness_play (second);
+  elements_wait_readers (link->sink->element, 2);
+  g_assert_cmpint (gst_harness_push (link->sink, elements_buffer_new (SIZE, 2)), ==,
+                   GST_FLOW_OK);
+
+  arrived = gst_harness_pull (second);
+  g_assert_nonnull (arrived);
+  gst_buffer_unref (arrived);
+  gst_harness_teardown (second);
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (a_source_waits_for_the_next_writer)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none", CAPS, TRUE);
+  GstHarness *next;
+  GstBuffer *arrived;
+
+  gst_buffer_unref (link_pass (link, elements_buffer_new (SIZE, 1)));
+  gst_element_set_state (link->sink->element, GST_STATE_NULL);
+  next = elements_harness_new ("ndshsink", "sync=false");
+  elements_wait_readers (next->element, 1);
+  gst_harness_set_src_caps_str (next, OTHER_CAPS);
+  gst_harness_push (next, elements_buffer_new (OTHER_SIZE, 1));
+  arrived = gst_harness_pull (link->src);
+
+  g_assert_cmpuint (gst_buffer_get_size (arrived), ==, OTHER_SIZE);
+  g_assert_true (GST_BUFFER_FLAG_IS_SET (arrived, GST_BUFFER_FLAG_DISCONT));
+  gst_buffer_unref (arrived);
+  gst_harness_teardown (next);
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (a_lost_writer_can_mean_the_end)
+{
+  Link *link
+    = link_new ("sync=false", "leaky-type=none on-disconnect=eos", CAPS, TRUE);
+
+  gst_buffer_unref (link_pass (link, elements_buffer_new (SIZE, 1)));
+  gst_element_set_state (link->sink->element, GST_STATE_NULL);
+  wait_event (link->src, GST_EVENT_EOS);
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (a_lost_writer_can_be_an_error)
+{
+  GstHarness *sink = elements_harness_new ("ndshsink", "sync=false");
+  GstElement *pipeline = elements_launch (
+    "ndshsrc name=src on-disconnect=error ! fakesink sync=false");
+
+  elements_play (pipeline);
+  elements_wait_property (elements_find (pipeline, "src"), "connected");
+  gst_harness_teardown (sink);
+  elements_wait_error (pipeline, "src", GST_RESOURCE_ERROR,
+                       GST_RESOURCE_ERROR_READ, "default");
+  elements_stop (pipeline);
+}
+GST_END_TEST
+
+/* --- Starting and stopping --- */
+
+GST_START_TEST (a_live_source_needs_no_writer_to_play)
+{
+  GstElement *pipeline = elements_launch ("ndshsrc ! fakesink");
+  GstState state;
+
+  g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PAUSED), ==,
+                   GST_STATE_CHANGE_NO_PREROLL);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  gst_element_get_state (pipeline, &state, NULL, 0);
+  elements_stop_promptly (pipeline);
+}
+GST_END_TEST
+
+GST_START_TEST (a_source_without_a_writer_stops_promptly)
+{
+  for (guint i = 0; i < 20; i++) {
+    GstElement *pipeline = elements_launch ("ndshsrc is-live=%s ! fakesink",
+                                            i % 2 ? "true" : "false");
+
+    elements_play (pipeline);
+    elements_stop_promptly (pipeline);
+  }
+}
+GST_END_TEST
+
+GST_START_TEST (names_that_cannot_be_are_errors)
+{
+  g_autofree char *longest = g_strnfill (300, 'x');
+  const char *names[] = { "", longest, "caf\xc3\xa9", "../x" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    GstElement *pipeline = elements_launch ("ndshsrc name=src ! fakesink");
+
+    g_object_set (elements_find (pipeline, "src"), "channel", names[i], NULL);
+    gst_element_set_state (pipeline, GST_STATE_PLAYING);
+    elements_wait_error (pipeline, "src", GST_RESOURCE_ERROR,
+                         GST_RESOURCE_ERROR_SETTINGS, "");
+    elements_stop (pipeline);
+  }
+}
+GST_END_TEST
+
+GST_START_TEST (the_channel_does_not_change_while_it_is_open)
+{
+  GstHarness *harness = elements_harness_new ("ndshsrc", "channel=first");
+  g_autofree char *channel = NULL;
+
+  gst_harness_play (harness);
+  g_object_set (harness->element, "channel", "second", NULL);
+  g_object_get (harness->element, "channel", &channel, NULL);
+
+  g_assert_cmpstr (channel, ==, "first");
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+GST_START_TEST (times_start_at_0_if_not_live)
+{
+  Link *link = link_new ("sync=false", "leaky-type=none is-live=false", CAPS, TRUE);
+
+  for (guint i = 0; i < 3; i++) {
+    GstBuffer *buffer = elements_buffer_new (SIZE, i), *arrived;
+
+    GST_BUFFER_PTS (buffer) = 5 * GST_SECOND + i * GST_MSECOND;
+    arrived = link_pass (link, buffer);
+    g_assert_cmpuint (GST_BUFFER_PTS (arrived), ==, i * GST_MSECOND);
+    gst_buffer_unref (arrived);
+  }
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (frames_of_a_program_become_buffers)
+{
+  GstHarness *src = elements_harness_new ("ndshsrc", "channel=test");
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  g_autoptr (GstCaps) caps = NULL;
+  GstBuffer *arrived;
+
+  gst_harness_play (src);
+  ndsh_test_publish (writer, 100, 1);
+  arrived = gst_harness_pull (src);
+  caps = gst_pad_get_current_caps (src->sinkpad);
+
+  g_assert_cmpuint (gst_buffer_get_size (arrived), ==, 100);
+  g_assert_true (gst_structure_has_name (gst_caps_get_structure (caps, 0),
+                                         "application/x-ndarray"));
+  gst_buffer_unref (arrived);
+  gst_harness_teardown (src);
+  ndsh_writer_free (writer);
+}
+GST_END_TEST
+
+static Suite *
+src_suite (void)
+{
+  Suite *suite = suite_create ("src");
+  TCase *tcase = elements_case_new (suite, "src");
+
+  tcase_add_test (tcase, times_offsets_and_flags_survive);
+  tcase_add_test (tcase, what_is_unknown_stays_unknown);
+  tcase_add_test (tcase, the_segment_is_time);
+  tcase_add_test (tcase, what_arrives_cannot_be_written);
+  tcase_add_test (tcase, new_caps_arrive_before_their_first_frame);
+  tcase_add_test (tcase, queued_frames_keep_the_caps_they_were_sent_with);
+  tcase_add_test (tcase, leaky_type_and_max_buffers_choose_the_mode);
+  tcase_add_test (tcase, lossless_delivers_every_frame);
+  tcase_add_test (tcase, the_last_lease_is_copied_so_that_the_stream_goes_on);
+  tcase_add_test (tcase, a_gap_is_discont);
+  tcase_add_test (tcase, the_end_of_the_stream_arrives_after_the_last_frame);
+  tcase_add_test (tcase, a_second_stream_follows_the_end_of_the_first);
+  tcase_add_test (tcase, a_source_waits_for_the_next_writer);
+  tcase_add_test (tcase, a_lost_writer_can_mean_the_end);
+  tcase_add_test (tcase, a_lost_writer_can_be_an_error);
+  tcase_add_test (tcase, a_live_source_needs_no_writer_to_play);
+  tcase_add_test (tcase, a_source_without_a_writer_stops_promptly);
+  tcase_add_test (tcase, names_that_cannot_be_are_errors);
+  tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);
+  tcase_add_test (tcase, times_start_at_0_if_not_live);
+  tcase_add_test (tcase, frames_of_a_program_become_buffers);
+  return suite;
+}
+
+GST_CHECK_MAIN (src)

@@ -1,0 +1,956 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Runs the library's own slots.c and wake.h, a writer and its readers as routines
+ * of the machine (machine.h), through all schedules within a bound, and checks
+ * that what doc/architecture.md promises of leases and wake-ups stays true.
+ *
+ *   explore                       all scenarios, small bounds
+ *   explore --thorough            larger ones
+ *   explore --mutants             breaks the code in known ways, each must be found
+ *   explore --scenario NAME [--preemptions N --stale N] [--mutant NAME]
+ *   explore --scenario NAME --replay CHOICES         prints one schedule's steps
+ */
+#include "atomics.h"
+
+#include "../../lib/slots.c"
+#include "../../lib/wake.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MAX_READERS = 2, MAX_LEASES = 2, MAX_SLOTS = 9 };
+
+typedef struct {
+  uint32_t mode;
+  uint32_t queue_length;
+  uint32_t n_leases;
+  unsigned n_finds;               /* how often it looks for a frame; sleeps if 0 */
+} ReaderPlan;
+
+typedef struct {
+  const char *name;
+  uint64_t first;                 /* number of the first frame */
+  unsigned n_before;              /* frames published before the readers come */
+  unsigned n_frames;              /* and after */
+  ReaderPlan reader[MAX_READERS];
+  unsigned max_slots;             /* 0: as many as the formula has */
+  bool mortal;                    /* the first reader may die */
+  bool late;                      /* it joins while the writer is at work */
+  bool two_threads;               /* its frames are released by another thread */
+  MachineBounds bounds[2][2];     /* quick and thorough, two runs each */
+} Scenario;
+
+/* What one payload looks like to the machine: a value, and who reads it. */
+typedef struct {
+  uint32_t value;
+  uint32_t reads[MACHINE_ROUTINES];
+} Payload;
+
+/* All that routines share. */
+typedef struct {
+  NdshControl control;
+  NdshLeasePage page[MAX_READERS];
+  NdshLeases leases;              /* where two threads of a reader share it */
+  Payload payload[MAX_SLOTS];
+} World;
+
+/* A lease, and the number of its frame. */
+typedef struct {
+  NdshLease lease;
+  uint64_t number;
+} Held;
+
+typedef struct {
+  const ReaderPlan *plan;
+  NdshSlotsReader list_entry;
+  NdshLeases *leases;
+  MachineToken wake;
+  MachineToken welcome;
+  MachineToken full, empty;       /* a frame handed to the other thread, and back */
+  Held held[MAX_LEASES];          /* oldest first */
+  unsigned n_held;
+  unsigned leased[MAX_SLOTS];     /* how often it leases each slot */
+  uint64_t before;                /* number of the frame before its first */
+  uint64_t last;                  /* number of the last frame taken */
+  bool gone;                      /* taken off the list */
+  bool dead;
+} Reader;
+
+/* Ways to use slots.c wrongly. */
+static struct {
+  bool told_too_early;
+  bool one_slot_fewer;
+  bool looks_before_arming;
+  bool reads_after_release;
+} misuse;
+
+static const Scenario *scenario;
+static NdshSlots slots;
+static Reader readers[MAX_READERS];
+static NdshLeases private_leases[MAX_READERS];
+static unsigned n_readers;
+static MachineToken writer_wake, mutex;
+static uint64_t frame_in[MAX_SLOTS];      /* what was published there last */
+
+static World *
+world (void)
+{
+  return (World *) machine_memory;
+}
+
+_Static_assert (sizeof (World) <= 64 * 1024, "fits the machine");
+
+/* --- The writer, as writer.c composes it --- */
+
+static bool
+any_lossless (void)
+{
+  for (unsigned r = 0; r < n_readers; r++)
+    if (readers[r].plan->mode == MODE_LOSSLESS && !readers[r].gone)
+      return true;
+  return false;
+}
+
+static void
+check_claim (int i)
+{
+  for (unsigned r = 0; r < n_readers; r++) {
+    machine_expect (readers[r].gone || readers[r].leased[i] == 0,
+                    "I1: a leased slot is claimed");
+    machine_expect (readers[r].gone || readers[r].dead
+                      || readers[r].plan->mode != MODE_LOSSLESS
+                      || frame_in[i] <= readers[r].last,
+                    "lossless: a frame that was not yet had is claimed");
+  }
+}
+
+static int
+claim_or_add (void)
+{
+  int i;
+
+  ndsh_slots_lossless_lag (&slots);
+  i = ndsh_slots_claim (&slots, 1);
+  if (i >= 0) {
+    check_claim (i);
+    return i;
+  }
+  if (misuse.one_slot_fewer && slots.n_slots + 1 >= count_needed (&slots))
+    return -1;
+  if (scenario->max_slots > 0 && slots.n_slots == scenario->max_slots)
+    return -1;
+  i = ndsh_slots_add (&slots);
+  machine_expect (i < MAX_SLOTS, "more slots than the test has room for");
+  if (i >= 0)
+    slots.slot[i].capacity = 1;
+  return i;
+}
+
+/* The service thread's work, which the mutex keeps out of a claim. */
+static void
+bury_the_dead (void)
+{
+  for (unsigned r = 0; r < n_readers; r++)
+    if (readers[r].dead && !readers[r].gone) {
+      readers[r].gone = true;
+      ndsh_slots_leave (&slots, &readers[r].list_entry);
+    }
+}
+
+static int
+begin (void)
+{
+  for (;;) {
+    int i;
+
+    bury_the_dead ();
+    i = claim_or_add ();
+    if (i >= 0)
+      return i;
+    machine_expect (any_lossless (), "I5: no slot, though the formula holds");
+    if (!misuse.looks_before_arming) {
+      ndsh_wake_arm_writer (slots.control);
+      i = claim_or_add ();
+      if (i >= 0) {
+        ndsh_wake_disarm_writer (slots.control);
+        return i;
+      }
+    } else
+      ndsh_wake_arm_writer (slots.control);
+    machine_take (&writer_wake);
+  }
+}
+
+static void
+publish (int i)
+{
+  uint64_t number = slots.published + 1;
+
+  /* The record is plain data of the same slot; the payload's checks cover it. */
+  slots.control->slot[i].frame.full_seq = number;
+  frame_in[i] = number;
+  ndsh_slots_publish (&slots, i);
+  ndsh_slots_release (&slots, i);
+}
+
+static void
+wake_readers (void)
+{
+  for (unsigned r = 0; r < n_readers; r++)
+    if (readers[r].plan->n_finds == 0 && !readers[r].gone
+        && ndsh_wake_reader_sleeps (readers[r].list_entry.page))
+      machine_give (&readers[r].wake);
+}
+
+static void
+lock (void)
+{
+  if (scenario->late)
+    machine_take (&mutex);
+}
+
+static void
+unlock (void)
+{
+  if (scenario->late)
+    machine_give (&mutex);
+}
+
+static void
+writer (void)
+{
+  for (unsigned n = 0; n < scenario->n_frames; n++) {
+    int i;
+
+    lock ();
+    i = begin ();
+    unlock ();
+    machine_write_plain (&world ()->payload[i].value,
+                         (uint32_t) (slots.published + 1));
+    lock ();
+    publish (i);
+    unlock ();
+    wake_readers ();
+  }
+}
+
+/* --- A reader, as reader.c composes it --- */
+
+static void
+ring_writer (Reader *reader)
+{
+  if (reader->plan->mode == MODE_LOSSLESS
+      && ndsh_wake_writer_sleeps (reader->leases->control))
+    machine_give (&writer_wake);
+}
+
+static void
+read_payload (const Held *held)
+{
+  machine_expect (
+    machine_read_plain (&world ()->payload[held->lease.slot].value)
+      == (uint32_t) held->number,
+    "I1: a leased frame changes");
+}
+
+static void
+give_back (Reader *reader, const Held *held)
+{
+  if (!misuse.reads_after_release)
+    read_payload (held);
+  reader->leased[held->lease.slot]--;
+  ndsh_leases_release (reader->leases, held->lease.hazard);
+  ring_writer (reader);
+  if (misuse.reads_after_release)
+    read_payload (held);
+}
+
+static Held
+pop_oldest (Reader *reader)
+{
+  Held oldest = reader->held[0];
+
+  reader->n_held--;
+  reader->held[0] = reader->held[1];
+  return oldest;
+}
+
+static void
+release_oldest (Reader *reader)
+{
+  Held held;
+
+  if (scenario->two_threads) {
+    machine_give (&reader->full);
+    machine_take (&reader->empty);
+    return;
+  }
+  held = pop_oldest (reader);
+  give_back (reader, &held);
+}
+
+/* How far a reader must have come, as it looks when find is called. */
+static uint64_t
+oldest_permitted (const Reader *reader, uint64_t published)
+{
+  uint64_t length
+    = reader->plan->mode == MODE_LATEST ? 1 : reader->plan->queue_length;
+
+  if (reader->plan->mode == MODE_LOSSLESS || reader->last + length >= published)
+    return reader->last + 1;
+  return published - length + 1;
+}
+
+/* I2 and I3 of a frame that was just leased. */
+static void
+check_found (const Reader *reader, const NdshLease *lease, uint64_t published)
+{
+  uint64_t number = lease->record.full_seq;
+
+  machine_expect (ndsh_word (number) == lease->word,
+                  "I2: the record is another frame's");
+  machine_expect (number > reader->last, "I3: numbers go back");
+  machine_expect (!machine_is_fresh ()
+                    || number >= oldest_permitted (reader, published),
+                  "I3: an older frame than the mode permits");
+  machine_expect (number <= oldest_permitted (reader, slots.published),
+                  "I3: a frame was left out without need");
+  machine_expect (number == (reader->last + 1)
+                    || reader->plan->mode != MODE_LOSSLESS,
+                  "lossless: a frame is missing");
+}
+
+static void
+check_not_found (const Reader *reader, uint32_t had, uint64_t published)
+{
+  const NdshLeases *leases = reader->leases;
+
+  /* With two threads a hazard may not have been free yet. */
+  if (!machine_is_fresh () || scenario->two_threads)
+    return;
+  machine_expect (ndsh_word_distance (ndsh_word (published), leases->had) <= 0,
+                  "there is a new frame, and it is not found");
+  machine_expect (
+    leases->had == had
+      || ndsh_word_distance (ndsh_word (slots.published), leases->had) > 0,
+    "I3: the newest frame is given up");
+}
+
+/* Number of the frame in head, which the writer may be about to store. */
+static uint64_t
+number_in_head (void)
+{
+  if (slots.control->head == 0)
+    return scenario->first - 1;
+  return slots.published
+         - (slots.control->head != ndsh_word (slots.published));
+}
+
+static bool
+find_and_take (Reader *reader)
+{
+  Held *held = &reader->held[reader->n_held];
+  uint64_t published = number_in_head ();
+  uint32_t had = reader->leases->had;
+
+  if (!ndsh_leases_find (reader->leases, &held->lease)) {
+    check_not_found (reader, had, published);
+    return false;
+  }
+  reader->leased[held->lease.slot]++;
+  check_found (reader, &held->lease, published);
+  reader->last = held->number = held->lease.record.full_seq;
+  reader->n_held++;
+  read_payload (held);
+  ndsh_leases_take (reader->leases, &held->lease);
+  ring_writer (reader);
+  return true;
+}
+
+static void
+sleep_until_news (Reader *reader)
+{
+  if (misuse.looks_before_arming) {
+    if (!ndsh_leases_have_new (reader->leases)) {
+      ndsh_wake_arm_reader (reader->leases->page);
+      machine_take (&reader->wake);
+    }
+    return;
+  }
+  ndsh_wake_arm_reader (reader->leases->page);
+  if (!ndsh_leases_have_new (reader->leases))
+    machine_take (&reader->wake);
+  ndsh_wake_disarm_reader (reader->leases->page);
+}
+
+static uint64_t
+last_number (void)
+{
+  return scenario->first + scenario->n_before + scenario->n_frames - 1;
+}
+
+static bool
+has_enough (const Reader *reader, unsigned finds)
+{
+  return reader->last == last_number ()
+         || (reader->plan->n_finds > 0 && finds == reader->plan->n_finds);
+}
+
+static void
+read_frames (Reader *reader)
+{
+  if (scenario->late && reader == &readers[0])
+    machine_take (&reader->welcome);
+  for (unsigned finds = 0; !has_enough (reader, finds); finds++) {
+    if (reader->n_held == reader->plan->n_leases)
+      release_oldest (reader);
+    if (!find_and_take (reader) && reader->plan->n_finds == 0)
+      sleep_until_news (reader);
+  }
+  while (reader->n_held > 0)
+    release_oldest (reader);
+  if (reader->plan->mode == MODE_LOSSLESS) {
+    ndsh_leases_leave (reader->leases);
+    ring_writer (reader);
+  }
+  if (scenario->two_threads)
+    machine_give (&reader->full);       /* nothing follows */
+}
+
+static void
+first_reader (void)
+{
+  read_frames (&readers[0]);
+}
+
+static void
+second_reader (void)
+{
+  read_frames (&readers[1]);
+}
+
+/* Another thread of the first reader's process, as a buffer's last unref. The
+ * hand-over takes the frame; its hazard is released while the reader goes on. */
+static void
+releaser (void)
+{
+  Reader *reader = &readers[0];
+
+  for (;;) {
+    Held held;
+
+    machine_take (&reader->full);
+    if (reader->n_held == 0)
+      return;
+    held = pop_oldest (reader);
+    machine_give (&reader->empty);
+    give_back (reader, &held);
+  }
+}
+
+/* --- Coming and going --- */
+
+static void
+prepare_reader (unsigned r)
+{
+  Reader *reader = &readers[r];
+  const ReaderPlan *plan = reader->plan;
+
+  reader->list_entry = (NdshSlotsReader) {
+    .page = &world ()->page[r],
+    .mode = plan->mode,
+    .queue_length = plan->queue_length,
+    .n_leases = plan->n_leases,
+  };
+  *reader->leases = (NdshLeases) {
+    .mode = plan->mode,
+    .queue_length = plan->queue_length,
+    .n_leases = plan->n_leases,
+  };
+  machine_ignore (&world ()->page[r].delivered);
+  machine_ignore (&world ()->page[r].missed);
+}
+
+/* What WELCOME tells it. */
+static void
+welcome (Reader *reader, uint64_t last)
+{
+  reader->last = reader->before = last;
+  ndsh_leases_init (reader->leases, &world ()->control, reader->list_entry.page,
+                    ndsh_word (last));
+}
+
+static void
+admit (Reader *reader)
+{
+  ndsh_slots_join (&slots, &reader->list_entry);
+  welcome (reader, slots.published - (slots.control->head != 0));
+}
+
+/* The writer's service thread at a HELLO. */
+static void
+service (void)
+{
+  Reader *reader = &readers[0];
+
+  if (misuse.told_too_early) {
+    welcome (reader, slots.published - 1);
+    machine_give (&reader->welcome);
+    machine_take (&mutex);
+    ndsh_slots_join (&slots, &reader->list_entry);
+    machine_give (&mutex);
+    return;
+  }
+  machine_take (&mutex);
+  admit (reader);
+  machine_give (&mutex);
+  machine_give (&reader->welcome);
+}
+
+static void
+reader_died (unsigned routine)
+{
+  readers[routine - 1].dead = true;
+  writer_wake.count = 1;          /* its socket hangs up */
+}
+
+static void
+set_up (void)
+{
+  memset (&slots, 0, offsetof (NdshSlots, slot));
+  memset (slots.slot, 0, MAX_SLOTS * sizeof slots.slot[0]);
+  memset (readers, 0, sizeof readers);
+  memset (frame_in, 0, sizeof frame_in);
+  memset (&writer_wake, 0, sizeof writer_wake);
+  mutex = (MachineToken) { .count = 1, .orders = true };
+
+  ndsh_slots_init (&slots, &world ()->control, 1, scenario->first);
+  for (unsigned n = 0; n < scenario->n_before; n++) {
+    int i = claim_or_add ();
+
+    world ()->payload[i].value = (uint32_t) (slots.published + 1);
+    publish (i);
+  }
+  n_readers = scenario->reader[1].n_leases > 0 ? 2 : 1;
+  for (unsigned r = 0; r < n_readers; r++) {
+    readers[r].plan = &scenario->reader[r];
+    readers[r].leases
+      = scenario->two_threads ? &world ()->leases : &private_leases[r];
+    readers[r].welcome.orders = true;
+    readers[r].full.orders = readers[r].empty.orders = true;
+    prepare_reader (r);
+    if (!scenario->late || r > 0)
+      admit (&readers[r]);
+  }
+}
+
+/* I6, and nothing is lost: with all readers gone each slot but the newest frame's
+ * can be claimed. */
+static void
+check_end (void)
+{
+  unsigned claimed = 0;
+
+  for (unsigned r = 0; r < n_readers; r++) {
+    machine_expect (readers[r].dead || readers[r].plan->mode != MODE_LOSSLESS
+                      || readers[r].last == last_number (),
+                    "lossless: the last frame was not had");
+    machine_expect (readers[r].dead
+                      || ndsh_slots_count_leases (&readers[r].list_entry) == 0,
+                    "a hazard stays behind");
+    machine_expect (readers[r].dead
+                      || readers[r].leases->delivered + readers[r].leases->missed
+                           == readers[r].last - readers[r].before,
+                    "I3: a gap is not counted");
+    if (!readers[r].gone)
+      ndsh_slots_leave (&slots, &readers[r].list_entry);
+    readers[r].gone = true;
+  }
+  while (ndsh_slots_claim (&slots, 1) >= 0)
+    claimed++;
+  machine_expect (claimed == slots.n_slots - 1, "I6: a slot does not come back");
+}
+
+static void
+name_location (const void *p, char *name, size_t size)
+{
+  size_t at = (size_t) ((const uint8_t *) p - machine_memory);
+  size_t page_at;
+
+  if (at >= offsetof (World, payload))
+    snprintf (name, size, "payload[%zu]",
+              (at - offsetof (World, payload)) / sizeof (Payload));
+  else if (at >= offsetof (World, leases))
+    snprintf (name, size, "used");
+  else if (at >= offsetof (World, page)) {
+    page_at = (at - offsetof (World, page)) % sizeof (NdshLeasePage);
+    snprintf (name, size, "page[%zu].%s[%zu]",
+              (at - offsetof (World, page)) / sizeof (NdshLeasePage),
+              page_at < 256    ? "hazard"
+              : page_at == 256 ? "waiting"
+              : page_at == 384 ? "cursor"
+                               : "",
+              page_at < 256 ? page_at / 4 : page_at);
+  } else if (at >= offsetof (NdshControl, slot))
+    snprintf (name, size, "slot[%zu].state_seq",
+              (at - offsetof (NdshControl, slot)) / sizeof (NdshRecord));
+  else if (at >= offsetof (NdshControl, ring)
+           && at < offsetof (NdshControl, ring) + NDSH_RING)
+    snprintf (name, size, "ring[%zu]", at - offsetof (NdshControl, ring));
+  else
+    snprintf (name, size, "%s",
+              at == offsetof (NdshControl, head)             ? "head"
+              : at == offsetof (NdshControl, writer_waiting) ? "writer_waiting"
+                                                             : "control");
+}
+
+/* --- Scenarios --- */
+
+#define LATEST(leases, finds) { MODE_LATEST, 1, leases, finds }
+#define QUEUE(length, leases, finds) { MODE_QUEUE, length, leases, finds }
+#define LOSSLESS(leases) { MODE_LOSSLESS, 1, leases, 0 }
+
+static const Scenario scenarios[] = {
+  { .name = "latest", .first = 1, .n_before = 1, .n_frames = 5,
+    .reader = { LATEST (2, 4) },
+    .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
+  { .name = "latest-from-nothing", .first = 1, .n_frames = 4,
+    .reader = { LATEST (1, 4) },
+    .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
+  { .name = "two-readers", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { LATEST (1, 2), LATEST (1, 2) },
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "queue", .first = 1, .n_before = 1, .n_frames = 5,
+    .reader = { QUEUE (2, 2, 4) },
+    .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
+  { .name = "queue-and-latest", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { QUEUE (2, 1, 2), LATEST (1, 2) },
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "lossless", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { LOSSLESS (1) },
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "lossless-and-latest", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { LOSSLESS (1), LATEST (1, 2) },
+    .bounds = { { { 1, 1 }, { 2, 0 } }, { { 3, 0 }, { 2, 1 } } } },
+  { .name = "a-reader-dies", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { LATEST (2, 3) }, .mortal = true,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "a-lossless-reader-dies", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { LOSSLESS (1) }, .mortal = true,
+    .bounds = { { { 1, 1 }, { 2, 0 } }, { { 3, 0 }, { 2, 1 } } } },
+  { .name = "a-reader-joins", .first = 1, .n_before = 2, .n_frames = 3,
+    .reader = { LATEST (1, 2) }, .late = true,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "another-thread-releases", .first = 1, .n_before = 1, .n_frames = 3,
+    .reader = { LATEST (1, 3) }, .two_threads = true,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "wake-the-reader", .first = 1, .n_frames = 3,
+    .reader = { LATEST (1, 0) },
+    .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
+  { .name = "wake-two-readers", .first = 1, .n_frames = 2,
+    .reader = { LATEST (1, 0), QUEUE (2, 1, 0) },
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "wake-the-writer", .first = 1, .n_frames = 5,
+    .reader = { LOSSLESS (1) },
+    .bounds = { { { 1, 2 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "wake-the-writer-of-few-slots", .first = 1, .n_frames = 4,
+    .max_slots = 2, .reader = { LOSSLESS (2) },
+    .bounds = { { { 2, 2 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "words-wrap", .first = 0x7ffffffe, .n_before = 1, .n_frames = 4,
+    .reader = { QUEUE (2, 2, 3) },
+    .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
+  { .name = "words-wrap-lossless", .first = 0x7ffffffe, .n_before = 1,
+    .n_frames = 4, .reader = { LOSSLESS (2) },
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "numbers-wrap", .first = 0xfffffffe, .n_before = 1, .n_frames = 4,
+    .reader = { LATEST (2, 3) },
+    .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
+  { .name = "numbers-near-the-wrap", .first = 0xfffffff0, .n_before = 1,
+    .n_frames = 18, .reader = { LATEST (1, 6) },
+    .bounds = { { { 1, 1 }, { 2, 0 } }, { { 3, 0 }, { 2, 1 } } } },
+};
+
+enum { N_SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
+
+static const MachineMutant mutants[] = {
+  /* The four of the handshake: each must be sequentially consistent. */
+  { "hazard-store-is-release", "lease", STORE, SEQ_CST, WEAKEN, RELEASE, 0 },
+  { "hazard-check-is-acquire", "lease", LOAD, SEQ_CST, WEAKEN, ACQUIRE, 0 },
+  { "claim-store-is-release", "claim_frame", STORE, SEQ_CST, WEAKEN, RELEASE, 0 },
+  { "scan-is-acquire", "is_leased", LOAD, SEQ_CST, WEAKEN, ACQUIRE, 0 },
+  /* Its steps and their places. */
+  { "no-hazard", "lease", STORE, SEQ_CST, LEAVE_OUT, 0, 0 },
+  { "no-check-after-the-hazard", "lease", LOAD, SEQ_CST, PRETEND, 0, 0 },
+  { "hazard-after-the-check", "lease", STORE, SEQ_CST, POSTPONE, 0, "lease" },
+  { "scan-before-the-claim", "claim_frame", STORE, SEQ_CST, POSTPONE, 0,
+    "is_leased" },
+  { "no-claim", "claim_frame", STORE, SEQ_CST, LEAVE_OUT, 0, 0 },
+  { "hazard-is-not-released", "ndsh_leases_release", STORE, SEQ_CST, LEAVE_OUT,
+    0, 0 },
+  { "hazard-is-free-before-it-is-0", "ndsh_leases_release", STORE, SEQ_CST,
+    POSTPONE, 0, "ndsh_leases_release" },
+  { "hazard-release-is-relaxed", "ndsh_leases_release", STORE, SEQ_CST, WEAKEN,
+    RELAXED, 0 },
+  { "scan-is-relaxed", "is_leased", LOAD, SEQ_CST, WEAKEN, RELAXED, 0 },
+  /* Publishing. */
+  { "hazard-check-is-relaxed", "lease", LOAD, SEQ_CST, WEAKEN, RELAXED, 0 },
+  { "head-before-the-frame", "ndsh_slots_publish", STORE, RELEASE, POSTPONE, 0,
+    "ndsh_slots_publish" },
+  { "head-before-the-ring", "ndsh_slots_publish", STORE, RELAXED, POSTPONE, 0,
+    "ndsh_slots_publish" },
+  { "head-store-is-relaxed", "ndsh_slots_publish", STORE, SEQ_CST, WEAKEN,
+    RELAXED, 0 },
+  { "head-load-is-relaxed", "ndsh_leases_find", LOAD, ACQUIRE, WEAKEN, RELAXED,
+    0 },
+  /* Waking. */
+  { "head-store-is-release", "ndsh_slots_publish", STORE, SEQ_CST, WEAKEN,
+    RELEASE, 0 },
+  { "last-look-is-acquire", "ndsh_leases_have_new", LOAD, SEQ_CST, WEAKEN,
+    ACQUIRE, 0 },
+  { "reader-arms-with-release", "ndsh_wake_arm_reader", STORE, SEQ_CST, WEAKEN,
+    RELEASE, 0 },
+  { "look-at-sleepers-is-acquire", "ndsh_wake_reader_sleeps", LOAD, SEQ_CST,
+    WEAKEN, ACQUIRE, 0 },
+  { "writer-arms-with-release", "ndsh_wake_arm_writer", STORE, SEQ_CST, WEAKEN,
+    RELEASE, 0 },
+  { "look-at-the-writer-is-acquire", "ndsh_wake_writer_sleeps", LOAD, SEQ_CST,
+    WEAKEN, ACQUIRE, 0 },
+  { "cursor-store-is-release", "ndsh_leases_take", STORE, SEQ_CST, WEAKEN,
+    RELEASE, 0 },
+  { "cursor-is-not-stored", "ndsh_leases_take", STORE, SEQ_CST, LEAVE_OUT, 0,
+    0 },
+  { "look-at-cursor-is-acquire", "look_at_cursor", LOAD, SEQ_CST, WEAKEN, ACQUIRE,
+    0 },
+  { "hazard-release-is-release", "ndsh_leases_release", STORE, SEQ_CST, WEAKEN,
+    RELEASE, 0 },
+  /* Misuse of slots.c, done in this file. */
+  { "told-before-joined", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+  { "one-slot-fewer", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+  { "looks-before-arming", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+  { "reads-after-release", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+};
+
+enum { N_MUTANTS = sizeof mutants / sizeof mutants[0] };
+
+static void
+set_misuse (const MachineMutant *mutant)
+{
+  const char *name = mutant != NULL ? mutant->name : "";
+
+  misuse.told_too_early = strcmp (name, "told-before-joined") == 0;
+  misuse.one_slot_fewer = strcmp (name, "one-slot-fewer") == 0;
+  misuse.looks_before_arming = strcmp (name, "looks-before-arming") == 0;
+  misuse.reads_after_release = strcmp (name, "reads-after-release") == 0;
+}
+
+static MachineProgram
+make_program (const Scenario *s, const MachineMutant *mutant,
+              MachineBounds bounds)
+{
+  MachineProgram program = {
+    .n_routines = 2,
+    .routine = { writer, first_reader },
+    .mortal = { false, s->mortal },
+    .set_up = set_up,
+    .died = reader_died,
+    .check = check_end,
+    .name = name_location,
+    .bounds = bounds,
+    .mutant = mutant != NULL && mutant->function != NULL ? mutant : NULL,
+  };
+
+  scenario = s;
+  set_misuse (mutant);
+  if (s->reader[1].n_leases > 0)
+    program.routine[program.n_routines++] = second_reader;
+  if (s->late)
+    program.routine[program.n_routines++] = service;
+  if (s->two_threads)
+    program.routine[program.n_routines++] = releaser;
+  return program;
+}
+
+/* --- Running them --- */
+
+typedef struct {
+  const char *scenario;
+  const char *mutant;
+  const char *replay;
+  int preemptions;                /* -1: as the scenario has it */
+  int stale;
+  bool thorough;
+  bool all_mutants;
+} Options;
+
+static void
+print_violation (const Scenario *s, const MachineMutant *mutant,
+                 MachineBounds bounds, const char *what)
+{
+  printf ("%s: %s\n  replay with --scenario %s%s%s --preemptions %u --stale %u"
+          " --replay ",
+          s->name, what, s->name, mutant != NULL ? " --mutant " : "",
+          mutant != NULL ? mutant->name : "", bounds.preemptions, bounds.stale);
+  machine_print_choices ();
+}
+
+static bool
+is_good (const Scenario *s, MachineBounds bounds)
+{
+  MachineProgram program = make_program (s, NULL, bounds);
+  clock_t start = clock ();
+  MachineResult result = machine_explore (&program, 0);
+
+  if (result.violation != NULL) {
+    print_violation (s, NULL, bounds, result.violation);
+    return false;
+  }
+  printf ("%-24s %u preemptions %u stale %10lu schedules of up to %3lu steps"
+          " %7.2f s\n",
+          s->name, bounds.preemptions, bounds.stale, result.schedules,
+          result.longest, (double) (clock () - start) / CLOCKS_PER_SEC);
+  fflush (stdout);
+  return true;
+}
+
+static MachineBounds
+choose_bounds (const Options *options, const Scenario *s, unsigned run)
+{
+  MachineBounds bounds = s->bounds[options->thorough][run];
+
+  if (options->preemptions >= 0)
+    bounds.preemptions = (unsigned) options->preemptions;
+  if (options->stale >= 0)
+    bounds.stale = (unsigned) options->stale;
+  return bounds;
+}
+
+static bool
+is_wanted (const Options *options, const Scenario *s)
+{
+  return options->scenario == NULL || strcmp (options->scenario, s->name) == 0;
+}
+
+static bool
+run_scenarios (const Options *options)
+{
+  bool good = true;
+
+  for (unsigned i = 0; i < N_SCENARIOS; i++)
+    for (unsigned run = 0; run < 2 && is_wanted (options, &scenarios[i]); run++)
+      good &= is_good (&scenarios[i],
+                       choose_bounds (options, &scenarios[i], run));
+  return good;
+}
+
+/* Finds the first scenario that notices @mutant. */
+static bool
+is_caught (const Options *options, const MachineMutant *mutant)
+{
+  unsigned long schedules = 0;
+
+  for (unsigned run = 0; run < 2; run++)
+    for (unsigned i = 0; i < N_SCENARIOS; i++) {
+      MachineBounds bounds = choose_bounds (options, &scenarios[i], run);
+      MachineProgram program = make_program (&scenarios[i], mutant, bounds);
+      MachineResult result;
+
+      if (!is_wanted (options, &scenarios[i]))
+        continue;
+      result = machine_explore (&program, 0);
+      schedules += result.schedules;
+      if (result.violation == NULL)
+        continue;
+      printf ("%-34s %-24s %8lu %s\n", mutant->name, scenarios[i].name,
+              schedules, result.violation);
+      if (options->mutant != NULL)
+        print_violation (&scenarios[i], mutant, bounds, result.violation);
+      fflush (stdout);
+      return true;
+    }
+  printf ("%-34s is not noticed in %lu schedules\n", mutant->name, schedules);
+  return false;
+}
+
+static bool
+run_mutants (const Options *options)
+{
+  bool good = true;
+
+  for (unsigned i = 0; i < N_MUTANTS; i++)
+    if (options->all_mutants
+        || strcmp (options->mutant, mutants[i].name) == 0)
+      good &= is_caught (options, &mutants[i]);
+  return good;
+}
+
+static bool
+replay (const Options *options)
+{
+  const MachineMutant *mutant = NULL;
+  bool good = true;
+
+  for (unsigned i = 0; i < N_MUTANTS && options->mutant != NULL; i++)
+    if (strcmp (options->mutant, mutants[i].name) == 0)
+      mutant = &mutants[i];
+  for (unsigned i = 0; i < N_SCENARIOS; i++)
+    if (is_wanted (options, &scenarios[i])) {
+      MachineProgram program = make_program (
+        &scenarios[i], mutant, choose_bounds (options, &scenarios[i], 0));
+      MachineResult result = machine_replay (&program, options->replay);
+
+      printf ("%s: %s\n", scenarios[i].name,
+              result.violation != NULL ? result.violation : "all good");
+      good &= result.violation == NULL;
+    }
+  return good;
+}
+
+static bool
+parse (int argc, char **argv, Options *options)
+{
+  static const struct option longs[] = {
+    { "scenario", required_argument, NULL, 's' },
+    { "mutant", required_argument, NULL, 'm' },
+    { "mutants", no_argument, NULL, 'M' },
+    { "replay", required_argument, NULL, 'r' },
+    { "preemptions", required_argument, NULL, 'p' },
+    { "stale", required_argument, NULL, 'o' },
+    { "thorough", no_argument, NULL, 't' },
+    { NULL, 0, NULL, 0 },
+  };
+  int c;
+
+  while ((c = getopt_long (argc, argv, "", longs, NULL)) != -1)
+    switch (c) {
+    case 's': options->scenario = optarg; break;
+    case 'm': options->mutant = optarg; break;
+    case 'M': options->all_mutants = true; break;
+    case 'r': options->replay = optarg; break;
+    case 'p': options->preemptions = atoi (optarg); break;
+    case 'o': options->stale = atoi (optarg); break;
+    case 't': options->thorough = true; break;
+    default: return false;
+    }
+  return optind == argc;
+}
+
+int
+main (int argc, char **argv)
+{
+  Options options = { .preemptions = -1, .stale = -1 };
+  bool good;
+
+  if (!parse (argc, argv, &options))
+    return 2;
+  if (options.replay != NULL)
+    good = replay (&options);
+  else if (options.all_mutants || options.mutant != NULL)
+    good = run_mutants (&options);
+  else
+    good = run_scenarios (&options);
+  return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}

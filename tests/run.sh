@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Installs what is missing, builds, and runs the test suites:
+#
+#   tests/run.sh                everything that CI runs
+#   tests/run.sh unit e2e       only these suites, in the plain build
+#   tests/run.sh thorough       what takes hours or nearly
+#
+# The suites are run in a plain build with gcc; the library's once more under
+# AddressSanitizer and UBSan, under ThreadSanitizer, and under valgrind; clang
+# builds all without a warning. Builds lie in build-tests/.
+set -eu
+cd "$(dirname "$0")/.."
+.ci/packages.sh build demo tests
+
+configure() { # directory, options...
+  directory=build-tests/$1
+  shift
+  [ -f "$directory/build.ninja" ] || meson setup "$directory" -Dwerror=true "$@"
+  ninja -C "$directory"
+}
+
+check() { # directory, arguments of meson test...
+  directory=build-tests/$1
+  shift
+  meson test -C "$directory" --no-rebuild --print-errorlogs "$@"
+}
+
+suites() { # names
+  for suite; do
+    printf -- '--suite %s ' "$suite"
+  done
+}
+
+configure plain
+if [ $# -gt 0 ]; then
+  # shellcheck disable=SC2046
+  check plain $(suites "$@")
+  exit
+fi
+
+check plain --no-suite thorough --no-suite bench
+(export CC=clang; configure clang)
+configure asan -Db_sanitize=address,undefined
+ASAN_OPTIONS=detect_leaks=1 check asan --suite unit
+ASAN_OPTIONS=detect_leaks=0 check asan --suite elements
+configure tsan -Db_sanitize=thread -Dplugin=false
+TSAN_OPTIONS=halt_on_error=1 check tsan --suite unit
+check plain --suite unit --no-suite not-for-valgrind --setup valgrind
+check plain --suite elements --setup memcheck
+echo "all suites passed"

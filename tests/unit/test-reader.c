@@ -1,0 +1,706 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A reader as a program meets it through ndsh.h. Its writer lives in this process
+ * too: what goes between them is the same. Below, the writer is a socket in this
+ * test's hand, which lies. */
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lifeline.h"
+#include "message.h"
+#include "ndsh-test.h"
+#include "rendezvous.h"
+#include "segment.h"
+
+static gboolean
+fd_is_readable (NdshReader *reader, int timeout_ms)
+{
+  struct pollfd fd = { .fd = ndsh_reader_get_fd (reader), .events = POLLIN };
+
+  return poll (&fd, 1, timeout_ms) == 1;
+}
+
+/* --- One frame ------------------------------------------------------------ */
+
+static void
+test_a_frame_arrives_with_all_that_belongs_to_it (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  gsize shape[] = { 3, 4 };
+  NdshFrameInfo sent = { 123, 456, 789, 0xabcd };
+  NdshArrayInfo arrays[2];
+  g_autoptr (NdshDraft) draft = NULL;
+  g_autoptr (NdshFrame) frame = NULL;
+  const NdshArrayInfo *got;
+  gsize size;
+  guint n;
+
+  ndsh_array_info_init (&arrays[0], NDSH_DTYPE_FLOAT32, 2, shape);
+  ndsh_array_info_init (&arrays[1], NDSH_DTYPE_INT16, 0, NULL);
+  arrays[1].offset = 48;
+  g_assert_true (ndsh_writer_set_description (writer, "video/x-test", NULL));
+  draft = ndsh_writer_begin (writer, arrays, 2, NULL);
+  memset (ndsh_draft_get_data (draft), 7, 50);
+  g_assert_true (ndsh_draft_set_metadata (draft, "meta", 4, NULL));
+  g_assert_cmpuint (ndsh_draft_publish (draft, &sent), ==, 1);
+
+  g_assert_true (ndsh_reader_wait (reader, G_USEC_PER_SEC, NULL));
+  frame = ndsh_reader_acquire (reader);
+
+  g_assert_nonnull (frame);
+  got = ndsh_frame_get_arrays (frame, &n);
+  g_assert_cmpuint (n, ==, 2);
+  g_assert_true (ndsh_array_info_equal (&got[0], &arrays[0]));
+  g_assert_true (ndsh_array_info_equal (&got[1], &arrays[1]));
+  g_assert_cmpuint (ndsh_frame_get_size (frame), ==, 50);
+  g_assert_cmpint (((const guint8 *) ndsh_frame_get_data (frame))[49], ==, 7);
+  g_assert_cmpstr (ndsh_frame_get_description (frame), ==, "video/x-test");
+  g_assert_cmpmem (ndsh_frame_get_metadata (frame, &size), 4, "meta", 4);
+  g_assert_cmpuint (size, ==, 4);
+  g_assert_cmpint (ndsh_frame_get_info (frame)->timestamp_ns, ==, 123);
+  g_assert_cmpint (ndsh_frame_get_info (frame)->duration_ns, ==, 456);
+  g_assert_cmpuint (ndsh_frame_get_info (frame)->offset, ==, 789);
+  g_assert_cmpuint (ndsh_frame_get_info (frame)->flags, ==, 0xabcd);
+  g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, 1);
+  g_assert_cmpint (ndsh_frame_get_publish_ns (frame), >, 0);
+  g_assert_cmpint (ndsh_frame_get_publish_ns (frame), <=,
+                   g_get_monotonic_time () * 1000 + 1000);
+  g_assert_cmpstr (ndsh_frame_get_stream_id (frame), ==,
+                   ndsh_writer_get_stream_id (writer));
+}
+
+static void
+test_a_frame_is_read_only_memory (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshFrame) frame = NULL;
+  int fd = open ("/dev/zero", O_RDONLY);
+
+  ndsh_test_publish (writer, 100, 1);
+  frame = ndsh_test_next (reader);
+
+  /* The kernel writes for us, and says so where a store would be a SIGSEGV. */
+  g_assert_cmpint (read (fd, (gpointer) ndsh_frame_get_data (frame), 1), ==, -1);
+  close (fd);
+}
+
+static void
+test_an_empty_array_is_a_frame (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshFrame) frame = NULL;
+
+  ndsh_test_publish (writer, 0, 1);
+  frame = ndsh_test_next (reader);
+
+  g_assert_cmpuint (ndsh_frame_get_size (frame), ==, 0);
+}
+
+/* --- Modes ---------------------------------------------------------------- */
+
+static void
+test_latest_skips_to_the_newest (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshFrame) frame = NULL;
+  NdshReaderInfo info;
+
+  ndsh_test_publish (writer, 1000, 10);
+  frame = ndsh_test_next (reader);
+
+  g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, 10);
+  g_assert_null (ndsh_reader_acquire (reader));
+  ndsh_reader_get_info (reader, &info);
+  g_assert_cmpuint (info.delivered, ==, 1);
+  g_assert_cmpuint (info.missed, ==, 9);
+  g_assert_cmpuint (info.n_leases, ==, 1);
+}
+
+static void
+test_queue_keeps_so_many_and_counts_the_rest (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 6, 1);
+  NdshReaderInfo info;
+
+  ndsh_test_publish (writer, 1000, 20);
+
+  for (guint n = 15; n <= 20; n++) {
+    g_autoptr (NdshFrame) frame = ndsh_test_next (reader);
+
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+  }
+  g_assert_null (ndsh_reader_acquire (reader));
+  ndsh_reader_get_info (reader, &info);
+  g_assert_cmpuint (info.delivered, ==, 6);
+  g_assert_cmpuint (info.missed, ==, 14);
+}
+
+static gpointer
+publish_300 (gpointer writer)
+{
+  ndsh_test_publish (writer, 1000, 300);
+  return NULL;
+}
+
+static void
+test_lossless_misses_nothing (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 0);
+  GThread *thread = g_thread_new ("writer", publish_300, writer);
+  NdshReaderInfo info;
+
+  for (guint n = 1; n <= 300; n++) {
+    g_autoptr (NdshFrame) frame = ndsh_test_next (reader);
+
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+  }
+  g_thread_join (thread);
+  ndsh_reader_get_info (reader, &info);
+  g_assert_cmpuint (info.missed, ==, 0);
+  g_assert_cmpint (info.mode, ==, NDSH_READ_LOSSLESS);
+}
+
+/* --- Leases --------------------------------------------------------------- */
+
+static void
+test_held_frames_do_not_change (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 8);
+  NdshFrame *held[8];
+
+  for (guint i = 0; i < 8; i++) {
+    ndsh_test_publish (writer, 1000, 3);
+    held[i] = ndsh_test_next (reader);
+  }
+  g_assert_null (ndsh_reader_acquire (reader));
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_FULL);
+  ndsh_test_publish (writer, 1000, 50);
+
+  for (guint i = 0; i < 8; i++) {
+    ndsh_test_check_bytes (held[i]);
+    ndsh_frame_release (held[i]);
+  }
+}
+
+static void
+test_frames_outlive_reader_and_writer (void)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  NdshReader *reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  NdshArrayInfo info = ndsh_test_bytes (1000);
+  g_autoptr (NdshDraft) draft = NULL;
+  g_autoptr (NdshFrame) one = NULL;
+  g_autoptr (NdshFrame) two = NULL;
+
+  ndsh_test_publish (writer, 1000, 1);
+  one = ndsh_test_next (reader);
+  ndsh_test_publish (writer, 1000, 1);
+  two = ndsh_test_next (reader);
+  ndsh_reader_free (reader);
+  ndsh_test_publish (writer, 1000, 20);
+  ndsh_test_check_bytes (one);
+  draft = ndsh_writer_begin (writer, &info, 1, NULL);
+  ndsh_writer_free (writer);
+
+  ndsh_test_check_bytes (one);
+  ndsh_test_check_bytes (two);
+  memset (ndsh_draft_get_data (draft), 1, ndsh_draft_get_size (draft));
+  g_assert_true (ndsh_draft_set_metadata (draft, "x", 1, NULL));
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 0);
+}
+
+/* --- Ends ----------------------------------------------------------------- */
+
+static void
+test_the_end_comes_once_after_the_last_frame (void)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+
+  ndsh_test_publish (writer, 100, 2);
+  ndsh_writer_end (writer);
+  ndsh_frame_release (ndsh_test_next (reader));
+  ndsh_frame_release (ndsh_test_next (reader));
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_ENDED);
+  ndsh_test_wait_fails (reader, 1000, NDSH_ERROR_TIMEOUT);
+
+  ndsh_test_publish (writer, 100, 1);
+  ndsh_writer_end (writer);
+  ndsh_writer_free (writer);
+  ndsh_frame_release (ndsh_test_next (reader));
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_ENDED);
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_CLOSED);
+  g_assert_false (ndsh_reader_is_connected (reader));
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_NOT_FOUND);
+  ndsh_test_wait_fails (reader, 1000, NDSH_ERROR_TIMEOUT);
+}
+
+static void
+test_a_reader_goes_on_with_the_next_writer (void)
+{
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autofree char *last_id = NULL;
+
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_NOT_FOUND);
+  for (guint i = 0; i < 5; i++) {
+    NdshWriter *writer = ndsh_test_writer (NULL);
+    g_autoptr (NdshFrame) frame = NULL;
+
+    ndsh_test_publish (writer, 1000 << i, 1);
+    frame = ndsh_test_next (reader);
+    g_assert_cmpstr (ndsh_frame_get_stream_id (frame), !=, last_id);
+    g_free (last_id);
+    last_id = g_strdup (ndsh_frame_get_stream_id (frame));
+    ndsh_writer_free (writer);
+    ndsh_test_wait_fails (reader, -1, NDSH_ERROR_CLOSED);
+  }
+}
+
+/* --- The fd --------------------------------------------------------------- */
+
+static void
+test_the_fd_tells_of_each_change (void)
+{
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  int fd = ndsh_reader_get_fd (reader);
+  NdshWriter *writer;
+
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_NOT_FOUND);
+  writer = ndsh_test_writer (NULL);
+  while (!ndsh_reader_is_connected (reader)) {
+    g_assert_true (fd_is_readable (reader, 10000));
+    ndsh_reader_wait (reader, 0, NULL);
+  }
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_TIMEOUT);
+  g_assert_false (fd_is_readable (reader, 0));
+
+  ndsh_test_publish (writer, 100, 1);
+  g_assert_true (fd_is_readable (reader, 10000));
+  ndsh_frame_release (ndsh_test_next (reader));
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_TIMEOUT);
+  g_assert_false (fd_is_readable (reader, 0));
+
+  ndsh_writer_free (writer);
+  g_assert_true (fd_is_readable (reader, 10000));
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_CLOSED);
+  g_assert_cmpint (ndsh_reader_get_fd (reader), ==, fd);
+}
+
+/* --- Options and times ---------------------------------------------------- */
+
+static void
+test_options_out_of_range_are_refused (void)
+{
+  NdshReaderOptions bad[] = {
+    { .mode = (NdshReadMode) 3 },
+    { .mode = (NdshReadMode) -1 },
+    { .queue_length = NDSH_MAX_QUEUE + 1 },
+    { .max_leases = NDSH_MAX_LEASES + 1 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (ndsh_reader_new ("test", &bad[i], &error));
+    g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+  }
+}
+
+static void
+test_want_of_fds_is_told (void)
+{
+  guint fds = ndsh_test_count_fds ();
+  g_autoptr (GError) error = NULL;
+  NdshReader *reader;
+
+  ndsh_test_limit_fds (1);
+  reader = ndsh_reader_new ("test", NULL, &error);
+  ndsh_test_unlimit_fds ();
+
+  g_assert_null (reader);
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_SYSTEM);
+  g_assert_cmpuint (ndsh_test_count_fds (), ==, fds);
+}
+
+static gpointer
+publish_one (gpointer writer)
+{
+  ndsh_test_publish (writer, 100, 1);
+  return NULL;
+}
+
+/* The longest time is for ever, not the past. */
+static void
+test_a_wait_can_be_as_long_as_a_number (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 0);
+  GThread *thread = g_thread_new ("writer", publish_one, writer);
+  g_autoptr (GError) error = NULL;
+  gboolean came;
+
+  came = ndsh_reader_wait (reader, G_MAXINT64, &error);
+  g_thread_join (thread);
+
+  g_assert_no_error (error);
+  g_assert_true (came);
+}
+
+/* --- A writer that lies --------------------------------------------------- */
+
+typedef struct {
+  NdshName *name;
+  int listen_fd;
+  int fd;
+  NdshSegment *control;
+  NdshSegment *page;
+  NdshSegment *slot;
+  NdshReader *reader;
+} Liar;
+
+static NdshSegment *
+make_segment (gsize size, NdshSegmentAccess access)
+{
+  g_autoptr (GError) error = NULL;
+  NdshSegment *segment
+    = ndsh_segment_new ("ndsh-test", size, size, access, &error);
+
+  g_assert_no_error (error);
+  return segment;
+}
+
+static void
+make_control (Liar *liar)
+{
+  NdshControl *control;
+
+  liar->control = make_segment (sizeof *control, NDSH_SEGMENT_READ);
+  liar->page = make_segment (sizeof (NdshLeasePage), NDSH_SEGMENT_SHARED);
+  liar->slot = make_segment (4096 + NDSH_MAX_TAIL, NDSH_SEGMENT_READ);
+  control = liar->control->data;
+  control->magic = NDSH_MAGIC;
+  control->major = NDSH_MAJOR;
+  control->size = sizeof *control;
+  control->record_size = sizeof control->slot[0];
+  control->n_slots = NDSH_N_SLOTS;
+  control->ring_size = NDSH_RING;
+  control->byte_order = 0x01020304;
+}
+
+static void
+send_welcome (Liar *liar, NdshReadMode mode)
+{
+  NdshWelcome welcome = { .mode = mode,
+                          .queue_length = 4,
+                          .max_leases = 2,
+                          .cursor = 1,
+                          .control_size = (guint32) liar->control->size,
+                          .page_size = (guint32) liar->page->size };
+  int fds[2] = { liar->control->fd, liar->page->fd };
+
+  ndsh_header_init (&welcome, NDSH_MESSAGE_WELCOME, sizeof welcome);
+  g_assert_cmpint (
+    ndsh_message_send (liar->fd, &welcome, sizeof welcome, fds, 2), ==,
+    NDSH_IO_DONE);
+}
+
+static void
+send_segment (Liar *liar)
+{
+  NdshSegmentMessage message = { .generation = 1, .size = liar->slot->size };
+
+  ndsh_header_init (&message, NDSH_MESSAGE_SEGMENT, sizeof message);
+  g_assert_cmpint (ndsh_message_send (liar->fd, &message, sizeof message,
+                                      &liar->slot->fd, 1),
+                   ==, NDSH_IO_DONE);
+}
+
+static void
+accept_reader (Liar *liar)
+{
+  ndsh_test_wait_fails (liar->reader, 0, NDSH_ERROR_TIMEOUT);
+  liar->fd = accept4 (liar->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+  g_assert_cmpint (liar->fd, >=, 0);
+}
+
+static void
+liar_init (Liar *liar)
+{
+  g_autoptr (GError) error = NULL;
+
+  liar->name = ndsh_name_take ("test", 0600, &liar->listen_fd, &error);
+  g_assert_no_error (error);
+  make_control (liar);
+  liar->reader = ndsh_test_reader (NDSH_READ_QUEUE, 4, 2);
+  accept_reader (liar);
+}
+
+static void
+liar_join (Liar *liar, NdshReadMode mode)
+{
+  liar_init (liar);
+  send_welcome (liar, mode);
+  send_segment (liar);
+  while (!ndsh_reader_is_connected (liar->reader))
+    ndsh_reader_wait (liar->reader, 1000, NULL);
+}
+
+static void
+liar_clear (Liar *liar)
+{
+  ndsh_reader_free (liar->reader);
+  close (liar->fd);
+  ndsh_lifeline_close (liar->listen_fd);
+  ndsh_name_give_back (liar->name);
+  ndsh_segment_unref (liar->control);
+  ndsh_segment_unref (liar->page);
+  ndsh_segment_unref (liar->slot);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Liar, liar_clear)
+
+/* Frame 1 in slot 0: uint8[10]. */
+static void
+write_frame (Liar *liar)
+{
+  NdshControl *control = liar->control->data;
+  NdshPackedArray array = { .dtype = NDSH_DTYPE_UINT8, .n_dims = 1 };
+  guint64 numbers[2] = { 10, 1 };
+  NdshRecord *record = &control->slot[0];
+
+  memset (liar->slot->data, 1, 10);
+  memcpy ((guint8 *) liar->slot->data + 4096, &array, sizeof array);
+  memcpy ((guint8 *) liar->slot->data + 4096 + sizeof array, numbers,
+          sizeof numbers);
+  record->frame = (NdshFrameRecord){ .full_seq = 1,
+                                     .payload_size = 10,
+                                     .tail_offset = 4096,
+                                     .generation = 1,
+                                     .arrays_size = 32,
+                                     .n_arrays = 1 };
+}
+
+static void
+publish (Liar *liar)
+{
+  NdshControl *control = liar->control->data;
+
+  store_release (&control->slot[0].state_seq, ndsh_word (1));
+  store_relaxed_u8 (&control->ring[1], 0);
+  store_seq_cst (&control->head, ndsh_word (1));
+}
+
+static void
+test_a_writer_made_by_hand_is_read (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  g_autoptr (NdshFrame) frame = NULL;
+
+  liar_join (&liar, NDSH_READ_QUEUE);
+  write_frame (&liar);
+  publish (&liar);
+  frame = ndsh_test_next (liar.reader);
+
+  g_assert_cmpuint (ndsh_frame_get_size (frame), ==, 10);
+  g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, 1);
+}
+
+static void
+test_a_frame_that_cannot_be_ends_the_link (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  NdshControl *control;
+
+  liar_join (&liar, NDSH_READ_QUEUE);
+  control = liar.control->data;
+  write_frame (&liar);
+  control->slot[0].frame.payload_size = G_MAXUINT64;
+  publish (&liar);
+  ndsh_test_log_start ("left the writer of channel 'test': *");
+
+  g_assert_true (ndsh_reader_wait (liar.reader, 0, NULL));
+  g_assert_null (ndsh_reader_acquire (liar.reader));
+  ndsh_test_wait_fails (liar.reader, 0, NDSH_ERROR_INCOMPATIBLE);
+  g_assert_false (ndsh_reader_is_connected (liar.reader));
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 1);
+}
+
+/* Any bits at all in the control page: no crash, no endless loop, many lines in the
+ * log. */
+static void
+test_a_control_page_gone_wild_is_survived (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  guint n = g_test_slow () ? 100000 : 3000;
+
+  liar_init (&liar);
+  alarm (100);
+  for (guint i = 0; i < n; i++) {
+    NdshControl *control = liar.control->data;
+    guint32 *words = (guint32 *) (gpointer) &control->head;
+    gsize n_words = (sizeof *control - G_STRUCT_OFFSET (NdshControl, head)) / 4;
+
+    if (liar.fd < 0)
+      accept_reader (&liar);
+    if (!ndsh_reader_is_connected (liar.reader)) {
+      send_welcome (&liar, (NdshReadMode) (i % 3));
+      send_segment (&liar);
+    }
+    for (guint k = 0; k < 20; k++)
+      words[g_test_rand_int_range (0, k % 2 ? 40 : (gint32) n_words)]
+        = (guint32) g_test_rand_int ();
+    write_frame (&liar);
+    control->slot[0].state_seq = control->head;
+    control->slot[0].frame.full_seq = control->head >> 1;
+    memset (control->ring, 0, i % 2 ? sizeof control->ring : 0);
+    ndsh_reader_wait (liar.reader, 0, NULL);
+    ndsh_frame_release (ndsh_reader_acquire (liar.reader));
+    if (!ndsh_reader_is_connected (liar.reader)) {
+      close (liar.fd);
+      ndsh_reader_free (liar.reader);
+      liar.reader = ndsh_test_reader (NDSH_READ_QUEUE, 4, 2);
+      liar.fd = -1;
+    }
+  }
+  alarm (0);
+}
+
+/* The announcement of its memory may come after the reader has seen both the frame
+ * and the end. */
+static void
+test_the_end_waits_for_a_frame_whose_memory_is_not_known (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  NdshControl *control;
+
+  liar_init (&liar);
+  control = liar.control->data;
+  write_frame (&liar);
+  publish (&liar);
+  store_release (&control->state, 2 | NDSH_STATE_ENDED);
+  send_welcome (&liar, NDSH_READ_LATEST);
+  while (!ndsh_reader_is_connected (liar.reader))
+    ndsh_test_wait_fails (liar.reader, 1000, NDSH_ERROR_TIMEOUT);
+  ndsh_test_wait_fails (liar.reader, 0, NDSH_ERROR_TIMEOUT);
+
+  send_segment (&liar);
+
+  ndsh_frame_release (ndsh_test_next (liar.reader));
+  ndsh_test_wait_fails (liar.reader, -1, NDSH_ERROR_ENDED);
+}
+
+static void
+test_nonsense_ends_the_link (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+
+  liar_join (&liar, NDSH_READ_QUEUE);
+  ndsh_test_log_start ("left the writer of channel 'test': *");
+  g_assert_cmpint (send (liar.fd, "nonsense", 8, 0), ==, 8);
+
+  ndsh_test_wait_fails (liar.reader, -1, NDSH_ERROR_INCOMPATIBLE);
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 1);
+}
+
+static void
+test_an_answer_that_cannot_be_is_told_for_each_try (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  NdshRefused refused = { .code = 1000, .text = "go away" };
+  g_autoptr (GError) error = NULL;
+
+  liar_init (&liar);
+  g_assert_cmpint (send (liar.fd, "nonsense", 8, 0), ==, 8);
+  ndsh_test_wait_fails (liar.reader, -1, NDSH_ERROR_INCOMPATIBLE);
+  close (liar.fd);
+  while (!ndsh_test_is_readable (liar.listen_fd))
+    ndsh_reader_wait (liar.reader, 1000, NULL);
+  liar.fd = accept4 (liar.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+  ndsh_header_init (&refused, NDSH_MESSAGE_REFUSED, sizeof refused);
+  g_assert_cmpint (send (liar.fd, &refused, sizeof refused, 0), ==,
+                   sizeof refused);
+
+  g_assert_false (ndsh_reader_wait (liar.reader, -1, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_SYSTEM);
+  g_assert_cmpstr (error->message, ==, "go away");
+}
+
+static void
+test_a_writer_that_does_not_answer_is_given_up (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  g_autoptr (GError) error = NULL;
+
+  liar_init (&liar);
+
+  while (!ndsh_test_is_readable (liar.listen_fd)) {     /* the second try */
+    g_clear_error (&error);
+    g_assert_false (ndsh_reader_wait (liar.reader, 2200000, &error));
+    g_assert_error (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT);
+  }
+  g_assert_nonnull (strstr (error->message, "does not answer"));
+}
+
+#define ADD(path, function) g_test_add_func ("/reader/" path, function)
+
+int
+main (int argc, char **argv)
+{
+  int result;
+
+  g_test_init (&argc, &argv, NULL);
+  ndsh_test_dir_setup ();
+
+  ADD ("a-frame-arrives-with-all-that-belongs-to-it",
+       test_a_frame_arrives_with_all_that_belongs_to_it);
+  ADD ("a-frame-is-read-only-memory", test_a_frame_is_read_only_memory);
+  ADD ("an-empty-array-is-a-frame", test_an_empty_array_is_a_frame);
+  ADD ("latest-skips-to-the-newest", test_latest_skips_to_the_newest);
+  ADD ("queue-keeps-so-many-and-counts-the-rest",
+       test_queue_keeps_so_many_and_counts_the_rest);
+  ADD ("lossless-misses-nothing", test_lossless_misses_nothing);
+  ADD ("held-frames-do-not-change", test_held_frames_do_not_change);
+  ADD ("frames-outlive-reader-and-writer",
+       test_frames_outlive_reader_and_writer);
+  ADD ("the-end-comes-once-after-the-last-frame",
+       test_the_end_comes_once_after_the_last_frame);
+  ADD ("a-reader-goes-on-with-the-next-writer",
+       test_a_reader_goes_on_with_the_next_writer);
+  ADD ("the-fd-tells-of-each-change", test_the_fd_tells_of_each_change);
+  ADD ("options-out-of-range-are-refused",
+       test_options_out_of_range_are_refused);
+  ADD ("want-of-fds-is-told", test_want_of_fds_is_told);
+  ADD ("a-wait-can-be-as-long-as-a-number",
+       test_a_wait_can_be_as_long_as_a_number);
+  ADD ("a-writer-made-by-hand-is-read", test_a_writer_made_by_hand_is_read);
+  ADD ("a-frame-that-cannot-be-ends-the-link",
+       test_a_frame_that_cannot_be_ends_the_link);
+  ADD ("a-control-page-gone-wild-is-survived",
+       test_a_control_page_gone_wild_is_survived);
+  ADD ("the-end-waits-for-a-frame-whose-memory-is-not-known",
+       test_the_end_waits_for_a_frame_whose_memory_is_not_known);
+  ADD ("nonsense-ends-the-link", test_nonsense_ends_the_link);
+  ADD ("an-answer-that-cannot-be-is-told-for-each-try",
+       test_an_answer_that_cannot_be_is_told_for_each_try);
+  ADD ("a-writer-that-does-not-answer-is-given-up",
+       test_a_writer_that_does_not_answer_is_given_up);
+  result = g_test_run ();
+  ndsh_test_dir_teardown ();
+  return result;
+}

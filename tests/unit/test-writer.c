@@ -1,0 +1,934 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A writer as a program meets it through ndsh.h. Its readers live in this process
+ * too: what goes between them is the same. */
+#include "writer.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lifeline.h"
+#include "message.h"
+#include "ndsh-test.h"
+#include "rendezvous.h"
+
+/* --- Drafts --------------------------------------------------------------- */
+
+static void
+test_the_largest_tail_fits_any_frame (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autofree char *text = g_strnfill (NDSH_MAX_DESCRIPTION, 'd');
+  g_autofree char *metadata = g_strnfill (NDSH_MAX_METADATA, 'm');
+  NdshArrayInfo small = ndsh_test_bytes (1);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &small, 1, NULL);
+  gsize shape[NDSH_MAX_DIMS];
+  NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+  g_autoptr (NdshFrame) frame = NULL;
+  gsize size;
+  guint n;
+
+  for (guint i = 0; i < NDSH_MAX_DIMS; i++)
+    shape[i] = 1;
+  for (guint i = 0; i < NDSH_MAX_ARRAYS; i++)
+    ndsh_array_info_init (&arrays[i], NDSH_DTYPE_UINT8, NDSH_MAX_DIMS, shape);
+  g_assert_true (ndsh_writer_set_description (writer, text, NULL));
+  g_assert_true (ndsh_draft_set_metadata (draft, metadata, NDSH_MAX_METADATA,
+                                          NULL));
+  g_assert_true (ndsh_draft_set_arrays (draft, arrays, NDSH_MAX_ARRAYS, NULL));
+  memset (ndsh_draft_get_data (draft), 1, 1);
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 1);
+  frame = ndsh_test_next (reader);
+
+  g_assert_cmpstr (ndsh_frame_get_description (frame), ==, text);
+  ndsh_frame_get_metadata (frame, &size);
+  g_assert_cmpuint (size, ==, NDSH_MAX_METADATA);
+  ndsh_frame_get_arrays (frame, &n);
+  g_assert_cmpuint (n, ==, NDSH_MAX_ARRAYS);
+}
+
+static void
+test_what_cannot_be_is_refused_with_a_sentence (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autofree char *text = g_strnfill (NDSH_MAX_DESCRIPTION + 1, 'd');
+  NdshArrayInfo info = ndsh_test_bytes (100);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &info, 1, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (ndsh_writer_set_description (writer, text, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+  g_clear_error (&error);
+  g_assert_false (ndsh_draft_set_metadata (draft, text, NDSH_MAX_METADATA + 1,
+                                           &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+  g_clear_error (&error);
+  info = ndsh_test_bytes (ndsh_draft_get_size (draft) + 1);
+  g_assert_false (ndsh_draft_set_arrays (draft, &info, 1, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+  g_clear_error (&error);
+  info.strides[0] = -1;
+  g_assert_null (ndsh_writer_begin (writer, &info, 1, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+  g_clear_error (&error);
+  g_assert_null (ndsh_writer_begin (writer, &info, 0, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+}
+
+static void
+test_a_draft_is_published_once (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  NdshArrayInfo info = ndsh_test_bytes (100);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &info, 1, NULL);
+
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 1);
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 0);
+}
+
+/* Padding after the last row is the frame's, what no array reaches is not. */
+static void
+test_a_frame_may_be_larger_than_its_arrays (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  NdshArrayInfo info = ndsh_test_bytes (100);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &info, 1, NULL);
+  gsize capacity = ndsh_draft_get_size (draft);
+  g_autoptr (NdshFrame) frame = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (ndsh_draft_set_size (draft, 99, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+  g_clear_error (&error);
+  g_assert_false (ndsh_draft_set_size (draft, capacity + 1, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+  g_assert_true (ndsh_draft_set_size (draft, capacity, NULL));
+  g_assert_true (ndsh_draft_set_size (draft, 128, NULL));
+  memset (ndsh_draft_get_data (draft), 1, 128);
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 1);
+  frame = ndsh_test_next (reader);
+
+  g_assert_cmpuint (ndsh_frame_get_size (frame), ==, 128);
+}
+
+static void
+test_drafts_are_published_in_any_order (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+  NdshArrayInfo info = ndsh_test_bytes (10);
+  NdshDraft *drafts[4];
+
+  for (guint i = 0; i < 4; i++)
+    drafts[i] = ndsh_writer_begin (writer, &info, 1, NULL);
+  for (guint i = 4; i-- > 0;) {
+    memset (ndsh_draft_get_data (drafts[i]), 4 - (int) i, 10);
+    g_assert_cmpuint (ndsh_draft_publish (drafts[i], NULL), ==, 4 - i);
+    ndsh_draft_release (drafts[i]);
+  }
+
+  for (guint n = 1; n <= 4; n++) {
+    g_autoptr (NdshFrame) frame = ndsh_test_next (reader);
+
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+  }
+}
+
+static void
+test_the_sequence_wraps (void)
+{
+  guint64 starts[] = { 0x7ffffff0, 0xfffffff0, G_MAXUINT64 / 2 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (starts); i++) {
+    g_autoptr (NdshWriter) writer
+      = ndsh_writer_new_at ("test", NULL, starts[i], NULL);
+    g_autoptr (NdshReader) reader
+      = ndsh_test_joined_reader (NDSH_READ_QUEUE, 8, 2);
+
+    for (guint64 n = starts[i]; n < starts[i] + 40; n++) {
+      g_autoptr (NdshFrame) frame = NULL;
+
+      ndsh_test_publish (writer, 100, 1);
+      frame = ndsh_test_next (reader);
+      g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+    }
+  }
+}
+
+/* --- Lossless readers ----------------------------------------------------- */
+
+static gpointer
+publish_300 (gpointer writer)
+{
+  ndsh_test_publish (writer, 1000, 300);
+  return NULL;
+}
+
+/* The writer is held up once, and says so once. */
+static void
+test_a_demotion_is_told_once (void)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = 30000 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) stuck G_GNUC_UNUSED
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 2, 1);
+
+  ndsh_test_log_start ("process * wants every frame of channel 'test' and took "
+                       "none for 0.0 s: *");
+  ndsh_test_publish (writer, 1000, 300);
+
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 1);
+}
+
+/* One that moves is waited for however slow it is, another is not. */
+static void
+test_only_who_does_not_move_is_demoted (void)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = 100000 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) good
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 1);
+  g_autoptr (NdshReader) stuck G_GNUC_UNUSED
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 2, 1);
+  GThread *thread;
+  NdshReaderInfo info;
+
+  ndsh_test_log_start ("process * wants every frame*");
+  thread = g_thread_new ("writer", publish_300, writer);
+  for (guint n = 1; n <= 300; n++) {
+    g_autoptr (NdshFrame) frame = ndsh_test_next (good);
+
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+  }
+  g_thread_join (thread);
+
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 1);
+  ndsh_reader_get_info (good, &info);
+  g_assert_cmpint (info.mode, ==, NDSH_READ_LOSSLESS);
+}
+
+/* "For ever" is a time as well. */
+static void
+test_a_lossless_reader_can_be_waited_for_without_end (void)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = G_MAXINT64 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 1);
+  GThread *thread;
+
+  ndsh_test_log_start ("nothing");
+  thread = g_thread_new ("writer", publish_300, writer);
+  for (guint n = 1; n <= 300; n++) {
+    g_autoptr (NdshFrame) frame = ndsh_test_next (reader);
+
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+  }
+  g_thread_join (thread);
+
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 0);
+}
+
+static void
+test_a_lossless_reader_that_left_is_not_waited_for (void)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = 10 * G_USEC_PER_SEC };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  NdshReader *reader = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 2);
+  g_autoptr (NdshFrame) frame = NULL;
+  gint64 since_us;
+
+  ndsh_test_log_start ("nothing");
+  ndsh_test_publish (writer, 1000, 3);
+  frame = ndsh_test_next (reader);
+  ndsh_reader_free (reader);
+  since_us = g_get_monotonic_time ();
+  ndsh_test_publish (writer, 1000, 300);
+
+  g_assert_cmpint (g_get_monotonic_time () - since_us, <, 9 * G_USEC_PER_SEC);
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 0);
+  ndsh_test_check_bytes (frame);
+}
+
+/* Freed by another thread while begin waits for it, or is about to. */
+static void
+test_begin_goes_on_when_the_reader_leaves (void)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = 20 * G_USEC_PER_SEC };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+
+  ndsh_test_log_start ("nothing");
+  for (guint i = 0; i < 20; i++) {
+    NdshReader *reader = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 2);
+    NdshWriterInfo info = { .published = 0 };
+    GThread *thread = g_thread_new ("writer", publish_300, writer);
+
+    while (info.published < 300 * i + 3)
+      ndsh_writer_get_info (writer, &info);
+    ndsh_reader_free (reader);
+    g_thread_join (thread);
+  }
+
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 0);
+}
+
+/* The writer is held up once, for its time-out, and never again. */
+static void
+test_a_stuck_lossless_reader_is_demoted (void)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = 50000 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 2, 1);
+  g_autoptr (NdshFrame) frame = NULL;
+  NdshReaderInfo info;
+
+  ndsh_test_publish (writer, 1000, 100);
+
+  ndsh_writer_get_readers (writer, &info, 1);
+  g_assert_cmpint (info.mode, ==, NDSH_READ_QUEUE);
+  frame = ndsh_test_next (reader);
+  g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, 99);
+  ndsh_reader_get_info (reader, &info);
+  g_assert_cmpint (info.mode, ==, NDSH_READ_QUEUE);
+  g_assert_cmpuint (info.missed, ==, 98);
+}
+
+static void
+test_lossless_can_be_refused (void)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = -1 };
+  g_autoptr (NdshWriter) writer G_GNUC_UNUSED = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 0);
+  NdshReaderInfo info;
+
+  ndsh_reader_get_info (reader, &info);
+
+  g_assert_cmpint (info.mode, ==, NDSH_READ_QUEUE);
+}
+
+static void
+test_begin_that_must_not_wait_does_not (void)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = G_MAXINT64 / 4 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader G_GNUC_UNUSED
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 1);
+  NdshArrayInfo info = ndsh_test_bytes (1000);
+  g_autoptr (GError) error = NULL;
+
+  /* Until the reader, which takes nothing, is in the way. */
+  for (;;) {
+    g_autoptr (NdshDraft) draft
+      = ndsh_writer_try_begin (writer, &info, 1, &error);
+
+    if (draft == NULL)
+      break;
+    ndsh_draft_publish (draft, NULL);
+  }
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_FULL);
+  g_clear_error (&error);
+
+  ndsh_writer_set_flushing (writer, TRUE);
+  g_assert_null (ndsh_writer_begin (writer, &info, 1, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_FULL);
+}
+
+/* --- Memory --------------------------------------------------------------- */
+
+static void
+test_memory_stays_within_its_bound (void)
+{
+  NdshWriterOptions options = { .max_bytes = 1 << 20 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  NdshArrayInfo info = ndsh_test_bytes (600 << 10);
+  g_autoptr (GError) error = NULL;
+  NdshWriterInfo now;
+
+  /* The reader follows none of the growth: it never drains. */
+  for (gsize size = 1; size <= 400 << 10; size += size / 3 + 1) {
+    ndsh_test_publish (writer, size, 3);
+    ndsh_writer_get_info (writer, &now);
+    g_assert_cmpuint (now.bytes, <=, options.max_bytes);
+    g_assert_cmpuint (now.retired_bytes, <=, 2 * options.max_bytes);
+  }
+  g_assert_null (ndsh_writer_begin (writer, &info, 1, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+  ndsh_frame_release (ndsh_test_next (reader));
+
+  ndsh_reader_wait (reader, 1000, NULL);
+  ndsh_writer_get_info (writer, &now);
+  g_assert_cmpuint (now.retired_bytes, ==, 0);
+}
+
+static void
+test_full_is_said_and_passes (void)
+{
+  NdshWriterOptions options = { .max_bytes = 1 << 20 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  NdshArrayInfo info = ndsh_test_bytes (400 << 10);
+  g_autoptr (NdshDraft) one = ndsh_writer_begin (writer, &info, 1, NULL);
+  g_autoptr (NdshDraft) two = ndsh_writer_begin (writer, &info, 1, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NdshDraft) three = ndsh_writer_begin (writer, &info, 1, &error);
+
+  g_assert_nonnull (two);
+  g_assert_null (three);
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_FULL);
+  ndsh_draft_release (g_steal_pointer (&one));
+  three = ndsh_writer_begin (writer, &info, 1, NULL);
+  g_assert_nonnull (three);
+}
+
+static void
+test_steady_state_makes_no_more_slots (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  NdshWriterInfo info;
+
+  for (guint i = 0; i < 1000; i++) {
+    g_autoptr (NdshFrame) frame = NULL;
+
+    ndsh_test_publish (writer, 1000, 2);
+    frame = ndsh_test_next (reader);
+  }
+
+  ndsh_writer_get_info (writer, &info);
+  g_assert_cmpuint (info.published, ==, 2000);
+  g_assert_cmpuint (info.n_slots, <=, 5);   /* history + leases + held + 1 */
+}
+
+static void
+test_nothing_leaks (void)
+{
+  guint fds = 0, maps = 0;
+
+  for (guint i = 0; i < 30; i++) {
+    NdshWriter *writer = ndsh_test_writer (NULL);
+    NdshReader *reader = ndsh_test_joined_reader (NDSH_READ_QUEUE, 3, 3);
+
+    ndsh_test_publish (writer, 1000, 2);
+    ndsh_test_publish (writer, 100000, 2);
+    ndsh_frame_release (ndsh_test_next (reader));
+    if (i % 2 == 0)
+      ndsh_reader_free (reader);
+    ndsh_writer_free (writer);
+    if (i % 2 == 1)
+      ndsh_reader_free (reader);
+    if (i == 9) {
+      fds = ndsh_test_count_fds ();
+      maps = ndsh_test_count_maps ();
+    }
+  }
+
+  g_assert_cmpuint (ndsh_test_count_fds (), ==, fds);
+  g_assert_cmpuint (ndsh_test_count_maps (), ==, maps);
+}
+
+/* Small slots give their memory to large ones. */
+static void
+test_growth_takes_the_memory_of_small_slots (void)
+{
+  NdshWriterOptions options = { .max_bytes = 1 << 20 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  NdshArrayInfo small = ndsh_test_bytes (100 << 10);
+  NdshDraft *drafts[9];
+  NdshWriterInfo info;
+
+  for (guint i = 0; i < G_N_ELEMENTS (drafts); i++) {
+    g_autoptr (GError) error = NULL;
+
+    drafts[i] = ndsh_writer_begin (writer, &small, 1, &error);
+    g_assert_no_error (error);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (drafts); i++) {
+    memset (ndsh_draft_get_data (drafts[i]), (int) i + 1, 100 << 10);
+    ndsh_draft_publish (drafts[i], NULL);
+    ndsh_draft_release (drafts[i]);
+  }
+  ndsh_writer_get_info (writer, &info);
+  g_assert_cmpuint (info.bytes, >, 900 << 10);
+
+  for (guint i = 0; i < 20; i++) {
+    g_autoptr (NdshFrame) frame = NULL;
+
+    ndsh_test_publish (writer, i % 3 == 2 ? 100 << 10 : 400 << 10, 1);
+    frame = ndsh_test_next (reader);
+    ndsh_writer_get_info (writer, &info);
+    g_assert_cmpuint (info.bytes, <=, options.max_bytes);
+  }
+}
+
+/* So large that sums of it wrap. */
+static void
+test_sizes_that_wrap_are_refused (void)
+{
+  guint histories[] = { 1, 3, 7, 15, 31 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (histories); i++) {
+    NdshWriterOptions options = { .history = histories[i] };
+    g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+
+    for (guint bits = 29; bits < 64; bits++)
+      for (int off = -5000; off <= 5000; off += 2500) {
+        guint64 size = ((guint64) 1 << bits) + (guint64) (gint64) off;
+        g_autoptr (GError) error = NULL;
+        NdshArrayInfo info;
+
+        if (size >= G_MAXSSIZE)
+          continue;
+        info = ndsh_test_bytes ((gsize) size);
+        g_assert_null (ndsh_writer_begin (writer, &info, 1, &error));
+        g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+      }
+  }
+}
+
+/* --- Changes of shape and dtype ------------------------------------------- */
+
+static NdshArrayInfo
+random_array (void)
+{
+  NdshArrayInfo info;
+  gsize shape[4];
+  guint n_dims = (guint) g_test_rand_int_range (0, 5);
+
+  for (guint d = 0; d < n_dims; d++)
+    shape[d] = (gsize) g_test_rand_int_range (0, 14);
+  g_assert_true (ndsh_array_info_init (
+    &info, (NdshDtype) g_test_rand_int_range (1, NDSH_DTYPE_COMPLEX256 + 1),
+    n_dims, shape));
+  return info;
+}
+
+static guint
+random_arrays (NdshArrayInfo *arrays)
+{
+  guint n = (guint) g_test_rand_int_range (1, NDSH_MAX_ARRAYS + 1);
+  gsize end = 0;
+
+  for (guint i = 0; i < n; i++) {
+    arrays[i] = random_array ();
+    arrays[i].offset = end;
+    end += ndsh_array_info_get_size (&arrays[i]) + 7;
+  }
+  return n;
+}
+
+static void
+publish_arrays (NdshWriter *writer, const NdshArrayInfo *arrays, guint n,
+                guint64 number)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, arrays, n, &error);
+
+  g_assert_no_error (error);
+  memset (ndsh_draft_get_data (draft), (int) (number & 0xff),
+          ndsh_draft_get_size (draft));
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, number);
+}
+
+/* Each frame is of another shape and dtype, under a bound on memory that makes
+ * slots change hands; what the process holds stays what it was. */
+static void
+test_a_thousand_changes_of_shape_cost_nothing (void)
+{
+  NdshWriterOptions options = { .max_bytes = 8 << 20 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 3, 3);
+  guint n_frames = g_test_slow () ? 10000 : 1000;
+  guint fds = ndsh_test_count_fds (), maps = ndsh_test_count_maps ();
+  NdshFrame *held = NULL;
+
+  for (guint number = 1; number <= n_frames; number++) {
+    NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+    guint n_got, n = random_arrays (arrays);
+    const NdshArrayInfo *got;
+    NdshFrame *frame;
+    NdshWriterInfo info;
+
+    publish_arrays (writer, arrays, n, number);
+    frame = ndsh_test_next (reader);            /* looks at every byte */
+    got = ndsh_frame_get_arrays (frame, &n_got);
+    g_assert_cmpuint (n_got, ==, n);
+    for (guint i = 0; i < n; i++)
+      g_assert_true (ndsh_array_info_equal (&got[i], &arrays[i]));
+    if (number % 10 == 0) {
+      if (held != NULL)
+        ndsh_test_check_bytes (held);
+      ndsh_frame_release (held);
+      held = frame;
+    } else {
+      ndsh_frame_release (frame);
+    }
+    ndsh_writer_get_info (writer, &info);
+    g_assert_cmpuint (info.bytes, <=, options.max_bytes);
+    g_assert_cmpuint (info.retired_bytes, <=, 2 * options.max_bytes);
+    g_assert_cmpuint (info.n_slots, <=, 8);
+    if (number % 100 == 0) {
+      g_assert_cmpuint (ndsh_test_count_fds (), <=, fds + info.n_slots);
+      /* Both sides', and what is held. */
+      g_assert_cmpuint (ndsh_test_count_maps (), <=,
+                        maps + 2 * info.n_slots + 1);
+    }
+  }
+  ndsh_frame_release (held);
+}
+
+/* --- Readers -------------------------------------------------------------- */
+
+static void
+test_too_many_readers_are_refused (void)
+{
+  NdshWriterOptions options = { .max_readers = 1 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) first
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshReader) second = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+
+  ndsh_test_wait_fails (second, -1, NDSH_ERROR_DENIED);
+  ndsh_reader_free (g_steal_pointer (&first));
+
+  ndsh_test_publish (writer, 10, 1);
+  while (!ndsh_reader_is_connected (second))
+    ndsh_reader_wait (second, 10000, NULL);
+  ndsh_frame_release (ndsh_test_next (second));
+}
+
+/* --- Notices -------------------------------------------------------------- */
+
+/* pthread's, so that ThreadSanitizer knows them. */
+typedef struct {
+  pthread_mutex_t mutex;
+  pthread_cond_t cond;
+  guint n;
+} Told;
+
+#define TOLD_INIT { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 }
+
+static void
+count_notify (NdshWriter *writer, gpointer data)
+{
+  Told *told = data;
+
+  (void) writer;
+  pthread_mutex_lock (&told->mutex);
+  told->n++;
+  pthread_cond_signal (&told->cond);
+  pthread_mutex_unlock (&told->mutex);
+}
+
+/* Within 10 s. */
+static void
+wait_told (Told *told, guint n)
+{
+  struct timespec until;
+
+  clock_gettime (CLOCK_REALTIME, &until);
+  until.tv_sec += 10;
+  pthread_mutex_lock (&told->mutex);
+  while (told->n < n)
+    g_assert_cmpint (pthread_cond_timedwait (&told->cond, &told->mutex, &until),
+                     ==, 0);
+  pthread_mutex_unlock (&told->mutex);
+}
+
+static void
+test_readers_coming_and_going_are_told (void)
+{
+  Told told = TOLD_INIT;
+  NdshWriterOptions options
+    = { .notify = count_notify, .notify_data = &told };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  NdshReader *reader = ndsh_test_joined_reader (NDSH_READ_QUEUE, 5, 3);
+  NdshReaderInfo info;
+
+  wait_told (&told, 1);
+  g_assert_cmpuint (ndsh_writer_get_readers (writer, &info, 1), ==, 1);
+  g_assert_cmpint (info.pid, ==, getpid ());
+  g_assert_cmpint (info.uid, ==, getuid ());
+  g_assert_cmpint (info.mode, ==, NDSH_READ_QUEUE);
+  g_assert_cmpuint (info.max_leases, ==, 3);
+  ndsh_test_publish (writer, 10, 4);
+  ndsh_frame_release (ndsh_test_next (reader));
+  ndsh_writer_get_readers (writer, &info, 1);
+  g_assert_cmpuint (info.delivered, ==, 1);
+  g_assert_cmpuint (info.lag, ==, 3);
+
+  ndsh_reader_free (reader);
+  wait_told (&told, 2);
+  g_assert_cmpuint (ndsh_writer_get_readers (writer, NULL, 0), ==, 0);
+}
+
+static void
+assert_full (NdshWriter *writer, const NdshArrayInfo *info)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (ndsh_writer_try_begin (writer, info, 1, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_FULL);
+}
+
+/* Two slots fit: one is held by a reader, the newest stays. */
+static void
+test_a_lease_that_goes_back_is_told_after_full (void)
+{
+  Told told = TOLD_INIT;
+  NdshWriterOptions options = { .notify = count_notify,
+                                .notify_data = &told,
+                                .max_bytes = 250 << 10 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  NdshArrayInfo info = ndsh_test_bytes (100 << 10);
+
+  wait_told (&told, 1);
+  for (guint n = 2; n < 50; n++) {
+    g_autoptr (NdshFrame) frame = NULL;
+
+    ndsh_test_publish (writer, 100 << 10, 1);
+    frame = ndsh_test_next (reader);
+    ndsh_test_publish (writer, 100 << 10, 1);
+    assert_full (writer, &info);
+    ndsh_frame_release (g_steal_pointer (&frame));
+    wait_told (&told, n);
+    ndsh_draft_release (ndsh_writer_try_begin (writer, &info, 1, NULL));
+  }
+}
+
+static void
+test_a_draft_that_goes_back_is_told_after_full (void)
+{
+  Told told = TOLD_INIT;
+  NdshWriterOptions options = { .notify = count_notify,
+                                .notify_data = &told,
+                                .max_bytes = 250 << 10 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  NdshArrayInfo info = ndsh_test_bytes (100 << 10);
+  g_autoptr (NdshDraft) one = ndsh_writer_begin (writer, &info, 1, NULL);
+  g_autoptr (NdshDraft) two = ndsh_writer_begin (writer, &info, 1, NULL);
+
+  g_assert_nonnull (two);
+  assert_full (writer, &info);
+  ndsh_draft_release (g_steal_pointer (&one));
+
+  wait_told (&told, 1);
+}
+
+/* Its frames are kept as long as memory allows, and it is told what it missed. */
+static void
+test_a_long_queue_does_not_stop_the_writer (void)
+{
+  NdshWriterOptions options = { .max_bytes = 600 << 10 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, NDSH_MAX_QUEUE, 1);
+  g_autoptr (NdshFrame) frame = NULL;
+  NdshReaderInfo info;
+
+  ndsh_test_publish (writer, 100 << 10, 50);
+  ndsh_test_publish (writer, 150 << 10, 50);
+
+  do {
+    ndsh_frame_release (g_steal_pointer (&frame));
+    frame = ndsh_test_next (reader);
+  } while (ndsh_frame_get_sequence (frame) < 100);
+  ndsh_reader_get_info (reader, &info);
+  g_assert_cmpuint (info.delivered, >=, 2);
+  g_assert_cmpuint (info.delivered + info.missed, ==, 100);
+}
+
+/* --- Announcements that do not fit ---------------------------------------- */
+
+/* Makes @n slots of @size bytes, which readers are told of. */
+static void
+make_slots (NdshWriter *writer, guint n, gsize size)
+{
+  NdshArrayInfo info = ndsh_test_bytes (size);
+  g_autofree NdshDraft **drafts = g_new0 (NdshDraft *, n);
+
+  for (guint i = 0; i < n; i++) {
+    g_autoptr (GError) error = NULL;
+
+    drafts[i] = ndsh_writer_begin (writer, &info, 1, &error);
+    g_assert_no_error (error);
+  }
+  for (guint i = 0; i < n; i++)
+    ndsh_draft_release (drafts[i]);
+}
+
+#define N_JAMMED 60            /* a lossless reader allows no more drafts */
+#define N_GROWTHS 9
+
+/* More than any socket takes; each growth replaces all. */
+static gsize
+jam (NdshWriter *writer)
+{
+  gsize size = 4096;
+
+  for (guint i = 0; i < N_GROWTHS; i++, size = size * 3 / 2 + 4096)
+    make_slots (writer, N_JAMMED, size);
+  return size;
+}
+
+/* The reader itself never looks; when it does, it gets the newest frame. */
+static void
+test_a_reader_that_was_told_too_much_goes_on (void)
+{
+  NdshReadMode modes[] = { NDSH_READ_LATEST, NDSH_READ_QUEUE,
+                           NDSH_READ_LOSSLESS };
+
+  for (guint i = 0; i < G_N_ELEMENTS (modes); i++) {
+    g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+    g_autoptr (NdshReader) reader = ndsh_test_joined_reader (modes[i], 4, 2);
+    g_autoptr (NdshFrame) frame = NULL;
+    NdshWriterInfo info;
+    NdshReaderInfo lost;
+
+    jam (writer);
+    ndsh_test_publish (writer, 1000, 1);
+    frame = ndsh_test_next (reader);
+
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, 1);
+    ndsh_reader_get_info (reader, &lost);
+    g_assert_cmpuint (lost.missed, ==, 0);
+    for (guint n = 0; n < N_JAMMED; n++) {
+      g_autoptr (NdshFrame) next = NULL;
+
+      ndsh_test_publish (writer, 2000, 1);
+      next = ndsh_test_next (reader);
+    }
+    ndsh_writer_get_info (writer, &info);
+    g_assert_cmpuint (info.retired_bytes, ==, 0);
+  }
+}
+
+static void
+say_hello (int fd)
+{
+  NdshHello hello = { .queue_length = 1, .max_leases = 1 };
+
+  ndsh_header_init (&hello, NDSH_MESSAGE_HELLO, sizeof hello);
+  g_assert_cmpint (ndsh_message_send (fd, &hello, sizeof hello, NULL, 0), ==,
+                   NDSH_IO_DONE);
+}
+
+static NdshMessage
+hear (int fd)
+{
+  g_autoptr (GError) error = NULL;
+  NdshMessage message;
+
+  ndsh_test_wait_readable (fd);
+  g_assert_cmpint (ndsh_message_receive (fd, &message, &error), ==,
+                   NDSH_IO_DONE);
+  ndsh_message_clear (&message);
+  return message;
+}
+
+/* What was too much is not lost but late, and only the last word counts. The peer
+ * is a bare socket, which reads nothing until all is said. */
+static void
+test_what_did_not_fit_is_told_when_there_is_room (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  int fd = ndsh_name_connect ("test", NULL);
+  gsize sizes[N_JAMMED] = { 0 };
+  guint n_heard = 0, n_done = 0;
+  gsize last;
+
+  say_hello (fd);
+  g_assert_cmpuint (hear (fd).type, ==, NDSH_MESSAGE_WELCOME);
+  last = jam (writer) * 2 / 3 - 4096;
+  while (n_done < N_JAMMED) {
+    NdshMessage message = hear (fd);
+    const NdshSegmentMessage *segment = &message.body.segment;
+
+    n_heard++;
+    g_assert_cmpuint (message.type, ==, NDSH_MESSAGE_SEGMENT);
+    g_assert_cmpuint (segment->slot, <, N_JAMMED);
+    g_assert_cmpuint (segment->size, >, sizes[segment->slot]);
+    n_done += sizes[segment->slot] < last && segment->size >= last + NDSH_MAX_TAIL;
+    sizes[segment->slot] = segment->size;
+  }
+
+  g_assert_false (ndsh_test_is_readable (fd));
+  ndsh_lifeline_close (fd);
+  if (n_heard == N_JAMMED * N_GROWTHS)
+    g_test_skip ("the socket took it all");
+}
+
+#define ADD(path, function) g_test_add_func ("/writer/" path, function)
+
+int
+main (int argc, char **argv)
+{
+  int result;
+
+  g_test_init (&argc, &argv, NULL);
+  ndsh_test_dir_setup ();
+
+  ADD ("the-largest-tail-fits-any-frame", test_the_largest_tail_fits_any_frame);
+  ADD ("what-cannot-be-is-refused-with-a-sentence",
+       test_what_cannot_be_is_refused_with_a_sentence);
+  ADD ("a-draft-is-published-once", test_a_draft_is_published_once);
+  ADD ("a-frame-may-be-larger-than-its-arrays",
+       test_a_frame_may_be_larger_than_its_arrays);
+  ADD ("drafts-are-published-in-any-order",
+       test_drafts_are_published_in_any_order);
+  ADD ("the-sequence-wraps", test_the_sequence_wraps);
+  ADD ("a-demotion-is-told-once", test_a_demotion_is_told_once);
+  ADD ("only-who-does-not-move-is-demoted",
+       test_only_who_does_not_move_is_demoted);
+  ADD ("a-lossless-reader-can-be-waited-for-without-end",
+       test_a_lossless_reader_can_be_waited_for_without_end);
+  ADD ("a-lossless-reader-that-left-is-not-waited-for",
+       test_a_lossless_reader_that_left_is_not_waited_for);
+  ADD ("begin-goes-on-when-the-reader-leaves",
+       test_begin_goes_on_when_the_reader_leaves);
+  ADD ("a-stuck-lossless-reader-is-demoted",
+       test_a_stuck_lossless_reader_is_demoted);
+  ADD ("lossless-can-be-refused", test_lossless_can_be_refused);
+  ADD ("begin-that-must-not-wait-does-not",
+       test_begin_that_must_not_wait_does_not);
+  ADD ("memory-stays-within-its-bound", test_memory_stays_within_its_bound);
+  ADD ("full-is-said-and-passes", test_full_is_said_and_passes);
+  ADD ("steady-state-makes-no-more-slots",
+       test_steady_state_makes_no_more_slots);
+  ADD ("a-long-queue-does-not-stop-the-writer",
+       test_a_long_queue_does_not_stop_the_writer);
+  ADD ("nothing-leaks", test_nothing_leaks);
+  ADD ("growth-takes-the-memory-of-small-slots",
+       test_growth_takes_the_memory_of_small_slots);
+  ADD ("sizes-that-wrap-are-refused", test_sizes_that_wrap_are_refused);
+  ADD ("a-thousand-changes-of-shape-cost-nothing",
+       test_a_thousand_changes_of_shape_cost_nothing);
+  ADD ("too-many-readers-are-refused", test_too_many_readers_are_refused);
+  ADD ("readers-coming-and-going-are-told",
+       test_readers_coming_and_going_are_told);
+  ADD ("a-lease-that-goes-back-is-told-after-full",
+       test_a_lease_that_goes_back_is_told_after_full);
+  ADD ("a-draft-that-goes-back-is-told-after-full",
+       test_a_draft_that_goes_back_is_told_after_full);
+  ADD ("a-reader-that-was-told-too-much-goes-on",
+       test_a_reader_that_was_told_too_much_goes_on);
+  ADD ("what-did-not-fit-is-told-when-there-is-room",
+       test_what_did_not_fit_is_told_when_there_is_room);
+  result = g_test_run ();
+  ndsh_test_dir_teardown ();
+  return result;
+}
