@@ -110,14 +110,15 @@ class Copies(e2e.TestCase):
                              stats["frames-published"] * 320 * 240 * 3 // 2)
 
     def test_allow_copy_false_is_an_error_that_names_the_element(self):
-        process = self.launch(
+        process = self.pipeline(
             "filesrc location=/dev/zero blocksize=115200 name=zeros ! %s ! ndshsink "
             "allow-copy=false" % RAW)
 
         self.assertNotEqual(process.wait(), 0, process.output())
-        text = process.wait_line(r"ERROR: from element .*ndshsink0: (.*)").group(1)
-        self.assertIn("copied", text)
-        self.assertRegex(text, r"capsfilter\d|zeros")
+        error = process.wait_event("error")
+        self.assertEqual(error["element"], "ndshsink0")
+        self.assertIn("copied", error["message"])
+        self.assertRegex(error["message"], r"capsfilter\d|zeros")
 
     def test_allow_copy_false_is_no_error_where_nothing_is_copied(self):
         self.assert_copies(
