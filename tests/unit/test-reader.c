@@ -223,6 +223,52 @@ test_frames_outlive_reader_and_writer (void)
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 0);
 }
 
+/* --- Sleeping ------------------------------------------------------------- */
+
+typedef struct {
+  NdshWriter *writer;
+  guint n;
+  gint asked;                   /* frames that the reader has asked for */
+} Publisher;
+
+/* At another moment each time, from before the reader looks until it sleeps. */
+static gpointer
+publish_what_is_asked_for (gpointer data)
+{
+  Publisher *p = data;
+
+  for (guint i = 0; i < p->n; i++) {
+    while (g_atomic_int_get (&p->asked) <= (gint) i)
+      g_thread_yield ();
+    for (guint spin = i * 37 % 2000; spin > 0; spin--)
+      g_atomic_int_get (&p->asked);
+    ndsh_test_publish (p->writer, 8, 1);
+  }
+  return NULL;
+}
+
+/* Who falls asleep beside a frame that is there sleeps until the deadline of
+ * ndsh_test_next (). */
+static void
+test_no_wake_up_is_lost (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  Publisher publisher = { .writer = writer, .n = 5000 };
+  GThread *thread
+    = g_thread_new ("writer", publish_what_is_asked_for, &publisher);
+
+  for (guint n = 1; n <= publisher.n; n++) {
+    g_autoptr (NdshFrame) frame = NULL;
+
+    g_atomic_int_inc (&publisher.asked);
+    frame = ndsh_test_next (reader);
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+  }
+  g_thread_join (thread);
+}
+
 /* --- Ends ----------------------------------------------------------------- */
 
 static void
@@ -678,6 +724,7 @@ main (int argc, char **argv)
   ADD ("held-frames-do-not-change", test_held_frames_do_not_change);
   ADD ("frames-outlive-reader-and-writer",
        test_frames_outlive_reader_and_writer);
+  ADD ("no-wake-up-is-lost", test_no_wake_up_is_lost);
   ADD ("the-end-comes-once-after-the-last-frame",
        test_the_end_comes_once_after_the_last_frame);
   ADD ("a-reader-goes-on-with-the-next-writer",

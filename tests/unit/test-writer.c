@@ -235,6 +235,40 @@ test_a_lossless_reader_can_be_waited_for_without_end (void)
   g_assert_cmpuint (ndsh_test_log_stop (), ==, 0);
 }
 
+static gpointer
+publish_5000 (gpointer writer)
+{
+  ndsh_test_publish (writer, 8, 5000);
+  return NULL;
+}
+
+/* With room for three frames the writer sleeps before nearly every one. If it falls
+ * asleep beside a slot that came back, the reader has no more frames to give back
+ * that could wake it, and is demoted. */
+static void
+test_no_wake_up_of_the_writer_is_lost (void)
+{
+  NdshWriterOptions options = { .max_bytes = 3 * 8192,
+                                .lossless_timeout_us = 5 * G_USEC_PER_SEC };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 1);
+  GThread *thread;
+
+  ndsh_test_log_start ("nothing");
+  thread = g_thread_new ("writer", publish_5000, writer);
+  for (guint n = 1; n <= 5000; n++) {
+    g_autoptr (NdshFrame) frame = ndsh_test_next (reader);
+
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+    for (guint spin = n * 37 % 2000; spin > 0; spin--)
+      ndsh_frame_get_sequence (frame);
+  }
+  g_thread_join (thread);
+
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 0);
+}
+
 static void
 test_a_lossless_reader_that_left_is_not_waited_for (void)
 {
@@ -896,6 +930,8 @@ main (int argc, char **argv)
        test_only_who_does_not_move_is_demoted);
   ADD ("a-lossless-reader-can-be-waited-for-without-end",
        test_a_lossless_reader_can_be_waited_for_without_end);
+  ADD ("no-wake-up-of-the-writer-is-lost",
+       test_no_wake_up_of_the_writer_is_lost);
   ADD ("a-lossless-reader-that-left-is-not-waited-for",
        test_a_lossless_reader_that_left_is_not_waited_for);
   ADD ("begin-goes-on-when-the-reader-leaves",
