@@ -36,23 +36,35 @@ in_parent (void)
   pthread_mutex_unlock (&mutex);
 }
 
-/* Async-signal-safe calls only: other threads' locks may be held for ever. An
- * eventfd stands in, because it never reports anything by itself. */
+/* An eventfd, because it never reports anything by itself. */
+static int
+open_nothing (void)
+{
+  return eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+/* Async-signal-safe calls only: other threads' locks may be held for ever.
+ *
+ * At the limit of open files every number below it is taken: the first that is
+ * closed is the one that nothing gets. A number above the limit, which was lowered
+ * since, can only be closed; nobody gets it again. */
 static void
 in_child (void)
 {
-  int nothing = fds->len > 0 ? eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+  int spare = fds->len > 0 ? open_nothing () : -1;
+  int nothing = spare;
 
   for (guint i = 0; i < fds->len; i++) {
     int fd = g_array_index (fds, int, i);
 
-    if (nothing >= 0)
-      dup3 (nothing, fd, O_CLOEXEC);
-    else
-      close (fd);               /* at the limit of open files: no choice */
+    if (nothing >= 0 && dup3 (nothing, fd, O_CLOEXEC) == fd)
+      continue;
+    close (fd);
+    if (nothing < 0)
+      nothing = open_nothing ();
   }
-  if (nothing >= 0)
-    close (nothing);
+  if (spare >= 0)
+    close (spare);
   process++;
   pthread_mutex_unlock (&mutex);
 }

@@ -153,22 +153,55 @@ test_a_number_used_again_is_left_alone (void)
   close (ends[1]);
 }
 
+/* A number that was closed would soon be somebody else's, and an object of the
+ * parent's would close that. */
 static void
-test_at_the_limit_of_fds_they_are_closed (void)
+test_at_the_limit_of_fds_they_are_replaced_too (void)
 {
-  int ends[2];
+  int a[2], b[2];
   pid_t child;
 
-  ndsh_test_socketpair (ends);
-  add (ends[0]);
+  ndsh_test_socketpair (a);
+  ndsh_test_socketpair (b);
+  add (a[0]);
+  add (b[0]);
   ndsh_test_limit_fds (0);
   child = fork ();
-  if (child == 0)
-    _exit (fcntl (ends[0], F_GETFD) == -1 ? 0 : 1);
+  if (child == 0) {
+    int result = fcntl (a[0], F_GETFD) == FD_CLOEXEC && !is_socket (a[0]) ? 0 : 1;
+
+    result |= fcntl (b[0], F_GETFD) == FD_CLOEXEC && !is_socket (b[0]) ? 0 : 2;
+    result |= open ("/dev/null", O_RDONLY) == -1 ? 0 : 4;       /* nor fewer */
+    _exit (result);
+  }
   ndsh_test_unlimit_fds ();
 
   ndsh_test_child_succeeds (child);
-  ndsh_lifeline_close (ends[0]);
+  ndsh_lifeline_close (a[0]);
+  ndsh_lifeline_close (b[0]);
+  close (a[1]);
+  close (b[1]);
+}
+
+/* dup3 () refuses numbers like that. */
+static void
+test_above_a_limit_that_was_lowered_they_are_closed (void)
+{
+  int ends[2], high;
+  pid_t child;
+
+  ndsh_test_socketpair (ends);
+  high = add (fcntl (ends[0], F_DUPFD_CLOEXEC, 100));
+  close (ends[0]);
+  g_assert_cmpint (high, >=, 100);
+  ndsh_test_limit_fds (1);
+  child = fork ();
+  if (child == 0)
+    _exit (fcntl (high, F_GETFD) == -1 ? 0 : 1);
+  ndsh_test_unlimit_fds ();
+
+  ndsh_test_child_succeeds (child);
+  ndsh_lifeline_close (high);
   close (ends[1]);
 }
 
@@ -388,8 +421,10 @@ main (int argc, char **argv)
   ADD ("a-child-does-not-keep-a-lock", test_a_child_does_not_keep_a_lock);
   ADD ("a-number-used-again-is-left-alone",
        test_a_number_used_again_is_left_alone);
-  ADD ("at-the-limit-of-fds-they-are-closed",
-       test_at_the_limit_of_fds_they_are_closed);
+  ADD ("at-the-limit-of-fds-they-are-replaced-too",
+       test_at_the_limit_of_fds_they_are_replaced_too);
+  ADD ("above-a-limit-that-was-lowered-they-are-closed",
+       test_above_a_limit_that_was_lowered_they_are_closed);
   ADD ("each-process-has-a-number", test_each_process_has_a_number);
   ADD ("closing-keeps-errno-and-accepts-none",
        test_closing_keeps_errno_and_accepts_none);
