@@ -12,7 +12,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "lifeline.h"
@@ -211,7 +213,10 @@ on_pause_over (gpointer data)
 static void
 pause_listening (NdshService *service)
 {
-  g_message ("cannot accept readers for now: %s", g_strerror (errno));
+  g_autoptr (GError) why = NULL;
+
+  ndsh_set_errno (&why, "cannot accept readers for now");
+  g_message ("%s", why->message);
   g_source_unref (attach (service, g_timeout_source_new (PAUSE_MS),
                           on_pause_over, service));
 }
@@ -272,13 +277,30 @@ start_thread (NdshService *service, GError **error)
   return thread;
 }
 
+/* GLib ends the program when a GMainContext cannot have its fd: look first. */
+static gboolean
+context_can_be_made (GError **error)
+{
+  int fd = eventfd (0, EFD_CLOEXEC);
+
+  if (fd < 0)
+    return ndsh_set_errno (error, "cannot start the writer's thread");
+  close (fd);
+  return TRUE;
+}
+
 NdshService *
 ndsh_service_new (int listen_fd, const NdshServiceCallbacks *callbacks,
                   gpointer owner, GError **error)
 {
-  NdshService *service = g_new0 (NdshService, 1);
+  NdshService *service;
   g_autoptr (GError) why = NULL;
 
+  if (!context_can_be_made (error)) {
+    ndsh_lifeline_close (listen_fd);
+    return NULL;
+  }
+  service = g_new0 (NdshService, 1);
   service->context = g_main_context_new ();
   service->loop = g_main_loop_new (service->context, FALSE);
   service->members
