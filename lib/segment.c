@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +114,23 @@ reopen_read_only (int *fd, GError **error)
   return TRUE;
 }
 
+/* A memfd is a file. Where it passes this limit the kernel sends SIGXFSZ, which
+ * ends the program. */
+static gboolean
+check_file_limit (gsize size, GError **error)
+{
+  struct rlimit limit;
+
+  if (getrlimit (RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY
+      || size <= limit.rlim_cur)
+    return TRUE;
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_MEMORY,
+               "a slot needs %.1f MB of shared memory, and this process may make "
+               "files of %.1f MB at the most; raise the limit (ulimit -f)",
+               size / 1e6, limit.rlim_cur / 1e6);
+  return FALSE;
+}
+
 NdshSegment *
 ndsh_segment_new (const char *name, gsize committed, gsize size,
                   NdshSegmentAccess access, GError **error)
@@ -123,7 +141,8 @@ ndsh_segment_new (const char *name, gsize committed, gsize size,
   segment->fd = -1;
   segment->committed = ndsh_page_align (committed);
   segment->size = MAX (ndsh_page_align (size), segment->committed);
-  if (!ndsh_memory_check (segment->committed, error))
+  if (!ndsh_memory_check (segment->committed, error)
+      || !check_file_limit (segment->size, error))
     return NULL;
   segment->fd = create_memfd (name);
   if (segment->fd < 0) {
