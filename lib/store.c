@@ -273,15 +273,20 @@ ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
                       guint n_arrays, gsize size, gboolean may_wait,
                       GError **error)
 {
+  g_autoptr (GError) why = NULL;
   Need need;
   int slot;
 
   if (!find_need (writer, arrays, n_arrays, size, &need, error))
     return -1;
   slot = claim_or_wait (writer, &need, may_wait, error);
-  if (slot >= 0 && writer->memory[slot].segment == NULL
-      && !furnish (writer, slot, &need, error))
-    return -1;
+  if (slot < 0 || writer->memory[slot].segment != NULL
+      || furnish (writer, slot, &need, &why))
+    return slot;
+  /* What readers queue is theirs only as long as memory allows. */
+  slot = ndsh_slots_claim_queued (&writer->slots, need.payload);
+  if (slot < 0)
+    g_propagate_error (error, g_steal_pointer (&why));
   return slot;
 }
 
