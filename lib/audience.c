@@ -223,6 +223,10 @@ on_hello (gpointer owner, NdshGuest *guest, const NdshHello *hello)
     ndsh_writer_lock (writer);
     admitted = admit (writer, reader, hello->max_leases, &error);
     ndsh_writer_unlock (writer);
+  } else {
+    /* The limit is ours, not the reader's. */
+    g_prefix_error (&error, "the writer of channel '%s' cannot take a reader in: ",
+                    writer->channel);
   }
   if (!admitted) {
     g_debug ("refused process %" G_GINT64_FORMAT ": %s", guest->pid,

@@ -20,7 +20,10 @@ advice (int error)
   case ENFILE:
     return "; the system's limit of open files is reached (fs.file-max)";
   case ENOMEM:
-    return "; free some memory or lower the bound on shared memory";
+    return "; free some memory, raise this process's limit of it (ulimit -v), or "
+           "lower the bound on shared memory";
+  case ENOSPC:
+    return "; make room there or set NDSH_DIR to another directory";
   default:
     return "";
   }

@@ -58,6 +58,8 @@ test_a_limit_comes_with_advice (void)
   assert_advises (EMFILE, "ulimit -n");
   assert_advises (ENFILE, "fs.file-max");
   assert_advises (ENOMEM, "free some memory");
+  assert_advises (ENOMEM, "ulimit -v");
+  assert_advises (ENOSPC, "NDSH_DIR");
 }
 
 static void
