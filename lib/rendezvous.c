@@ -475,6 +475,11 @@ explain (const Place *place, int saved, GError **error)
                     S_ISSOCK (st.st_mode) ? "a socket of another kind"
                                           : "a file",
                     error);
+  else if (saved == EACCES && !exists)
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_DENIED,
+                 "user %u may not enter the directory %s; its mode must allow it, "
+                 "or NDSH_DIR name another",
+                 (unsigned) geteuid (), place->dir);
   else if (saved == EACCES)
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_DENIED,
                  "the writer of channel '%s' does not admit user %u "
