@@ -108,7 +108,8 @@ reopen_read_only (int *fd, GError **error)
   g_snprintf (path, sizeof path, "/proc/self/fd/%d", *fd);
   read_only = open (path, O_RDONLY | O_CLOEXEC);
   if (read_only < 0)
-    return ndsh_set_errno (error, "cannot open %s", path);
+    return ndsh_set_errno (error, "cannot open %s%s", path,
+                           errno == ENOENT ? ": it takes a mounted /proc" : "");
   close (*fd);
   *fd = read_only;
   return TRUE;
