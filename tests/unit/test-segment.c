@@ -208,7 +208,7 @@ static void
 test_committing_too_much_is_refused (void)
 {
   gsize page = ndsh_page_align (1);
-  gsize size = (gsize) 1 << 44;
+  gsize size = (gsize) (G_GUINT64_CONSTANT (1) << 44);
   g_autoptr (GError) error = NULL;
   g_autoptr (NdshSegment) segment = NULL;
 
