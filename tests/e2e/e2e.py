@@ -2,6 +2,7 @@
 """What the end-to-end tests share: processes that are started, listened to and
 cleaned up, in a directory of their own."""
 
+import ctypes
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import unittest
 DEADLINE = 30
 
 FRAMES = os.environ["NDSH_FRAMES"]
+FRAMES_FROM = os.environ["NDSH_FRAMES_FROM"]
 STEADY = os.environ["NDSH_STEADY"]
 PIPELINE = os.environ.get("NDSH_PIPELINE", "")
 BUILD = os.environ["NDSH_BUILD"]
@@ -38,6 +40,27 @@ def has_elements(*names):
         subprocess.call(["gst-inspect-1.0", name], stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL) == 0
         for name in names)
+
+
+# --- Mounts, which vanish with the test ---
+
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 1 << 18, 2
+
+
+def own_mounts():
+    """Whether this process, and those that it starts, see mounts of their own."""
+    return (libc.unshare(CLONE_NEWNS) == 0
+            and libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) == 0)
+
+
+def mount(kind, path, options=""):
+    if libc.mount(kind.encode(), path.encode(), kind.encode(), 0, options.encode()) < 0:
+        raise OSError(ctypes.get_errno(), "mount", path)
+
+
+def umount(path):
+    libc.umount2(path.encode(), MNT_DETACH)
 
 
 class Process:

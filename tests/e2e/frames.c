@@ -10,7 +10,8 @@
  *
  * Every event is a line of JSON on standard output. With --seed the shape and the
  * dtype of each frame follow from seed and number too. The reader goes on until
- * the writer ends the stream or --frames were read; SIGINT ends both.
+ * the writer ends the stream or --frames were read; SIGINT ends both. Built with
+ * FRAMES_FROM and the library's internals, --first numbers the frames.
  */
 #include <ndsh.h>
 
@@ -19,6 +20,9 @@
 #include <string.h>
 
 #include "report.h"
+#ifdef FRAMES_FROM
+#include "writer.h"
+#endif
 
 /* Before that the number of slots still grows. */
 #define WARM_UP 1000
@@ -26,8 +30,9 @@
 static char *mode = (char *) "latest";
 static int n_frames, size = 65536, rate, queue, leases, sleep_ms, hold_ms;
 static int max_memory, lossless_timeout_ms, n_readers, history, linger_ms;
-static gint64 seed = -1;
-static gboolean check, quiet, measure;
+static gint64 seed = -1, first = 1;
+static char *perms = (char *) "0";
+static gboolean check, quiet, measure, persist;
 
 static const GOptionEntry entries[] = {
   { "frames", 0, 0, G_OPTION_ARG_INT, &n_frames, "how many; 0: no end", "N" },
@@ -41,6 +46,11 @@ static const GOptionEntry entries[] = {
   { "max-memory", 0, 0, G_OPTION_ARG_INT, &max_memory, "bytes", "N" },
   { "lossless-timeout", 0, 0, G_OPTION_ARG_INT, &lossless_timeout_ms, "", "MS" },
   { "wait-for", 0, 0, G_OPTION_ARG_INT, &n_readers, "readers to wait for", "N" },
+  { "perms", 0, 0, G_OPTION_ARG_STRING, &perms, "of the socket", "OCTAL" },
+  { "persist", 0, 0, G_OPTION_ARG_NONE, &persist, "go on after an error", NULL },
+#ifdef FRAMES_FROM
+  { "first", 0, 0, G_OPTION_ARG_INT64, &first, "number of the first frame", "N" },
+#endif
   /* read */
   { "mode", 0, 0, G_OPTION_ARG_STRING, &mode, "latest, queue, lossless", "MODE" },
   { "queue", 0, 0, G_OPTION_ARG_INT, &queue, "queue length", "N" },
@@ -187,11 +197,12 @@ publish_all (NdshWriter *writer)
   while (!interrupted && (n_frames == 0 || n_written < (guint) n_frames)) {
     g_autoptr (GError) error = NULL;
     gint64 before = g_get_monotonic_time (), took;
-    guint64 n = write_frame (writer, n_written + 1, &error);
+    guint64 n = write_frame (writer, (guint64) first + n_written, &error);
 
     if (n == 0 && !g_error_matches (error, NDSH_ERROR, NDSH_ERROR_FULL)) {
       print_error (error);
-      exit (1);
+      if (!persist)
+        exit (1);
     }
     took = g_get_monotonic_time () - before;
     longest = MAX (longest, took);
@@ -217,6 +228,17 @@ publish_all (NdshWriter *writer)
            n_written, n_full, longest);
 }
 
+static NdshWriter *
+open_writer (const char *channel, const NdshWriterOptions *options,
+             GError **error)
+{
+#ifdef FRAMES_FROM
+  return ndsh_writer_new_at (channel, options, (guint64) first, error);
+#else
+  return ndsh_writer_new (channel, options, error);
+#endif
+}
+
 static int
 write_frames (const char *channel)
 {
@@ -226,13 +248,14 @@ write_frames (const char *channel)
 
   options.history = (guint) history;
   options.max_bytes = (guint64) max_memory;
+  options.perms = (guint) strtoul (perms, NULL, 8);
   options.lossless_timeout_us = lossless_timeout_ms * (gint64) 1000;
   if (measure) {
     /* GLib keeps what it opens for a first thread. */
     ndsh_writer_free (ndsh_writer_new (channel, &options, NULL));
     usage_print ("start");
   }
-  writer = ndsh_writer_new (channel, &options, &error);
+  writer = open_writer (channel, &options, &error);
   if (writer == NULL) {
     print_error (error);
     return 1;
