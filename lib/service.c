@@ -256,9 +256,7 @@ run (gpointer data)
 {
   NdshService *service = data;
 
-  g_main_context_push_thread_default (service->context);
   g_main_loop_run (service->loop);
-  g_main_context_pop_thread_default (service->context);
   return NULL;
 }
 
@@ -277,7 +275,9 @@ start_thread (NdshService *service, GError **error)
   return thread;
 }
 
-/* GLib ends the program when a GMainContext cannot have its fd: look first. */
+/* GLib ends the program when a GMainContext cannot have its fd: look first. Nor is
+ * ours made the default of its thread, which would make the program's default
+ * context as well, when there may be no fd left. */
 static gboolean
 context_can_be_made (GError **error)
 {
