@@ -239,6 +239,29 @@ class Descriptors(TestCase):
             self.assertEqual(process.wait_event("read")["wrong"], 0)
         self.assertEqual(other.wait_event("read")["missed"], 0)
 
+    @unittest.skipUnless(e2e.PIPELINE, "built without the elements")
+    def test_elements_that_have_none_left_say_so_on_the_bus(self):
+        write = ("videotestsrc is-live=true ! video/x-raw,format=RGB,width=320,"
+                 "height=240,framerate=30/1 ! ndshsink channel=")
+        sink = self.pipeline(write + "x")
+        sink.wait_event("playing")
+        writer = self.pipeline(write + "y")
+        source = self.pipeline("ndshsrc channel=y ! fakesink")
+        source.wait_event("playing")
+
+        # The one has to make slots, the other to connect anew.
+        limit_fds(sink, 2)
+        reader = self.start(e2e.FRAMES, "read", "x", "--leases=8", "--hold=100")
+        limit_fds(source, 0)
+        writer.kill()
+        self.pipeline(write + "y").wait_event("playing")
+        for process, element in (sink, "ndshsink"), (source, "ndshsrc"):
+            self.assertNotEqual(process.wait(), 0, process.output())
+            error = process.wait_event("error")
+            self.assertRegex(error["element"], element)
+            self.assertRegex(error["message"], EMFILE)
+        self.stop(reader)
+
 
 class AddressSpace(TestCase):
 
