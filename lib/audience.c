@@ -128,7 +128,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reader, reader_free)
 static guint32
 granted_mode (NdshWriter *writer, NdshGuest *guest, const NdshHello *hello)
 {
-  if (hello->mode == NDSH_READ_LOSSLESS
+  if (hello->mode >= NDSH_READ_LOSSLESS
       && (guest->uid != (gint64) geteuid ()
           || writer->options.lossless_timeout_us < 0))
     return NDSH_READ_QUEUE;
@@ -164,8 +164,15 @@ grant_leases (NdshWriter *writer, Reader *reader, guint asked, GError **error)
     n_readers++;
     taken += other->slots.n_leases;
   }
-  if (n_readers >= writer->options.max_readers
-      || taken >= NDSH_N_SLOTS - RESERVED_SLOTS) {
+  if (taken >= NDSH_N_SLOTS - RESERVED_SLOTS) {
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_DENIED,
+                 "the %u readers of channel '%s' may hold %u frames, and a "
+                 "channel has no more: have them ask for fewer leases, or stop "
+                 "one",
+                 n_readers, writer->channel, taken);
+    return FALSE;
+  }
+  if (n_readers >= writer->options.max_readers) {
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_DENIED,
                  "channel '%s' has %u readers, and its writer admits no more: "
                  "raise its max_readers (%u) or stop a reader",
