@@ -25,6 +25,10 @@
 
 #define MAX_NAME 64
 #define BACKLOG 64
+
+#if !defined SO_PASSRIGHTS && !defined __sparc__ && !defined __hppa__
+#define SO_PASSRIGHTS 83        /* Linux 6.16 */
+#endif
 #define LOCK_TIMEOUT_US (2 * G_USEC_PER_SEC)
 
 /* --- Directories ---------------------------------------------------------- */
@@ -367,6 +371,20 @@ name_is_free (const Place *place, GError **error)
                          place->base, place->dir, place->base);
 }
 
+/* Readers have no fds to send, and closing what one sends can take as long as it
+ * likes: think of a TCP socket that lingers. Connections inherit this. */
+static void
+refuse_fds (int fd)
+{
+#ifdef SO_PASSRIGHTS
+  int no = 0;
+
+  setsockopt (fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no);
+#else
+  (void) fd;
+#endif
+}
+
 /* Binds a name of our own, makes it ready to be found, then moves it to the place
  * where others look. */
 static gboolean
@@ -377,6 +395,7 @@ bind_and_rename (NdshName *name, guint perms, int fd, GError **error)
   struct sockaddr_un address;
   socklen_t size = make_address (place, own, &address);
 
+  refuse_fds (fd);
   unlinkat (place->dir_fd, own, 0);     /* of a process that had our pid */
   if (bind (fd, (struct sockaddr *) &address, size) < 0)
     return ndsh_set_errno (error, "cannot create a socket in %s", place->dir);
