@@ -13,6 +13,8 @@
 
 #include "error.h"
 
+#define MAX_FDS 8               /* that are looked at in a message */
+
 void
 ndsh_header_init (gpointer message, guint32 type, gsize size)
 {
@@ -140,6 +142,19 @@ take_fds (struct msghdr *msg, NdshMessage *message)
   return n;
 }
 
+/* The kernel has no place for some fds: either in what we gave it for them, which
+ * has room for more than any message carries, or among our open files. */
+static void
+explain_lost_fds (guint n_fds, GError **error)
+{
+  if (n_fds >= MAX_FDS) {
+    refuse (error, "the peer sent more than %d fds with a message", MAX_FDS);
+    return;
+  }
+  errno = EMFILE;
+  ndsh_set_errno (error, "cannot receive shared memory");
+}
+
 static ssize_t
 receive (int socket, struct msghdr *msg)
 {
@@ -160,7 +175,7 @@ ndsh_message_receive (int socket, NdshMessage *message, GError **error)
 {
   union {
     struct cmsghdr header;
-    char space[CMSG_SPACE (8 * sizeof (int))];
+    char space[CMSG_SPACE (MAX_FDS * sizeof (int))];
   } control;
   struct iovec data = { &message->body, sizeof message->body };
   struct msghdr msg = { .msg_iov = &data,
@@ -180,8 +195,7 @@ ndsh_message_receive (int socket, NdshMessage *message, GError **error)
 
   n_fds = take_fds (&msg, message);
   if (msg.msg_flags & MSG_CTRUNC) {
-    errno = EMFILE;
-    ndsh_set_errno (error, "cannot receive shared memory");
+    explain_lost_fds (n_fds, error);
   } else if (ndsh_message_check (message, (gsize) size, n_fds, error)) {
     message->type = size == 1 ? NDSH_MESSAGE_WAKE : message->body.header.type;
     return NDSH_IO_DONE;
