@@ -61,37 +61,38 @@ remember_told (Reader *reader, int slot, NdshSegment *segment)
 }
 
 /* What does not fit into the reader's socket is sent when there is room; until
- * then it finds frames in memory it does not know, and passes them over. */
-static void
+ * then it finds frames in memory it does not know, and passes them over. FALSE if
+ * it hears nothing any more: whether it is gone the service finds out. */
+static gboolean
 tell (NdshWriter *writer, Reader *reader, int slot)
 {
   SlotMemory *memory = &writer->memory[slot];
   NdshSegmentMessage message = { .slot = (guint32) slot,
                                  .generation = memory->generation };
+  NdshIo io;
 
   if (memory->segment == NULL || reader->told[slot] == memory->segment
       || ndsh_slots_reader_has_left (&reader->slots))
-    return;
+    return TRUE;
   message.size = memory->segment->size;
   ndsh_header_init (&message, NDSH_MESSAGE_SEGMENT, sizeof message);
-  switch (ndsh_message_send (reader->guest->fd, &message, sizeof message,
-                             &memory->segment->fd, 1)) {
-  case NDSH_IO_DONE:
+  io = ndsh_message_send (reader->guest->fd, &message, sizeof message,
+                          &memory->segment->fd, 1);
+  if (io == NDSH_IO_DONE)
     remember_told (reader, slot, memory->segment);
-    break;
-  case NDSH_IO_AGAIN:
+  else
     ndsh_service_watch_writable (writer->service, reader->guest);
-    break;
-  default:                      /* gone: the service will notice */
-    break;
-  }
+  return io != NDSH_IO_GONE;
 }
 
-static void
+static gboolean
 tell_all_slots (NdshWriter *writer, Reader *reader)
 {
-  for (guint i = 0; i < writer->slots.n_slots; i++)
-    tell (writer, reader, (int) i);
+  gboolean hears = TRUE;
+
+  for (guint i = 0; i < writer->slots.n_slots && hears; i++)
+    hears = tell (writer, reader, (int) i);
+  return hears;
 }
 
 void
@@ -280,14 +281,16 @@ ndsh_audience_ring (NdshWriter *writer)
       ndsh_wake_ring (reader->guest->fd);
 }
 
-static void
+static gboolean
 on_writable (gpointer owner, NdshGuest *guest)
 {
   NdshWriter *writer = owner;
+  gboolean hears;
 
   ndsh_writer_lock (writer);
-  tell_all_slots (writer, guest->joined);
+  hears = tell_all_slots (writer, guest->joined);
   ndsh_writer_unlock (writer);
+  return hears;
 }
 
 /* A reader moved on or gave a lease back while the writer was waiting; or this

@@ -3,12 +3,14 @@
 /*
  * A GMainContext with a source for each socket. Nothing a guest does or leaves
  * undone holds up another: no call blocks, and one that says nothing for two
- * seconds, or nonsense, is dropped with a line in the log.
+ * seconds, or while many others come, or nonsense, is dropped with a line in the
+ * log.
  */
 #include "service.h"
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -21,7 +23,15 @@
 #include "rendezvous.h"
 
 #define PATIENCE_MS 2000        /* for a HELLO */
+#define MAX_SILENT 64           /* guests that have said nothing yet */
 #define PAUSE_MS 1000           /* without accepting, when fds have run out */
+#define MAX_LINES 10            /* in the log a second */
+#define RETRY_MS 10             /* of a send that failed although there is room */
+
+/* Bytes that may lie unread in a reader's socket: some 40 messages. Each can hold
+ * an fd, and the kernel counts those under way for the writer's user as a whole: at
+ * RLIMIT_NOFILE it takes none for anybody. */
+#define MAX_UNREAD 16384
 
 struct _NdshService {
   GMainContext *context;
@@ -29,6 +39,9 @@ struct _NdshService {
   GThread *thread;
   int listen_fd;
   GPtrArray *members;           /* Member *, used by the thread alone */
+  GQueue silent;                /* those that have not said HELLO, as they came */
+  GSource *quiet;               /* ends the second in which n_lines were said */
+  guint n_lines;
   pthread_mutex_t lock;         /* of Member.writable */
   NdshServiceCallbacks callbacks;
   gpointer owner;
@@ -73,10 +86,17 @@ clear_source (GSource **source)
 }
 
 static void
+stop_waiting_for_hello (Member *member)
+{
+  clear_source (&member->patience);
+  g_queue_remove (&member->service->silent, member);
+}
+
+static void
 member_free (Member *member)
 {
   clear_source (&member->readable);
-  clear_source (&member->patience);
+  stop_waiting_for_hello (member);
   clear_source (&member->writable);
   ndsh_lifeline_close (member->guest.fd);
   g_free (member);
@@ -93,11 +113,39 @@ drop (Member *member)
 }
 
 static void
+end_second (NdshService *service)
+{
+  if (service->n_lines > MAX_LINES)
+    g_message ("dropped %u more processes or connections within a second",
+               service->n_lines - MAX_LINES);
+  service->n_lines = 0;
+  clear_source (&service->quiet);
+}
+
+static gboolean
+on_second_over (gpointer data)
+{
+  end_second (data);
+  return G_SOURCE_REMOVE;
+}
+
+/* A flood of guests is no flood of lines. */
+static void
+say_dropped (NdshService *service, gint64 pid, const char *why)
+{
+  g_autofree char *who = ndsh_peer_to_string (pid);
+
+  if (service->quiet == NULL)
+    service->quiet = attach (service, g_timeout_source_new (1000),
+                             on_second_over, service);
+  if (service->n_lines++ < MAX_LINES)
+    g_message ("dropped %s: %s", who, why);
+}
+
+static void
 drop_and_say (Member *member, const char *why)
 {
-  g_autofree char *who = ndsh_peer_to_string (member->guest.pid);
-
-  g_message ("dropped %s: %s", who, why);
+  say_dropped (member->service, member->guest.pid, why);
   drop (member);
 }
 
@@ -113,18 +161,34 @@ ndsh_guest_refuse (NdshGuest *guest, const GError *error)
 
 /* --- What guests say ------------------------------------------------------ */
 
+static void
+limit_unread (int fd)
+{
+  int size = MAX_UNREAD;
+
+  setsockopt (fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 /* FALSE if the member was dropped. */
 static gboolean
 greet (Member *member, const NdshMessage *message)
 {
   NdshService *service = member->service;
 
-  clear_source (&member->patience);
-  if (message->type == NDSH_MESSAGE_HELLO)
+  stop_waiting_for_hello (member);
+  switch (message->type) {
+  case NDSH_MESSAGE_HELLO:
+    limit_unread (member->guest.fd);
     service->callbacks.hello (service->owner, &member->guest,
                               &message->body.hello);
-  else if (message->type == NDSH_MESSAGE_STATUS)
+    break;
+  case NDSH_MESSAGE_STATUS:
     service->callbacks.status (service->owner, &member->guest);
+    break;
+  default:
+    drop_and_say (member, "its first message was not HELLO");
+    return FALSE;
+  }
   if (member->guest.joined != NULL)
     return TRUE;
   drop (member);
@@ -146,6 +210,18 @@ obey (Member *member, const NdshMessage *message)
   return FALSE;
 }
 
+/* A process that ends hangs up; one that lives on has done something else that
+ * looks like the end of what it says. */
+static void
+see_off (Member *member, GIOCondition condition)
+{
+  if (condition & G_IO_HUP)
+    drop (member);
+  else
+    drop_and_say (member, "it closed half of its socket, or sent a message of "
+                          "no bytes");
+}
+
 /* One message a call, so that one who sends many does not keep the others
  * waiting. */
 static gboolean
@@ -156,7 +232,6 @@ on_readable (gint fd, GIOCondition condition, gpointer data)
   NdshMessage message;
   gboolean stays = TRUE;
 
-  (void) condition;
   switch (ndsh_message_receive (fd, &message, &error)) {
   case NDSH_IO_DONE:
     stays = obey (member, &message);
@@ -165,7 +240,7 @@ on_readable (gint fd, GIOCondition condition, gpointer data)
   case NDSH_IO_AGAIN:
     break;
   case NDSH_IO_GONE:
-    drop (member);
+    see_off (member, condition);
     stays = FALSE;
     break;
   case NDSH_IO_BAD:
@@ -200,6 +275,12 @@ take_in (NdshService *service, int fd)
   member->patience = attach (service, g_timeout_source_new (PATIENCE_MS),
                              on_out_of_patience, member);
   g_ptr_array_add (service->members, member);
+  g_queue_push_tail (&service->silent, member);
+
+  /* Who means to read says so at once, and so is never the oldest for long. */
+  if (service->silent.length > MAX_SILENT)
+    drop_and_say (g_queue_peek_head (&service->silent),
+                  "it said nothing while many others connected");
 }
 
 static gboolean
@@ -305,6 +386,7 @@ ndsh_service_new (int listen_fd, const NdshServiceCallbacks *callbacks,
   service->loop = g_main_loop_new (service->context, FALSE);
   service->members
     = g_ptr_array_new_with_free_func ((GDestroyNotify) member_free);
+  g_queue_init (&service->silent);
   service->listen_fd = listen_fd;
   service->callbacks = *callbacks;
   service->owner = owner;
@@ -355,6 +437,7 @@ ndsh_service_free (NdshService *service)
     tell_thread (service, on_quit);
     g_thread_join (service->thread);
   }
+  end_second (service);
   ndsh_lifeline_close (service->listen_fd);
   g_ptr_array_unref (service->members);
   g_main_loop_unref (service->loop);
@@ -363,30 +446,53 @@ ndsh_service_free (NdshService *service)
   g_free (service);
 }
 
+/* --- Who could not be told ------------------------------------------------ */
+
 static gboolean
-on_writable (gint fd, GIOCondition condition, gpointer data)
+has_hung_up (int fd)
+{
+  struct pollfd state = { .fd = fd };
+
+  return poll (&state, 1, 0) != 0;
+}
+
+static gboolean
+on_retry (gpointer data)
 {
   Member *member = data;
   NdshService *service = member->service;
 
-  (void) fd;
-  (void) condition;
   pthread_mutex_lock (&service->lock);
   clear_source (&member->writable);
   pthread_mutex_unlock (&service->lock);
-  service->callbacks.writable (service->owner, &member->guest);
+  if (!service->callbacks.writable (service->owner, &member->guest)
+      && !has_hung_up (member->guest.fd))
+    drop_and_say (member, "it closed half of its socket");
   return G_SOURCE_REMOVE;
 }
 
+static gboolean
+on_writable (gint fd, GIOCondition condition, gpointer data)
+{
+  (void) fd;
+  (void) condition;
+  return on_retry (data);
+}
+
+/* Where there is room, something else was the reason, and it would be so again at
+ * once: the user's fds under way, memory, or a peer that is deaf or gone. */
 void
 ndsh_service_watch_writable (NdshService *service, NdshGuest *guest)
 {
   Member *member = (Member *) guest;
+  struct pollfd room = { .fd = guest->fd, .events = POLLOUT };
 
   pthread_mutex_lock (&service->lock);
   if (member->writable == NULL)
     member->writable
-      = attach_fd (service, guest->fd, G_IO_OUT, on_writable, member);
+      = poll (&room, 1, 0) == 1
+          ? attach (service, g_timeout_source_new (RETRY_MS), on_retry, member)
+          : attach_fd (service, guest->fd, G_IO_OUT, on_writable, member);
   pthread_mutex_unlock (&service->lock);
 }
 

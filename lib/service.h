@@ -26,7 +26,8 @@ typedef struct {
   void (*hello) (gpointer owner, NdshGuest *guest, const NdshHello *hello);
   void (*status) (gpointer owner, NdshGuest *guest);
   void (*woken) (gpointer owner);
-  void (*writable) (gpointer owner, NdshGuest *guest);
+  /* FALSE if it cannot be told anything any more. */
+  gboolean (*writable) (gpointer owner, NdshGuest *guest);
   void (*gone) (gpointer owner, NdshGuest *guest);
 } NdshServiceCallbacks;
 
@@ -39,7 +40,7 @@ NdshService *ndsh_service_new (int listen_fd,
  * ended. Not from a callback, nor in a forked child, where the thread is not. */
 void ndsh_service_free (NdshService *service);
 
-/* Has writable () called once when there is room in the guest's socket. From any
+/* A message did not go out: has writable () called once when it may. From any
  * thread, as long as gone () has not returned. */
 void ndsh_service_watch_writable (NdshService *service, NdshGuest *guest);
 

@@ -80,13 +80,14 @@ on_woken (gpointer owner)
   count (f, &f->counts.woken);
 }
 
-static void
+static gboolean
 on_writable (gpointer owner, NdshGuest *guest)
 {
   Fixture *f = owner;
 
   g_assert_true (guest->joined == f);
   count (f, &f->counts.writable);
+  return TRUE;
 }
 
 static void
@@ -454,6 +455,7 @@ test_what_only_a_writer_says_joins_nobody (Fixture *f, gconstpointer data)
   int fd = come ();
 
   (void) data;
+  ndsh_test_log_start ("dropped process *: its first message was not HELLO");
   ndsh_header_init (&refused, NDSH_MESSAGE_REFUSED, sizeof refused);
   g_assert_cmpint (send (fd, &refused, sizeof refused, 0), ==, sizeof refused);
   assert_is_dropped (fd);
@@ -461,6 +463,7 @@ test_what_only_a_writer_says_joins_nobody (Fixture *f, gconstpointer data)
   g_assert_cmpint (send (fd, "w", 1, 0), ==, 1);
   assert_is_dropped (fd);
 
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 2);
   g_assert_cmpuint (get_counts (f).woken, ==, 0);
   g_assert_cmpuint (get_counts (f).gone, ==, 0);
 }
@@ -513,7 +516,7 @@ test_mutated_messages_end_one_guest_at_most (Fixture *f, gconstpointer data)
   int witness = join (f);
 
   (void) data;
-  ndsh_test_log_start ("dropped process *");
+  ndsh_test_log_start ("dropped *");
   for (guint i = 0; i < 300; i++) {
     NdshHello hello = { .max_leases = 1 };
     int fd = come ();
