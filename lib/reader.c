@@ -350,6 +350,14 @@ find_frame (NdshReader *reader, NdshLease *lease)
   return NULL;
 }
 
+/* Nothing more is taken from a writer that lied, or it would be told about each
+ * lie. */
+static gboolean
+is_trusted (NdshReader *reader)
+{
+  return reader->link != NULL && reader->why_gone == NULL;
+}
+
 /* Leases it for a moment: that a number is new does not yet say that its memory is
  * known. */
 static gboolean
@@ -357,7 +365,7 @@ have_frame (NdshReader *reader)
 {
   NdshLease lease;
 
-  if (reader->link == NULL || !ndsh_leases_have_new (&reader->link->leases)
+  if (!is_trusted (reader) || !ndsh_leases_have_new (&reader->link->leases)
       || find_frame (reader, &lease) == NULL)
     return FALSE;
   ndsh_link_release (reader->link, lease.hazard);
@@ -409,7 +417,8 @@ check_end (NdshReader *reader, GError **error)
   /* There is one before the end, and its memory will be announced. */
   if (ndsh_leases_are_stalled (&reader->link->leases) && !reader->link->gone)
     return TRUE;
-  if ((state & 1) == NDSH_STATE_ENDED && state != reader->told_state) {
+  if ((state & 1) == NDSH_STATE_ENDED && state != reader->told_state
+      && is_trusted (reader)) {
     reader->told_state = state;
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_ENDED,
                  "the writer of channel '%s' has sent all it had to",
@@ -533,7 +542,7 @@ ndsh_reader_acquire (NdshReader *reader)
 
   g_return_val_if_fail (reader != NULL, NULL);
 
-  if (reader->link == NULL || is_forked (reader))
+  if (!is_trusted (reader) || is_forked (reader))
     return NULL;
   segment = find_frame (reader, &lease);
   return segment != NULL ? make_frame (reader, &lease, segment) : NULL;
