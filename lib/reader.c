@@ -231,7 +231,6 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   if (reader->link == NULL)
     return fail_try (reader, why, error);
   reader->greeting_fd = -1;
-  reader->retry_us = FIRST_RETRY_US;
   reader->told_state = 0;
   set_next (reader, 0);
   g_clear_error (&reader->why_alone);
@@ -403,6 +402,22 @@ look_or_arm (NdshReader *reader)
   return have_frame (reader);
 }
 
+/* The next writer may be there already. But one that had nothing for us is no
+ * better than none: where such come and go without end, so many a second do. */
+static void
+look_for_the_next (NdshReader *reader)
+{
+  gboolean was_of_use = reader->link->leases.delivered > 0;
+
+  leave (reader);
+  if (was_of_use) {
+    reader->retry_us = FIRST_RETRY_US;
+    set_next (reader, g_get_monotonic_time ());
+  } else {
+    try_again_later (reader);
+  }
+}
+
 /* FALSE with ENDED or CLOSED if the writer has come to one. */
 static gboolean
 check_end (NdshReader *reader, GError **error)
@@ -434,8 +449,7 @@ check_end (NdshReader *reader, GError **error)
                reader->why_gone != NULL ? ": " : "",
                reader->why_gone != NULL ? reader->why_gone->message : "");
   g_clear_error (&reader->why_gone);
-  leave (reader);
-  set_next (reader, g_get_monotonic_time ());
+  look_for_the_next (reader);
   return FALSE;
 }
 
