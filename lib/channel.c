@@ -77,7 +77,7 @@ parse (const guint8 *answer, gsize size, NdshChannelInfo *info)
   info->n_arrays = status.n_arrays;
   info->description = g_strndup ((const char *) answer + status.arrays_size,
                                  status.description_size);
-  memcpy (info->stream_id, status.stream_id, sizeof status.stream_id);
+  ndsh_stream_id_copy (info->stream_id, status.stream_id);
   info->published = status.published;
   info->publish_ns = status.publish_ns;
   info->n_readers = status.n_readers;

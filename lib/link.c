@@ -73,7 +73,7 @@ join (NdshLink *link, NdshMessage *message, GError **error)
   if (link->page == NULL)
     return FALSE;
 
-  memcpy (link->stream_id, control->stream_id, sizeof control->stream_id);
+  ndsh_stream_id_copy (link->stream_id, control->stream_id);
   link->leases.mode = welcome->mode;
   link->leases.queue_length = welcome->queue_length;
   link->leases.n_leases = welcome->max_leases;

@@ -213,3 +213,27 @@ ndsh_message_clear (NdshMessage *message)
     message->fds[i] = -1;
   }
 }
+
+char *
+ndsh_text_to_print (const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  GString *printed = g_string_new (NULL);
+
+  for (const char *at = valid; *at != '\0'; at = g_utf8_next_char (at)) {
+    gunichar c = g_utf8_get_char (at);
+
+    g_string_append_unichar (printed, g_unichar_isprint (c) ? c : '?');
+  }
+  return g_string_free (printed, FALSE);
+}
+
+void
+ndsh_stream_id_copy (char id[33], const char *foreign)
+{
+  memcpy (id, foreign, 32);
+  for (guint i = 0; i < 32; i++)
+    if (!g_ascii_isxdigit (id[i]))
+      id[i] = '0';
+  id[32] = '\0';
+}

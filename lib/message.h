@@ -40,6 +40,13 @@ NdshIo ndsh_message_receive (int socket, NdshMessage *message, GError **error);
 
 void ndsh_message_clear (NdshMessage *message);
 
+/* Text of a peer's as it may stand in an error, which ends up on a terminal or in a
+ * log: valid UTF-8 that is only printed. g_free () it. */
+char *ndsh_text_to_print (const char *text);
+
+/* 32 hex digits and a NUL, whatever a peer has for an id. */
+void ndsh_stream_id_copy (char id[33], const char *foreign);
+
 /* Whether @size received bytes with @n_fds fds are one of the messages above. A
  * pure function. */
 gboolean ndsh_message_check (const NdshMessage *message, gsize size,

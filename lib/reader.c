@@ -237,20 +237,34 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   return TRUE;
 }
 
+/* ENDED, say, or FULL would have the caller do what no refusal is a reason for. */
+static NdshError
+refusal_code (guint32 code)
+{
+  return code == NDSH_ERROR_DENIED || code == NDSH_ERROR_INCOMPATIBLE
+             || code == NDSH_ERROR_MEMORY
+           ? (NdshError) code
+           : NDSH_ERROR_SYSTEM;
+}
+
+static gboolean
+fail_refused (NdshReader *reader, const NdshRefused *refused, GError **error)
+{
+  g_autofree char *text = ndsh_text_to_print (refused->text);
+
+  return fail_try (reader,
+                   g_error_new_literal (NDSH_ERROR, refusal_code (refused->code),
+                                        text),
+                   error);
+}
+
 static gboolean
 take_answer (NdshReader *reader, NdshMessage *message, GError **error)
 {
-  const NdshRefused *refused = &message->body.refused;
-
   if (message->type == NDSH_MESSAGE_WELCOME)
     return join (reader, message, error);
   if (message->type == NDSH_MESSAGE_REFUSED)
-    return fail_try (reader,
-                     g_error_new_literal (NDSH_ERROR,
-                                          (int) MIN (refused->code,
-                                                     NDSH_ERROR_SYSTEM),
-                                          refused->text),
-                     error);
+    return fail_refused (reader, &message->body.refused, error);
   return fail_try (reader,
                    g_error_new (NDSH_ERROR, NDSH_ERROR_INCOMPATIBLE,
                                 "the writer of channel '%s' answered with a "
