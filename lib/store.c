@@ -177,6 +177,7 @@ static void
 set_full (NdshWriter *writer, GError **error)
 {
   guint leased = ndsh_audience_count_leases (writer);
+  guint64 retired = ndsh_store_count_retired (writer);
   guint held = 0;
 
   writer->full = TRUE;
@@ -184,9 +185,10 @@ set_full (NdshWriter *writer, GError **error)
     held += writer->slots.slot[i].held;
   g_set_error (error, NDSH_ERROR, NDSH_ERROR_FULL,
                "channel '%s' has no slot free: of %u slots (%.1f MB, bound "
-               "%.1f MB) this process holds %u, and readers hold %u frames",
+               "%.1f MB) this process holds %u, and readers hold %u frames and "
+               "%.1f MB of memory that was replaced",
                writer->channel, writer->slots.n_slots, writer->bytes / 1e6,
-               writer->options.max_bytes / 1e6, held, leased);
+               writer->options.max_bytes / 1e6, held, leased, retired / 1e6);
 }
 
 static int
