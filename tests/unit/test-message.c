@@ -462,6 +462,27 @@ test_fds_lost_at_the_limit_are_told_with_advice (void)
   }
 }
 
+/* No limit of ours was in the way. */
+static void
+test_more_fds_than_are_looked_at_are_the_senders_fault (void)
+{
+  guint numbers[] = { 9, 20, 64 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++) {
+    g_auto (Sockets) sockets;
+    NdshMessage sent = make_message (2), got;
+    g_autoptr (GError) error = NULL;
+
+    sockets_init (&sockets);
+    send_anything (&sockets, &sent.body, sizeof (NdshWelcome), numbers[i]);
+
+    g_assert_cmpint (ndsh_message_receive (sockets.ends[1], &got, &error), ==,
+                     NDSH_IO_BAD);
+    g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INCOMPATIBLE);
+    g_assert_nonnull (strstr (error->message, "more than 8 fds"));
+  }
+}
+
 static void
 test_a_long_message_is_cut (void)
 {
@@ -501,6 +522,39 @@ test_hostile_messages_leak_no_fds (void)
   }
 }
 
+/* --- Text of a peer's ----------------------------------------------------- */
+
+static void
+test_text_is_printed_without_what_is_not (void)
+{
+  static const struct {
+    const char *text;
+    const char *printed;
+  } texts[] = {
+    { "", "" },
+    { "caf\xc3\xa9 \xe2\x82\xac", "caf\xc3\xa9 \xe2\x82\xac" },
+    { "a\nb\tc\x1b[2J\x7f", "a?b?c?[2J?" },
+    { "\xc2\x9b" "1m \xe2\x80\xae", "?1m ?" },
+    { "cut \xe2\x82", "cut \xef\xbf\xbd\xef\xbf\xbd" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autofree char *printed = ndsh_text_to_print (texts[i].text);
+
+    g_assert_true (g_utf8_validate (printed, -1, NULL));
+    g_assert_cmpstr (printed, ==, texts[i].printed);
+  }
+}
+
+static void
+test_a_stream_id_is_hex_digits_whatever_comes (void)
+{
+  char id[33];
+
+  ndsh_stream_id_copy (id, "0123456789abcdefABCDEF\x1b[2J\n\0\xff..");
+  g_assert_cmpstr (id, ==, "0123456789abcdefABCDEF0020000000");
+}
+
 #define ADD(path, function) g_test_add_func ("/message/" path, function)
 
 int
@@ -533,8 +587,14 @@ main (int argc, char **argv)
        test_fds_in_wrong_number_are_refused_and_closed);
   ADD ("fds-lost-at-the-limit-are-told-with-advice",
        test_fds_lost_at_the_limit_are_told_with_advice);
+  ADD ("more-fds-than-are-looked-at-are-the-senders-fault",
+       test_more_fds_than_are_looked_at_are_the_senders_fault);
   ADD ("a-long-message-is-cut", test_a_long_message_is_cut);
   ADD ("hostile-messages-leak-no-fds", test_hostile_messages_leak_no_fds);
+  ADD ("text-is-printed-without-what-is-not",
+       test_text_is_printed_without_what_is_not);
+  ADD ("a-stream-id-is-hex-digits-whatever-comes",
+       test_a_stream_id_is_hex_digits_whatever_comes);
 
   return g_test_run ();
 }
