@@ -153,8 +153,22 @@ peer_catch_up (PeerReader *reader)
     if (reader->segment_fds[message.slot] > 0)
       close (reader->segment_fds[message.slot]);
     reader->segment_fds[message.slot] = fds[0];
+    reader->generations[message.slot] = message.generation;
     reader->n_segments++;
   }
+}
+
+int
+peer_get_segment (PeerReader *reader, guint slot)
+{
+  peer_catch_up (reader);
+  while (reader->segment_fds[slot] == 0
+         || reader->generations[slot]
+              != reader->control->slot[slot].frame.generation) {
+    ndsh_test_wait_readable (reader->fd);
+    peer_catch_up (reader);
+  }
+  return reader->segment_fds[slot];
 }
 
 void

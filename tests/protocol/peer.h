@@ -41,6 +41,7 @@ typedef struct {
   const NdshControl *control;
   NdshLeasePage *page;
   int segment_fds[NDSH_N_SLOTS];        /* the last of each slot, or 0 */
+  guint32 generations[NDSH_N_SLOTS];    /* and what that is */
   guint n_segments;             /* SEGMENT messages heard */
 } PeerReader;
 
@@ -52,6 +53,9 @@ PeerReader peer_join (guint32 mode, guint32 queue_length, guint32 max_leases);
 
 /* Hears what has been said so far. */
 void peer_catch_up (PeerReader *reader);
+
+/* Hears on until it knows the memory of the frame in @slot, which it has leased. */
+int peer_get_segment (PeerReader *reader, guint slot);
 
 /* Gives up all but the socket, or that as well. */
 void peer_unmap (PeerReader *reader);

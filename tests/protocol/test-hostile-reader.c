@@ -360,6 +360,7 @@ be_slow_to_close (void)
 static void
 test_an_fd_that_is_slow_to_close_holds_nobody_up (void)
 {
+  g_autofree char *path = ndsh_test_path ("test");
   int child;
 
   if (!kernel_can_refuse_fds ()) {
@@ -370,7 +371,7 @@ test_an_fd_that_is_slow_to_close_holds_nobody_up (void)
   if (child == 0)
     be_slow_to_close ();
   ndsh_test_child_succeeds (child);
-  g_unlink (ndsh_test_path ("test"));
+  g_unlink (path);
 }
 
 /* --- It never becomes a reader -------------------------------------------- */
@@ -583,7 +584,8 @@ did_not_change (PeerReader *reader, guint32 word)
 
     if (load_relaxed (&reader->control->slot[slot].state_seq) != word)
       continue;
-    data = mmap (NULL, SIZE, PROT_READ, MAP_SHARED, reader->segment_fds[slot], 0);
+    data = mmap (NULL, SIZE, PROT_READ, MAP_SHARED,
+                 peer_get_segment (reader, slot), 0);
     g_assert_true (data != MAP_FAILED);
     for (guint i = 0; i < SIZE; i++)
       g_assert_cmpuint (data[i], ==, (guint8) (word >> 1));
@@ -614,7 +616,6 @@ test_every_lease_held_for_ever_costs_the_others_nothing (Fixture *f,
     goes_on_with (f, SIZE * i, 5);
     stays_within (f, SMALL_BOUND);
   }
-  peer_catch_up (&reader);
   for (guint i = 0; i < NDSH_MAX_LEASES; i++)
     did_not_change (&reader, words[i]);
   g_assert_cmpuint (count_slots (f), <=, NDSH_MAX_LEASES + 2 + 4 + 2);
@@ -637,6 +638,47 @@ test_who_never_reads_costs_the_others_nothing (Fixture *f, gconstpointer data)
   }
   peer_leave (&reader);
   is_forgotten (f);
+}
+
+static gboolean
+can_begin (Fixture *f, gsize size)
+{
+  NdshArrayInfo info = ndsh_test_bytes (size);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (f->writer, &info, 1, &error);
+
+  if (draft != NULL)
+    return TRUE;
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_FULL);
+  g_assert_nonnull (strstr (error->message, " MB of memory that was replaced"));
+  return FALSE;
+}
+
+/* Near the bound each frame that is larger by a little takes new memory, and what
+ * was replaced stays with who does not hear of it. That ends at the bound for
+ * retired memory: larger frames are refused then, at once, and no others. */
+static void
+test_memory_that_is_never_given_back_is_bounded (Fixture *f, gconstpointer data)
+{
+  PeerReader reader = peer_join (NDSH_READ_LATEST, 1, 1);
+  gsize size = 300000;
+
+  (void) data;
+  goes_on_with (f, size, 10);
+  while (can_begin (f, size)) {
+    goes_on_with (f, size, 1);
+    stays_within (f, SMALL_BOUND);
+    size += 4096;
+  }
+  g_assert_cmpuint (size, <, SMALL_BOUND / 2);
+  for (guint i = 0; i < 10; i++) {
+    goes_on_with (f, 300000, 3);
+    goes_on (f);
+    stays_within (f, SMALL_BOUND);
+  }
+  peer_leave (&reader);
+  is_forgotten (f);
+  goes_on_with (f, size, 10);
 }
 
 /* Says that it has unmapped what it still maps, and what it was never sent. */
@@ -869,7 +911,8 @@ can_resize (int fd, gsize size)
 {
   return ftruncate (fd, 0) == 0 || ftruncate (fd, (off_t) (2 * size)) == 0
          || fallocate (fd, 0, (off_t) size, (off_t) size) == 0
-         || fcntl (fd, F_ADD_SEALS, F_SEAL_WRITE) == 0;
+         || fcntl (fd, F_ADD_SEALS, F_SEAL_WRITE) == 0
+         || fcntl (fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
 }
 
 static gboolean
@@ -901,6 +944,16 @@ cannot_be_changed_through (int fd)
   g_assert_false (can_punch (fd, size));
 }
 
+static gboolean
+kernel_seals_future_writes (void)
+{
+  int fd = memfd_create ("ndsh-peer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  gboolean can = fcntl (fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
+
+  close (fd);
+  return can;
+}
+
 /* The seal is in the way of whoever may; where there is none, before Linux 5.1,
  * the mode is, of who may not. */
 static void
@@ -908,7 +961,6 @@ cannot_be_reopened_and_changed (int fd)
 {
   g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd);
   int flags[] = { O_RDWR, O_WRONLY, O_RDWR | O_APPEND, O_RDWR | O_TRUNC };
-  gboolean is_sealed = fcntl (fd, F_GET_SEALS) & F_SEAL_FUTURE_WRITE;
 
   for (guint i = 0; i < G_N_ELEMENTS (flags); i++) {
     int again = open (path, flags[i] | O_CLOEXEC);
@@ -916,7 +968,7 @@ cannot_be_reopened_and_changed (int fd)
     if (again < 0)
       continue;
     g_assert_cmpuint (geteuid (), !=, NOBODY);
-    if (is_sealed)
+    if (kernel_seals_future_writes ())
       cannot_be_changed_through (again);
     close (again);
   }
@@ -1171,6 +1223,8 @@ add_takers (void)
        test_every_lease_held_for_ever_costs_the_others_nothing);
   ADD ("who-never-reads-costs-the-others-nothing", NULL,
        test_who_never_reads_costs_the_others_nothing);
+  ADD ("memory-that-is-never-given-back-is-bounded", &small,
+       test_memory_that_is_never_given_back_is_bounded);
   ADD ("a-liar-about-memory-gains-what-it-was-sent", NULL,
        test_a_liar_about_memory_gains_what_it_was_sent);
   ADD ("a-flood-of-wake-ups-costs-the-others-nothing", NULL,
