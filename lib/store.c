@@ -196,6 +196,7 @@ claim_or_wait (NdshWriter *writer, Need *need, gboolean may_wait,
                GError **error)
 {
   gint64 since_us = 0;
+  gboolean may_go_on = TRUE;
 
   for (;;) {
     int slot = claim (writer, need);
@@ -210,10 +211,13 @@ claim_or_wait (NdshWriter *writer, Need *need, gboolean may_wait,
       ndsh_wake_arm_writer (writer->slots.control);
       continue;
     }
-    if (!may_wait || !ndsh_audience_wait_for_lossless (writer, since_us)) {
+    if (!may_wait || !may_go_on) {
       set_full (writer, error);
       return -1;
     }
+    /* Nobody in the way may mean that the last one has moved since we looked, so
+     * that is worth another look, and no more than one. */
+    may_go_on = ndsh_audience_wait_for_lossless (writer, since_us);
     ndsh_wake_arm_writer (writer->slots.control);
   }
 }

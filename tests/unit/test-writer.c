@@ -269,6 +269,33 @@ test_no_wake_up_of_the_writer_is_lost (void)
   g_assert_cmpuint (ndsh_test_log_stop (), ==, 0);
 }
 
+static gpointer
+read_until_closed (gpointer reader)
+{
+  g_autoptr (GError) error = NULL;
+
+  while (ndsh_reader_wait (reader, -1, &error))
+    ndsh_frame_release (ndsh_reader_acquire (reader));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_CLOSED);
+  return NULL;
+}
+
+/* It may move on at any moment, also between two looks of the writer's. */
+static void
+test_a_lossless_reader_that_moves_is_never_a_reason_for_full (void)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = G_MAXINT64 };
+  NdshWriter *writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 1);
+  GThread *thread = g_thread_new ("reader", read_until_closed, reader);
+  guint n = g_test_slow () ? 1000000 : 20000;
+
+  ndsh_test_publish (writer, 1, n);
+  ndsh_writer_free (writer);
+  g_thread_join (thread);
+}
+
 static void
 test_a_lossless_reader_that_left_is_not_waited_for (void)
 {
@@ -932,6 +959,8 @@ main (int argc, char **argv)
        test_a_lossless_reader_can_be_waited_for_without_end);
   ADD ("no-wake-up-of-the-writer-is-lost",
        test_no_wake_up_of_the_writer_is_lost);
+  ADD ("a-lossless-reader-that-moves-is-never-a-reason-for-full",
+       test_a_lossless_reader_that_moves_is_never_a_reason_for_full);
   ADD ("a-lossless-reader-that-left-is-not-waited-for",
        test_a_lossless_reader_that_left_is_not_waited_for);
   ADD ("begin-goes-on-when-the-reader-leaves",
