@@ -26,7 +26,6 @@
 #include "peer.h"
 
 #define SIZE 5000
-#define NOBODY 65534
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
@@ -34,6 +33,10 @@
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83
 #endif
+
+/* A user that has no other process, since the kernel counts fds under way by user:
+ * other tests may run at the same time. */
+static uid_t somebody;
 
 typedef struct {
   guint first_fds;              /* before all of this */
@@ -970,7 +973,7 @@ cannot_be_reopened_and_changed (int fd)
 
     if (again < 0)
       continue;
-    g_assert_cmpuint (geteuid (), !=, NOBODY);
+    g_assert_cmpuint (geteuid (), !=, somebody);
     if (kernel_seals_future_writes ())
       cannot_be_changed_through (again);
     close (again);
@@ -1027,14 +1030,14 @@ test_no_fd_is_good_for_changing_frames (Fixture *f, gconstpointer data)
 }
 
 static gboolean
-become_nobody (void)
+become_somebody (void)
 {
-  return setresgid (NOBODY, NOBODY, NOBODY) == 0
-         && setresuid (NOBODY, NOBODY, NOBODY) == 0;
+  return setresgid (somebody, somebody, somebody) == 0
+         && setresuid (somebody, somebody, somebody) == 0;
 }
 
 static gboolean
-can_become_nobody (void)
+can_become_somebody (void)
 {
   int child;
   int status;
@@ -1043,7 +1046,7 @@ can_become_nobody (void)
     return FALSE;
   child = fork ();
   if (child == 0)
-    _exit (become_nobody () ? 0 : 1);
+    _exit (become_somebody () ? 0 : 1);
   return waitpid (child, &status, 0) == child && status == 0;
 }
 
@@ -1061,7 +1064,7 @@ be_another_user (void)
 {
   PeerReader reader;
 
-  g_assert_true (become_nobody ());
+  g_assert_true (become_somebody ());
   reader = peer_join (3, 4, 2);
   g_assert_cmpuint (reader.welcome.mode, ==, NDSH_READ_QUEUE);
   peer_lease_newest (&reader, 0);
@@ -1080,7 +1083,7 @@ test_another_user_cannot_change_frames_either (Fixture *f, gconstpointer data)
   int child;
 
   (void) data;
-  if (!can_become_nobody ()) {
+  if (!can_become_somebody ()) {
     g_test_skip ("only root can become another user");
     return;
   }
@@ -1146,7 +1149,7 @@ setup_with_few_fds (Fixture *f, PeerReader *readers, guint n_fds, guint n_leases
   struct rlimit few = { n_fds, n_fds };
 
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &few), ==, 0);
-  g_assert_true (become_nobody ());
+  g_assert_true (become_somebody ());
   setup (f, NULL);
   for (guint i = 0; i < N_DEAF; i++)
     readers[i] = peer_join (NDSH_READ_LATEST, 1, n_leases);
@@ -1208,7 +1211,7 @@ be_a_writer_with_too_few_fds (void)
   } while (info.lag == 0);
   cpu_us = get_cpu_us ();
   ndsh_test_wait_fails (f->honest, G_USEC_PER_SEC, NDSH_ERROR_TIMEOUT);
-  g_assert_cmpint (get_cpu_us () - cpu_us, <, G_USEC_PER_SEC / 2);
+  g_assert_cmpint (get_cpu_us () - cpu_us, <, G_USEC_PER_SEC / 10);
 
   for (guint i = 0; i < N_DEAF; i++)
     peer_leave (&readers[i]);
@@ -1218,13 +1221,13 @@ be_a_writer_with_too_few_fds (void)
 }
 
 static void
-succeeds_as_nobody (void (*function) (void))
+succeeds_as_somebody (void (*function) (void))
 {
   g_autofree char *path = ndsh_test_path ("test");
   g_autofree char *lock = ndsh_test_path (".test.lock");
   int child;
 
-  if (!can_become_nobody ()) {
+  if (!can_become_somebody ()) {
     g_test_skip ("the kernel's bound is not for root");
     return;
   }
@@ -1242,13 +1245,13 @@ succeeds_as_nobody (void (*function) (void))
 static void
 test_who_never_reads_uses_up_no_fds_of_others (void)
 {
-  succeeds_as_nobody (be_a_writer_with_few_fds);
+  succeeds_as_somebody (be_a_writer_with_few_fds);
 }
 
 static void
 test_want_of_fds_under_way_is_slept_for_and_passes (void)
 {
-  succeeds_as_nobody (be_a_writer_with_too_few_fds);
+  succeeds_as_somebody (be_a_writer_with_too_few_fds);
 }
 
 /* --- All of it ------------------------------------------------------------ */
@@ -1320,6 +1323,7 @@ main (int argc, char **argv)
   int result;
 
   g_test_init (&argc, &argv, NULL);
+  somebody = 20000 + (uid_t) getpid () % 40000;
   ndsh_test_dir_setup ();
   ndsh_writer_free (ndsh_test_writer (NULL));   /* GLib keeps an fd from the first */
 
