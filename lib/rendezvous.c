@@ -3,9 +3,9 @@
 /*
  * A name is a socket in a directory. Whether its writer lives is asked of the
  * kernel, by connecting: pids get reused and mean nothing in a container, files
- * survive their makers. A writer binds a name of its own, then renames that over
- * the dead one, so that nobody ever finds a half-made or missing name; a lock
- * keeps a second one from doing the same meanwhile.
+ * survive their makers. A writer binds another name, then renames that over the
+ * dead one, so that nobody ever finds a half-made or missing name; a lock keeps a
+ * second one from doing the same meanwhile.
  */
 #include "rendezvous.h"
 
@@ -385,28 +385,29 @@ refuse_fds (int fd)
 #endif
 }
 
-/* Binds a name of our own, makes it ready to be found, then moves it to the place
- * where others look. */
+/* Binds a name that nobody looks for, makes it ready to be found, then moves it to
+ * the place where others look. Only who has the lock uses that name: what is there
+ * was left by a writer that was killed before it came to move it. */
 static gboolean
 bind_and_rename (NdshName *name, guint perms, int fd, GError **error)
 {
   const Place *place = &name->place;
-  g_autofree char *own = g_strdup_printf (".%s.%d", place->base, (int) getpid ());
+  g_autofree char *fresh = g_strdup_printf (".%s.new", place->base);
   struct sockaddr_un address;
-  socklen_t size = make_address (place, own, &address);
+  socklen_t size = make_address (place, fresh, &address);
 
   refuse_fds (fd);
-  unlinkat (place->dir_fd, own, 0);     /* of a process that had our pid */
+  unlinkat (place->dir_fd, fresh, 0);
   if (bind (fd, (struct sockaddr *) &address, size) < 0)
     return ndsh_set_errno (error, "cannot create a socket in %s", place->dir);
-  if (fchmodat (place->dir_fd, own, perms, 0) == 0
-      && fstatat (place->dir_fd, own, &name->st, AT_SYMLINK_NOFOLLOW) == 0
+  if (fchmodat (place->dir_fd, fresh, perms, 0) == 0
+      && fstatat (place->dir_fd, fresh, &name->st, AT_SYMLINK_NOFOLLOW) == 0
       && listen (fd, BACKLOG) == 0
-      && renameat (place->dir_fd, own, place->dir_fd, place->base) == 0)
+      && renameat (place->dir_fd, fresh, place->dir_fd, place->base) == 0)
     return TRUE;
   ndsh_set_errno (error, "cannot make the socket %s/%s", place->dir,
                   place->base);
-  unlinkat (place->dir_fd, own, 0);
+  unlinkat (place->dir_fd, fresh, 0);
   return FALSE;
 }
 

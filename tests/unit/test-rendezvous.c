@@ -199,21 +199,20 @@ static void
 test_what_a_dead_writer_left_is_taken_over (void)
 {
   g_autofree char *path = ndsh_test_path ("test");
-  g_autofree char *own
-    = g_strdup_printf ("%s/.test.%d", g_getenv ("NDSH_DIR"), (int) getpid ());
+  g_autofree char *half_made = ndsh_test_path (".test.new");
   NdshName *name;
   ino_t dead;
   int fd;
 
   close (bind_socket (path, SOCK_SEQPACKET, TRUE));
-  close (bind_socket (own, SOCK_SEQPACKET, FALSE));     /* it had our pid */
+  close (bind_socket (half_made, SOCK_SEQPACKET, FALSE));
   dead = get_inode (path);
   g_assert_true (connect_fails ("test", NDSH_ERROR_NOT_FOUND, "nobody"));
   name = take ("test", 0600, &fd);
 
   g_assert_true (connects ("test"));
   g_assert_cmpuint (get_inode (path), !=, dead);
-  g_assert_cmpuint (get_inode (own), ==, 0);
+  g_assert_cmpuint (get_inode (half_made), ==, 0);
   give_back (name, fd);
 }
 
