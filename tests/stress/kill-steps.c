@@ -24,7 +24,6 @@
  *   kill-steps [GTest's options: -p PATH, --seed SEED, -m thorough] [--step N]
  */
 #include "ndsh-test.h"
-#include "steps.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -35,333 +34,19 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "segment.h"
+#include "kill-subject.h"
+#include "steps.h"
 
-#define SIZE 64                 /* bytes of a frame */
-#define LARGE 10000             /* and of one that fits no slot */
 #define TIMEOUT_US (30 * G_USEC_PER_SEC)
 
 /* Of the writer that a reader is taken from: history, the leases of both, and one;
  * so that a claim always succeeds, and every slot that is not given back shows. */
 #define READER_SLOTS (1 + 2 + 2 + 1)
 
-/* Of the writer that is the subject: so few that a claim has to take what readers
- * queue, and meets their leases. */
-#define WRITER_SLOTS 4
-#define N_READERS 3
-
 static char where[200];         /* what is being tried, for who reads of a failure */
-
-static guint64
-memory_of (guint n_slots)
-{
-  return n_slots * 2 * ndsh_page_align (1);     /* payload and tail */
-}
-
-/* --- What the subject does ------------------------------------------------ */
-
-typedef struct {
-  NdshReader *reader;
-  NdshFrame *frame;
-  NdshWriter *writer;
-  NdshDraft *draft;
-  gsize size;
-  guint n_slots;
-  GError *error;
-} Subject;
-
-static void
-prepare_connect (Subject *s)
-{
-  steps_mark ();
-  s->reader = ndsh_test_reader (NDSH_READ_LATEST, 4, 2);
-}
-
-/* All that the writer has to tell is in the socket when the mark is passed. */
-static void
-join (Subject *s, NdshReadMode mode)
-{
-  s->reader = ndsh_test_joined_reader (mode, 4, 2);
-  steps_mark ();
-}
-
-static void
-prepare_join (Subject *s)
-{
-  join (s, NDSH_READ_LATEST);
-}
-
-static void
-take (Subject *s, NdshReadMode mode)
-{
-  join (s, mode);
-  s->frame = ndsh_test_next (s->reader);
-  ndsh_reader_wait (s->reader, 0, NULL);        /* hears all that was said */
-}
-
-static void
-prepare_hold (Subject *s)
-{
-  take (s, NDSH_READ_LATEST);
-}
-
-static void
-prepare_give_back (Subject *s)
-{
-  take (s, NDSH_READ_LATEST);
-  g_clear_pointer (&s->frame, ndsh_frame_release);
-}
-
-static void
-prepare_hold_lossless (Subject *s)
-{
-  take (s, NDSH_READ_LOSSLESS);
-}
-
-static void
-prepare_give_back_lossless (Subject *s)
-{
-  take (s, NDSH_READ_LOSSLESS);
-  g_clear_pointer (&s->frame, ndsh_frame_release);
-}
-
-static void
-connect_to_writer (Subject *s)
-{
-  ndsh_reader_wait (s->reader, TIMEOUT_US, &s->error);
-}
-
-static void
-wait_for_nothing (Subject *s)
-{
-  ndsh_reader_wait (s->reader, 0, NULL);
-}
-
-static void
-acquire (Subject *s)
-{
-  s->frame = ndsh_reader_acquire (s->reader);
-}
-
-static void
-release (Subject *s)
-{
-  g_clear_pointer (&s->frame, ndsh_frame_release);
-}
-
-static void
-leave (Subject *s)
-{
-  g_clear_pointer (&s->reader, ndsh_reader_free);
-  release (s);
-}
-
-/* What was leased is whole and has not changed; and all that follows comes. */
-static int
-finish_reading (Subject *s)
-{
-  guint64 last = 0;
-
-  g_assert_no_error (s->error);
-  while (s->reader != NULL) {
-    if (s->frame != NULL) {
-      ndsh_test_check_bytes (s->frame);
-      g_assert_cmpuint (ndsh_frame_get_sequence (s->frame), >, last);
-      last = ndsh_frame_get_sequence (s->frame);
-      release (s);
-    }
-    if (!ndsh_reader_wait (s->reader, TIMEOUT_US, &s->error))
-      break;
-    acquire (s);
-  }
-  if (s->reader != NULL)
-    g_assert_error (s->error, NDSH_ERROR, NDSH_ERROR_ENDED);
-  return 0;
-}
-
-static void
-new_writer (Subject *s)
-{
-  NdshWriterOptions options = { .max_bytes = memory_of (s->n_slots) };
-
-  s->writer = ndsh_writer_new ("test", &options, &s->error);
-}
-
-/* Marks let readers join, and then hold frame 3 and leave others unread. */
-static void
-prepare_five_frames (Subject *s)
-{
-  new_writer (s);
-  g_assert_no_error (s->error);
-  steps_mark ();
-  ndsh_test_publish (s->writer, SIZE, 3);
-  steps_mark ();
-  ndsh_test_publish (s->writer, SIZE, 2);
-}
-
-/* GLib does much once, which is none of the protocol: not for the first time. */
-static void
-prepare_start (Subject *s)
-{
-  new_writer (s);
-  g_clear_pointer (&s->writer, ndsh_writer_free);
-  steps_mark ();
-}
-
-static void
-begin (Subject *s)
-{
-  NdshArrayInfo info = ndsh_test_bytes (s->size);
-
-  s->draft = ndsh_writer_begin (s->writer, &info, 1, &s->error);
-}
-
-static void
-fill (Subject *s)
-{
-  NdshWriterInfo info;
-
-  ndsh_writer_get_info (s->writer, &info);
-  memset (ndsh_draft_get_data (s->draft), (int) info.published + 1, s->size);
-}
-
-static void
-publish (Subject *s)
-{
-  ndsh_draft_publish (s->draft, NULL);
-}
-
-static void
-release_draft (Subject *s)
-{
-  g_clear_pointer (&s->draft, ndsh_draft_release);
-}
-
-static void
-prepare_publish (Subject *s)
-{
-  prepare_five_frames (s);
-  begin (s);
-  fill (s);
-}
-
-static void
-prepare_release_draft (Subject *s)
-{
-  prepare_publish (s);
-  publish (s);
-}
-
-/* There has to be room for it, whatever readers hold. */
-static void
-prepare_large (Subject *s)
-{
-  s->n_slots = 2 * WRITER_SLOTS;
-  prepare_five_frames (s);
-  s->size = LARGE;
-}
-
-static void
-end (Subject *s)
-{
-  ndsh_writer_end (s->writer);
-}
-
-static void
-free_writer (Subject *s)
-{
-  g_clear_pointer (&s->writer, ndsh_writer_free);
-}
-
-/* One more has come while this was stopped; at the mark all have been welcomed. */
-static int
-finish_writing (Subject *s)
-{
-  g_assert_no_error (s->error);
-  if (s->writer == NULL)
-    return 0;
-  while (ndsh_writer_get_readers (s->writer, NULL, 0) < N_READERS + 1)
-    g_usleep (1000);
-  steps_mark ();
-  if (s->draft != NULL) {
-    fill (s);
-    publish (s);                /* unless it was */
-    release_draft (s);
-  }
-  ndsh_test_publish (s->writer, SIZE, 3);
-  free_writer (s);
-  return 0;
-}
-
-#define NAME_WAS_TAKEN 3
-
-/* Another writer has tried to start while this was stopped. */
-static int
-finish_contest (Subject *s)
-{
-  if (s->writer == NULL) {
-    g_assert_error (s->error, NDSH_ERROR, NDSH_ERROR_EXISTS);
-    return NAME_WAS_TAKEN;
-  }
-  free_writer (s);
-  return 0;
-}
-
-typedef enum { READER, LOSSLESS, WRITER, STARTING, CONTEST } Kind;
-
-typedef struct {
-  const char *name;
-  Kind kind;
-  gboolean is_long;             /* too many steps to try each */
-  void (*prepare) (Subject *s);
-  void (*operate) (Subject *s);
-  int (*finish) (Subject *s);
-} Operation;
-
-static const Operation operations[] = {
-  { "reader-connect", READER, TRUE, prepare_connect, connect_to_writer,
-    finish_reading },
-  { "reader-acquire", READER, FALSE, prepare_give_back, acquire,
-    finish_reading },
-  { "reader-hear", READER, FALSE, prepare_join, acquire, finish_reading },
-  { "reader-release", READER, FALSE, prepare_hold, release, finish_reading },
-  { "reader-wait", READER, FALSE, prepare_give_back, wait_for_nothing,
-    finish_reading },
-  { "reader-leave", READER, FALSE, prepare_hold, leave, finish_reading },
-  { "lossless-acquire", LOSSLESS, FALSE, prepare_give_back_lossless, acquire,
-    finish_reading },
-  { "lossless-release", LOSSLESS, FALSE, prepare_hold_lossless, release,
-    finish_reading },
-  { "writer-begin", WRITER, FALSE, prepare_five_frames, begin, finish_writing },
-  { "writer-publish", WRITER, FALSE, prepare_publish, publish, finish_writing },
-  { "writer-release", WRITER, FALSE, prepare_release_draft, release_draft,
-    finish_writing },
-  { "writer-end", WRITER, FALSE, prepare_five_frames, end, finish_writing },
-  { "writer-grow", WRITER, TRUE, prepare_large, begin, finish_writing },
-  { "writer-new", STARTING, TRUE, prepare_start, new_writer, finish_writing },
-  { "writer-free", WRITER, TRUE, prepare_five_frames, free_writer,
-    finish_writing },
-  { "writer-contest", CONTEST, TRUE, prepare_start, new_writer,
-    finish_contest },
-};
-
-static int
-be_subject (const char *name)
-{
-  Subject s = { .size = SIZE, .n_slots = WRITER_SLOTS };
-
-  for (guint i = 0; i < G_N_ELEMENTS (operations); i++)
-    if (strcmp (operations[i].name, name) == 0) {
-      operations[i].prepare (&s);
-      steps_mark ();
-      operations[i].operate (&s);
-      steps_mark ();
-      return operations[i].finish (&s);
-    }
-  return 127;
-}
 
 /* --- Everybody else ------------------------------------------------------- */
 
@@ -373,11 +58,15 @@ typedef struct {
   guint n_fds;                  /* before there was anything */
   GString *outcome;             /* what could be seen, to be compared */
 
+  /* Around a writer: one holds a frame, has had all others and sleeps; two want
+   * the same ones, and one the newest, and have had none. Around a reader: just
+   * the holder. */
   NdshReader *reader[N_READERS];
-  NdshFrame *held;              /* all the time, by the first of them */
-  NdshFrame *contested;         /* taken by the second while the writer stood */
+  NdshFrame *held;              /* all the time */
+  NdshFrame *contested;         /* by FIRST, taken while the writer stood */
   NdshReader *late;             /* came while it stood */
-  gboolean first_knows;         /* the first of them, that the writer has gone */
+  gboolean holder_knows;        /* that the writer has gone */
+  guint64 idler_had;            /* the number of a frame, taken while it stood */
 
   NdshWriter *writer;           /* of the reader, or the next one */
   guint n_fds_joined;           /* without the subject */
@@ -438,9 +127,14 @@ on_notify (NdshWriter *writer, gpointer data)
 static void
 wait_for_readers (NdshWriter *writer, guint n)
 {
+  struct timespec until;
+
+  clock_gettime (CLOCK_REALTIME, &until);
+  until.tv_sec += TIMEOUT_US / G_USEC_PER_SEC;
   pthread_mutex_lock (&mutex);
   while (ndsh_writer_get_readers (writer, NULL, 0) != n)
-    pthread_cond_wait (&readers_changed, &mutex);
+    if (pthread_cond_timedwait (&readers_changed, &mutex, &until) != 0)
+      g_error ("the writer has not heard of its reader's end");
   pthread_mutex_unlock (&mutex);
 }
 
@@ -468,7 +162,7 @@ publish_and_read (World *world, guint n)
 
     ndsh_test_publish (world->writer, SIZE, 1);
     ndsh_writer_get_info (world->writer, &info);
-    frame = ndsh_test_next (world->reader[0]);
+    frame = ndsh_test_next (world->reader[HOLDER]);
     g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, info.published);
   }
   check_held (world);
@@ -483,7 +177,7 @@ start_writer_and_reader (World *world)
                                 .notify = on_notify };
 
   world->writer = ndsh_test_writer (&options);
-  world->reader[0] = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  world->reader[HOLDER] = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
 }
 
 /* From here on the writer makes no memory, so that the counts of fds and maps have
@@ -493,7 +187,7 @@ fill_slots (World *world)
 {
   g_assert_cmpuint (claim_all (world->writer), ==, READER_SLOTS);
   ndsh_test_publish (world->writer, SIZE, 1);
-  world->held = ndsh_test_next (world->reader[0]);
+  world->held = ndsh_test_next (world->reader[HOLDER]);
   publish_and_read (world, 2);
   steps_settle (getpid ());
   world->n_fds_joined = ndsh_test_count_fds ();
@@ -520,24 +214,24 @@ publish_until_full (NdshWriter *writer)
 static void
 set_out_around_reader (World *world)
 {
-  gboolean is_first = world->operation->prepare == prepare_join;
+  Setting setting = world->operation->setting;
 
   start_writer_and_reader (world);
-  if (!is_first)
+  if (setting != READER_UNTOLD)
     fill_slots (world);
   steps_run_to_mark (world->pid);
   steps_settle (getpid ());
   steps_run_to_mark (world->pid);
-  if (is_first) {
+  if (setting == READER_UNTOLD) {
     /* All memory is news for the subject. The writer has its socket and its page,
      * which is an fd and a mapping. */
     fill_slots (world);
     world->n_fds_joined -= 2;
     world->n_maps_joined -= 1;
   }
-  if (world->operation->kind == LOSSLESS)
+  if (setting == READER_LOSSLESS)
     publish_until_full (world->writer);
-  else if (world->operation->operate == acquire)
+  else if (setting != READER)
     ndsh_test_publish (world->writer, SIZE, 1);
 }
 
@@ -562,7 +256,7 @@ go_on_without_reader (World *world)
   finish_operation (world);
   publish_and_read (world, 2);
   ndsh_writer_end (world->writer);
-  ndsh_test_wait_fails (world->reader[0], 0, NDSH_ERROR_ENDED);
+  ndsh_test_wait_fails (world->reader[HOLDER], 0, NDSH_ERROR_ENDED);
   steps_continue (world->pid);
   g_assert_cmpint (steps_wait_exit (world->pid), ==, 0);
 }
@@ -623,13 +317,14 @@ wait_until_connected (NdshReader *reader)
   }
 }
 
-/* One that wants the newest, and two that want the same ones. */
 static void
 make_readers (World *world)
 {
   for (guint i = 0; i < N_READERS; i++)
     world->reader[i]
-      = ndsh_test_reader (i == 0 ? NDSH_READ_LATEST : NDSH_READ_QUEUE, 4, 2);
+      = ndsh_test_reader (i == FIRST || i == SECOND ? NDSH_READ_QUEUE
+                                                    : NDSH_READ_LATEST,
+                          4, 2);
 }
 
 /* What a writer leaves that is killed. */
@@ -645,14 +340,19 @@ leave_dead_socket (void)
   close (fd);
 }
 
-/* At the end the first reader holds frame 3, has had all, and sleeps; the others have
- * had none. */
+static gboolean
+has_published (const World *world)
+{
+  return world->operation->setting == WRITER
+         || world->operation->setting == WRITER_LEAVING;
+}
+
 static void
 set_out_around_writer (World *world)
 {
   make_readers (world);
   steps_run_to_mark (world->pid);
-  if (world->operation->kind != WRITER) {
+  if (!has_published (world)) {
     leave_dead_socket ();
     steps_run_to_mark (world->pid);
     return;
@@ -662,21 +362,19 @@ set_out_around_writer (World *world)
     ndsh_test_wait_fails (world->reader[i], 0, NDSH_ERROR_TIMEOUT);
   }
   steps_run_to_mark (world->pid);
-  world->held = ndsh_test_next (world->reader[0]);
+  world->held = ndsh_test_next (world->reader[HOLDER]);
   steps_run_to_mark (world->pid);
-  ndsh_frame_release (ndsh_test_next (world->reader[0]));
-  ndsh_test_wait_fails (world->reader[0], 0, NDSH_ERROR_TIMEOUT);
+  ndsh_frame_release (ndsh_test_next (world->reader[HOLDER]));
+  ndsh_test_wait_fails (world->reader[HOLDER], 0, NDSH_ERROR_TIMEOUT);
 }
 
-/* Takes all that the writer had published, whole, in order and each gap counted,
- * until wait says CLOSED. @writes if it is in the reader's first stream. */
-static void
-read_to_end (NdshReader *reader, gboolean first, GString *outcome)
+/* Takes all that the writer had published, whole and in order, until wait says
+ * CLOSED. Returns the last. */
+static guint64
+read_to_end (NdshReader *reader, GString *outcome)
 {
   guint64 last = 0;
-  NdshReaderInfo info;
 
-  ndsh_reader_get_info (reader, &info);
   for (;;) {
     g_autoptr (GError) error = NULL;
     g_autoptr (NdshFrame) frame = NULL;
@@ -685,7 +383,7 @@ read_to_end (NdshReader *reader, gboolean first, GString *outcome)
       if (g_error_matches (error, NDSH_ERROR, NDSH_ERROR_ENDED))
         continue;
       g_assert_error (error, NDSH_ERROR, NDSH_ERROR_CLOSED);
-      break;
+      return last;
     }
     frame = ndsh_reader_acquire (reader);
     if (frame == NULL)
@@ -695,18 +393,25 @@ read_to_end (NdshReader *reader, gboolean first, GString *outcome)
     last = ndsh_frame_get_sequence (frame);
     g_string_append_printf (outcome, " %" G_GUINT64_FORMAT, last);
   }
-  ndsh_reader_get_info (reader, &info);
-  if (first && last > 0)
-    g_assert_cmpuint (info.delivered + info.missed, ==, last);
 }
 
+/* Whoever was behind gets to the newest, and no gap was left uncounted. */
 static void
 read_all_to_end (World *world)
 {
-  for (guint i = world->first_knows ? 1 : 0; i < N_READERS; i++) {
-    g_string_append_printf (world->outcome, " reader%u:", i);
-    read_to_end (world->reader[i], TRUE, world->outcome);
+  guint64 last[N_READERS] = { 0 };
+
+  for (guint i = world->holder_knows ? HOLDER + 1 : HOLDER; i < N_READERS; i++) {
+    NdshReaderInfo info;
+
+    g_string_append_printf (world->outcome, " reader %u:", i);
+    last[i] = read_to_end (world->reader[i], world->outcome);
+    ndsh_reader_get_info (world->reader[i], &info);
+    if (last[i] > 0)
+      g_assert_cmpuint (info.delivered + info.missed, ==, last[i]);
   }
+  g_assert_cmpuint (last[FIRST], ==, last[SECOND]);
+  g_assert_cmpuint (last[FIRST], ==, MAX (last[IDLER], world->idler_had));
   check_held (world);
 }
 
@@ -718,13 +423,18 @@ read_while_it_stands (World *world)
   g_autoptr (NdshFrame) newest = NULL;
   g_autoptr (GError) error = NULL;
 
-  ndsh_reader_wait (world->reader[1], 0, NULL);
-  world->contested = ndsh_reader_acquire (world->reader[1]);
-  ndsh_reader_wait (world->reader[0], 0, &error);
-  world->first_knows = g_error_matches (error, NDSH_ERROR, NDSH_ERROR_CLOSED);
-  newest = ndsh_reader_acquire (world->reader[0]);
+  ndsh_reader_wait (world->reader[FIRST], 0, NULL);
+  world->contested = ndsh_reader_acquire (world->reader[FIRST]);
+  newest = ndsh_reader_acquire (world->reader[HOLDER]);
   if (newest != NULL)
     ndsh_test_check_bytes (newest);
+  ndsh_reader_wait (world->reader[HOLDER], 0, &error);
+  world->holder_knows = g_error_matches (error, NDSH_ERROR, NDSH_ERROR_CLOSED);
+  if (has_published (world)) {
+    g_autoptr (NdshFrame) frame = ndsh_test_next (world->reader[IDLER]);
+
+    world->idler_had = ndsh_frame_get_sequence (frame);
+  }
   check_held (world);
 
   world->late = ndsh_test_reader (NDSH_READ_LATEST, 0, 2);
@@ -741,7 +451,7 @@ check_contested (World *world)
   check_held (world);
   if (world->contested == NULL)
     return;
-  same = ndsh_reader_acquire (world->reader[2]);
+  same = ndsh_reader_acquire (world->reader[SECOND]);
   g_assert_nonnull (same);
   ndsh_test_check_bytes (same);
   g_assert_cmpuint (ndsh_frame_get_sequence (same), ==,
@@ -755,7 +465,7 @@ go_on_with_writer (World *world)
   finish_operation (world);
   check_contested (world);
   steps_continue (world->pid);
-  if (world->operation->operate != free_writer) {
+  if (world->operation->setting != WRITER_LEAVING) {
     for (guint i = 0; i < N_READERS; i++)
       wait_until_connected (world->reader[i]);
     wait_until_connected (world->late);
@@ -765,7 +475,7 @@ go_on_with_writer (World *world)
   g_assert_cmpint (steps_wait_exit (world->pid), ==, 0);
   read_all_to_end (world);
   if (ndsh_reader_is_connected (world->late))
-    read_to_end (world->late, FALSE, world->outcome);
+    read_to_end (world->late, world->outcome);
 }
 
 /* The name is free, and whoever read the last writer reads this one. */
@@ -807,7 +517,7 @@ try_writer (World *world)
     steps_kill (world->pid);
     check_directory (world->outcome, FALSE);
     check_held (world);
-    if (world->operation->kind == WRITER)
+    if (has_published (world))
       read_all_to_end (world);
   } else {
     steps_stop (world->pid);
@@ -820,7 +530,7 @@ try_writer (World *world)
 /* Another starts meanwhile: one of the two gets the name, never both. It waits two
  * seconds at the most for one that stands with the lock in its hand. */
 static void
-try_contest (World *world)
+try_race (World *world)
 {
   g_autoptr (GError) error = NULL;
   NdshWriter *rival;
@@ -849,7 +559,7 @@ try_contest (World *world)
 static gboolean
 is_around_reader (const Operation *operation)
 {
-  return operation->kind == READER || operation->kind == LOSSLESS;
+  return operation->setting <= READER_LOSSLESS;
 }
 
 static void
@@ -858,7 +568,7 @@ set_out (World *world, const Operation *operation, gboolean killed)
   world->operation = operation;
   world->killed = killed;
   world->outcome = g_string_new (NULL);
-  if (operation->kind == LOSSLESS)
+  if (operation->setting == READER_LOSSLESS)
     ndsh_test_log_start ("* wants every frame *");
   world->n_fds = ndsh_test_count_fds ();
   world->pid = steps_spawn (operation->name);
@@ -874,12 +584,12 @@ try_it (World *world)
 {
   if (is_around_reader (world->operation))
     try_reader (world);
-  else if (world->operation->kind == CONTEST)
-    try_contest (world);
+  else if (world->operation->setting == WRITER_RACING)
+    try_race (world);
   else
     try_writer (world);
 
-  if (world->operation->kind == LOSSLESS)
+  if (world->operation->setting == READER_LOSSLESS)
     ndsh_test_log_stop ();
   ndsh_frame_release (world->held);
   for (guint i = 0; i < N_READERS; i++)
@@ -920,14 +630,14 @@ say (const Case *what, guint step, guint n_steps)
               n_steps);
 }
 
-static StepsRecord *records[G_N_ELEMENTS (operations)];
+static StepsRecord **records;        /* of each operation */
 
 /* The operation is the same, however it is to end. */
 static const StepsRecord *
 get_record (const Case *what)
 {
   StepsRecord **record = &records[what->operation - operations];
-  World world = { NULL };
+  World world = { .operation = NULL };
 
   if (*record != NULL)
     return *record;
@@ -942,7 +652,7 @@ get_record (const Case *what)
 static void
 try_step (Campaign *c, guint step)
 {
-  World world = { NULL };
+  World world = { .operation = NULL };
   StepsPlace place;
 
   if (c->outcome[step] != NULL)
@@ -1093,7 +803,7 @@ try_all (Campaign *c)
     try_quickly (c);
   } else if (c->what->operation->is_long) {
     try_moments (c);
-    try_some (c, c->what->operation->kind == CONTEST ? 0 : 300);
+    try_some (c, c->what->operation->setting == WRITER_RACING ? 0 : 300);
   } else {
     try_each (c);
   }
@@ -1165,15 +875,17 @@ main (int argc, char **argv)
   g_setenv ("LD_BIND_NOW", "1", TRUE);
   ndsh_test_dir_setup ();
   ndsh_writer_free (ndsh_test_writer (NULL));   /* GLib keeps an fd since its first */
-  for (guint i = 0; i < G_N_ELEMENTS (operations); i++) {
-    if (operations[i].kind != CONTEST)
+  records = g_new0 (StepsRecord *, n_operations);
+  for (guint i = 0; i < n_operations; i++) {
+    if (operations[i].setting != WRITER_RACING)
       add (&operations[i], TRUE);
-    if (operations[i].kind != CONTEST || g_test_thorough ())
+    if (operations[i].setting != WRITER_RACING || g_test_thorough ())
       add (&operations[i], FALSE);
   }
   result = g_test_run ();
-  for (guint i = 0; i < G_N_ELEMENTS (operations); i++)
+  for (guint i = 0; i < n_operations; i++)
     steps_record_free (records[i]);
+  g_free (records);
   ndsh_test_dir_teardown ();
   return result;
 }

@@ -30,23 +30,18 @@ typedef struct {
   gboolean is_call;
 } Place;
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__) && !defined(__ILP32__)
 
 static guint64
 get_pc (const struct user_regs_struct *registers)
 {
-#ifdef __x86_64__
   return registers->rip;
-#else
-  return (unsigned long) registers->eip;
-#endif
 }
 
 static gboolean
 is_call (unsigned long code)
 {
-  return (code & 0xffff) == 0x050f || (code & 0xffff) == 0x80cd
-         || (code & 0xffff) == 0x340f;
+  return (code & 0xffff) == 0x050f;             /* syscall */
 }
 
 #elif defined(__aarch64__)
@@ -87,6 +82,7 @@ get_place (int pid)
 
 /* --- Whether it works here ------------------------------------------------ */
 
+#ifndef UNKNOWN_MACHINE
 static int
 try_one_step (void)
 {
@@ -112,20 +108,21 @@ try_one_step (void)
   waitpid (pid, &status, 0);
   return result;
 }
+#endif
 
 char *
 steps_why_not (void)
 {
-  int result;
-
 #ifdef UNKNOWN_MACHINE
-  return g_strdup ("how to tell a system call is not known for this machine");
-#endif
-  result = try_one_step ();
+  return g_strdup ("what a system call looks like is not known for this machine");
+#else
+  int result = try_one_step ();
+
   return result == 0 ? NULL
                      : g_strdup_printf ("processes cannot be single-stepped "
                                         "here (ptrace: %s)",
                                         g_strerror (result));
+#endif
 }
 
 /* --- From stop to stop ---------------------------------------------------- */

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kill-subject.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "ndsh-test.h"
+#include "segment.h"
+#include "steps.h"
+
+#define LARGE 10000             /* bytes of a frame that fits no slot */
+#define TIMEOUT_US (30 * G_USEC_PER_SEC)
+
+guint64
+memory_of (guint n_slots)
+{
+  return n_slots * 2 * ndsh_page_align (1);
+}
+
+struct Subject {
+  NdshReader *reader;
+  NdshFrame *frame;
+  NdshWriter *writer;
+  NdshDraft *draft;
+  gsize size;
+  guint n_slots;
+  GError *error;
+};
+
+static void
+prepare_connect (Subject *s)
+{
+  steps_mark ();
+  s->reader = ndsh_test_reader (NDSH_READ_LATEST, 4, 2);
+}
+
+/* All that the writer has to tell is in the socket when the mark is passed. */
+static void
+join (Subject *s, NdshReadMode mode)
+{
+  s->reader = ndsh_test_joined_reader (mode, 4, 2);
+  steps_mark ();
+}
+
+static void
+prepare_join (Subject *s)
+{
+  join (s, NDSH_READ_LATEST);
+}
+
+static void
+take (Subject *s, NdshReadMode mode)
+{
+  join (s, mode);
+  s->frame = ndsh_test_next (s->reader);
+  ndsh_reader_wait (s->reader, 0, NULL);        /* hears all that was said */
+}
+
+static void
+prepare_hold (Subject *s)
+{
+  take (s, NDSH_READ_LATEST);
+}
+
+static void
+prepare_give_back (Subject *s)
+{
+  take (s, NDSH_READ_LATEST);
+  g_clear_pointer (&s->frame, ndsh_frame_release);
+}
+
+static void
+prepare_hold_lossless (Subject *s)
+{
+  take (s, NDSH_READ_LOSSLESS);
+}
+
+static void
+prepare_give_back_lossless (Subject *s)
+{
+  take (s, NDSH_READ_LOSSLESS);
+  g_clear_pointer (&s->frame, ndsh_frame_release);
+}
+
+static void
+connect_to_writer (Subject *s)
+{
+  ndsh_reader_wait (s->reader, TIMEOUT_US, &s->error);
+}
+
+static void
+wait_for_nothing (Subject *s)
+{
+  ndsh_reader_wait (s->reader, 0, NULL);
+}
+
+static void
+acquire (Subject *s)
+{
+  s->frame = ndsh_reader_acquire (s->reader);
+}
+
+static void
+release (Subject *s)
+{
+  g_clear_pointer (&s->frame, ndsh_frame_release);
+}
+
+static void
+leave (Subject *s)
+{
+  g_clear_pointer (&s->reader, ndsh_reader_free);
+  release (s);
+}
+
+/* What was leased is whole and has not changed; and all that follows comes. */
+static int
+finish_reading (Subject *s)
+{
+  guint64 last = 0;
+
+  g_assert_no_error (s->error);
+  while (s->reader != NULL) {
+    if (s->frame != NULL) {
+      ndsh_test_check_bytes (s->frame);
+      g_assert_cmpuint (ndsh_frame_get_sequence (s->frame), >, last);
+      last = ndsh_frame_get_sequence (s->frame);
+      release (s);
+    }
+    if (!ndsh_reader_wait (s->reader, TIMEOUT_US, &s->error))
+      break;
+    acquire (s);
+  }
+  if (s->reader != NULL)
+    g_assert_error (s->error, NDSH_ERROR, NDSH_ERROR_ENDED);
+  return 0;
+}
+
+static void
+new_writer (Subject *s)
+{
+  NdshWriterOptions options = { .max_bytes = memory_of (s->n_slots) };
+
+  s->writer = ndsh_writer_new ("test", &options, &s->error);
+}
+
+/* Marks let readers join, and then hold frame 3 and leave others unread. */
+static void
+prepare_five_frames (Subject *s)
+{
+  new_writer (s);
+  g_assert_no_error (s->error);
+  steps_mark ();
+  ndsh_test_publish (s->writer, SIZE, 3);
+  steps_mark ();
+  ndsh_test_publish (s->writer, SIZE, 2);
+}
+
+/* GLib does much once, which is none of the protocol: not for the first time. */
+static void
+prepare_start (Subject *s)
+{
+  new_writer (s);
+  g_clear_pointer (&s->writer, ndsh_writer_free);
+  steps_mark ();
+}
+
+static void
+begin (Subject *s)
+{
+  NdshArrayInfo info = ndsh_test_bytes (s->size);
+
+  s->draft = ndsh_writer_begin (s->writer, &info, 1, &s->error);
+}
+
+static void
+fill (Subject *s)
+{
+  NdshWriterInfo info;
+
+  ndsh_writer_get_info (s->writer, &info);
+  memset (ndsh_draft_get_data (s->draft), (int) info.published + 1, s->size);
+}
+
+static void
+publish (Subject *s)
+{
+  ndsh_draft_publish (s->draft, NULL);
+}
+
+static void
+release_draft (Subject *s)
+{
+  g_clear_pointer (&s->draft, ndsh_draft_release);
+}
+
+static void
+prepare_publish (Subject *s)
+{
+  prepare_five_frames (s);
+  begin (s);
+  fill (s);
+}
+
+static void
+prepare_release_draft (Subject *s)
+{
+  prepare_publish (s);
+  publish (s);
+}
+
+/* There has to be room for it, whatever readers hold. */
+static void
+prepare_large (Subject *s)
+{
+  s->n_slots = 2 * WRITER_SLOTS;
+  prepare_five_frames (s);
+  s->size = LARGE;
+}
+
+static void
+end (Subject *s)
+{
+  ndsh_writer_end (s->writer);
+}
+
+static void
+free_writer (Subject *s)
+{
+  g_clear_pointer (&s->writer, ndsh_writer_free);
+}
+
+/* One more has come while this was stopped; at the mark all have been welcomed. */
+static int
+finish_writing (Subject *s)
+{
+  g_assert_no_error (s->error);
+  if (s->writer == NULL)
+    return 0;
+  while (ndsh_writer_get_readers (s->writer, NULL, 0) < N_READERS + 1)
+    g_usleep (1000);
+  steps_mark ();
+  if (s->draft != NULL) {
+    fill (s);
+    publish (s);                /* unless it was */
+    release_draft (s);
+  }
+  ndsh_test_publish (s->writer, SIZE, 3);
+  free_writer (s);
+  return 0;
+}
+
+/* Another writer has tried to start while this was stopped. */
+static int
+finish_race (Subject *s)
+{
+  if (s->writer == NULL) {
+    g_assert_error (s->error, NDSH_ERROR, NDSH_ERROR_EXISTS);
+    return NAME_WAS_TAKEN;
+  }
+  free_writer (s);
+  return 0;
+}
+
+const Operation operations[] = {
+  { "reader-connect", READER, TRUE, prepare_connect, connect_to_writer,
+    finish_reading },
+  { "reader-acquire", READER_BEHIND, FALSE, prepare_give_back, acquire,
+    finish_reading },
+  { "reader-hear", READER_UNTOLD, FALSE, prepare_join, acquire, finish_reading },
+  { "reader-release", READER, FALSE, prepare_hold, release, finish_reading },
+  { "reader-wait", READER, FALSE, prepare_give_back, wait_for_nothing,
+    finish_reading },
+  { "reader-leave", READER, FALSE, prepare_hold, leave, finish_reading },
+  { "lossless-acquire", READER_LOSSLESS, FALSE, prepare_give_back_lossless, acquire,
+    finish_reading },
+  { "lossless-release", READER_LOSSLESS, FALSE, prepare_hold_lossless, release,
+    finish_reading },
+  { "writer-begin", WRITER, FALSE, prepare_five_frames, begin, finish_writing },
+  { "writer-publish", WRITER, FALSE, prepare_publish, publish, finish_writing },
+  { "writer-release", WRITER, FALSE, prepare_release_draft, release_draft,
+    finish_writing },
+  { "writer-end", WRITER, FALSE, prepare_five_frames, end, finish_writing },
+  { "writer-grow", WRITER, TRUE, prepare_large, begin, finish_writing },
+  { "writer-new", WRITER_STARTING, TRUE, prepare_start, new_writer, finish_writing },
+  { "writer-free", WRITER_LEAVING, TRUE, prepare_five_frames, free_writer,
+    finish_writing },
+  { "writer-race", WRITER_RACING, TRUE, prepare_start, new_writer,
+    finish_race },
+};
+
+const guint n_operations = G_N_ELEMENTS (operations);
+
+int
+be_subject (const char *name)
+{
+  Subject s = { .size = SIZE, .n_slots = WRITER_SLOTS };
+
+  /* The library has nothing to complain of, whatever happens. */
+  g_log_set_always_fatal (G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_WARNING
+                          | G_LOG_LEVEL_CRITICAL);
+
+  for (guint i = 0; i < n_operations; i++)
+    if (strcmp (operations[i].name, name) == 0) {
+      operations[i].prepare (&s);
+      steps_mark ();
+      operations[i].operate (&s);
+      steps_mark ();
+      return operations[i].finish (&s);
+    }
+  return 127;
+}
