@@ -166,6 +166,14 @@ prepare_start (Subject *s)
 }
 
 static void
+prepare_stop (Subject *s)
+{
+  new_writer (s);
+  g_assert_no_error (s->error);
+  steps_mark ();
+}
+
+static void
 begin (Subject *s)
 {
   NdshArrayInfo info = ndsh_test_bytes (s->size);
@@ -254,7 +262,7 @@ finish_writing (Subject *s)
 static int
 finish_race (Subject *s)
 {
-  if (s->writer == NULL) {
+  if (s->error != NULL) {
     g_assert_error (s->error, NDSH_ERROR, NDSH_ERROR_EXISTS);
     return NAME_WAS_TAKEN;
   }
@@ -285,7 +293,9 @@ const Operation operations[] = {
   { "writer-new", WRITER_STARTING, TRUE, prepare_start, new_writer, finish_writing },
   { "writer-free", WRITER_LEAVING, TRUE, prepare_five_frames, free_writer,
     finish_writing },
-  { "writer-race", WRITER_RACING, TRUE, prepare_start, new_writer,
+  { "writer-new-race", WRITER_STARTING_RACE, TRUE, prepare_start, new_writer,
+    finish_race },
+  { "writer-free-race", WRITER_STOPPING_RACE, TRUE, prepare_stop, free_writer,
     finish_race },
 };
 

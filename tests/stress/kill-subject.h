@@ -24,7 +24,8 @@ typedef enum {
   WRITER,               /* has published five frames, and has N_READERS */
   WRITER_LEAVING,       /* the same, and does not come back */
   WRITER_STARTING,      /* finds a dead writer's socket, and others that wait */
-  WRITER_RACING         /* the same, and another that starts as well */
+  WRITER_STARTING_RACE, /* the same, and another that starts as well */
+  WRITER_STOPPING_RACE  /* has published nothing; another starts meanwhile */
 } Setting;
 
 typedef struct Subject Subject;
@@ -41,12 +42,11 @@ typedef struct {
 extern const Operation operations[];
 extern const guint n_operations;
 
-/* Passes, in this order: one mark for a reader and a writer that starts, two for
- * a writer; one where operation @name begins and one where it ends; and, for a writer
+/* Passes, in this order: one mark, and two in WRITER and WRITER_LEAVING; one where operation @name begins and one where it ends; and, for a writer
  * that goes on, one when it has all readers. Returns an exit status. */
 int be_subject (const char *name);
 
-#define NAME_WAS_TAKEN 3        /* the exit status of WRITER_RACING if it lost */
+#define NAME_WAS_TAKEN 3        /* the exit status of WRITER_STARTING_RACE if it lost */
 
 /* For so many slots with frames of SIZE: payload and tail. */
 guint64 memory_of (guint n_slots);

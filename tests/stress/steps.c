@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -18,13 +19,11 @@
 
 #define TIMEOUT_US (30 * G_USEC_PER_SEC)
 
-/* On cores that have no other atomics than load-exclusive and store-exclusive, a
- * step between the two makes the second fail, for ever. */
-#define MANY_STEPS 2000000
+#define MANY_STEPS 2000000      /* more than any operation takes */
 
 /* --- What is particular to a machine -------------------------------------- */
 
-/* Where the subject is, and the instruction there. */
+/* Where the subject is, and whether the instruction there is a system call. */
 typedef struct {
   guint64 pc;
   gboolean is_call;
@@ -32,57 +31,64 @@ typedef struct {
 
 #if defined(__x86_64__) && !defined(__ILP32__)
 
-static guint64
-get_pc (const struct user_regs_struct *registers)
-{
-  return registers->rip;
-}
+#define CALL_MASK 0xffff
+#define CALL_CODE 0x050f        /* syscall */
+#define PC(registers) ((registers).rip)
 
-static gboolean
-is_call (unsigned long code)
+static const char *
+machine_why_not (void)
 {
-  return (code & 0xffff) == 0x050f;             /* syscall */
+  return NULL;
 }
 
 #elif defined(__aarch64__)
 
-static guint64
-get_pc (const struct user_regs_struct *registers)
-{
-  return registers->pc;
-}
+#define CALL_MASK 0xffffffff
+#define CALL_CODE 0xd4000001    /* svc #0 */
+#define PC(registers) ((registers).pc)
 
-static gboolean
-is_call (unsigned long code)
+/* A step between load-exclusive and store-exclusive makes the second fail, for ever:
+ * there have to be other atomics. */
+static const char *
+machine_why_not (void)
 {
-  return (code & 0xffffffff) == 0xd4000001;     /* svc #0 */
+  return getauxval (AT_HWCAP) & (1ul << 8)      /* HWCAP_ATOMICS */
+           ? NULL
+           : "the atomics of this core cannot be single-stepped";
 }
 
 #else
-#define UNKNOWN_MACHINE
+
+#define CALL_MASK 0
+#define CALL_CODE 1
+#define PC(registers) 0
+
+static const char *
+machine_why_not (void)
+{
+  return "what a system call looks like is not known for this machine";
+}
+
 #endif
 
 static Place
 get_place (int pid)
 {
-  Place place = { 0, FALSE };
-#ifndef UNKNOWN_MACHINE
   struct user_regs_struct registers;
   struct iovec iov = { &registers, sizeof registers };
+  Place place;
 
   g_assert_cmpint (ptrace (PTRACE_GETREGSET, pid, NT_PRSTATUS, &iov), ==, 0);
-  place.pc = get_pc (&registers);
-  place.is_call
-    = is_call ((unsigned long) ptrace (PTRACE_PEEKTEXT, pid, place.pc, 0));
-#else
-  (void) pid;
-#endif
+  place.pc = PC (registers);
+  place.is_call = ((gulong) ptrace (PTRACE_PEEKTEXT, pid, place.pc, 0)
+                   & CALL_MASK)
+                  == CALL_CODE;
   return place;
 }
 
 /* --- Whether it works here ------------------------------------------------ */
 
-#ifndef UNKNOWN_MACHINE
+/* 0 or an errno. */
 static int
 try_one_step (void)
 {
@@ -95,10 +101,8 @@ try_one_step (void)
     raise (SIGSTOP);
     _exit (0);
   }
-  if (waitpid (pid, &status, 0) != pid || WIFEXITED (status))
-    return WIFEXITED (status) && WEXITSTATUS (status) != 0
-             ? WEXITSTATUS (status)
-             : ENOSYS;
+  if (waitpid (pid, &status, 0) != pid || !WIFSTOPPED (status))
+    return WIFEXITED (status) ? WEXITSTATUS (status) : ENOSYS;
   if (ptrace (PTRACE_SINGLESTEP, pid, 0, 0) < 0)
     result = errno;
   else if (waitpid (pid, &status, 0) != pid || !WIFSTOPPED (status)
@@ -108,21 +112,18 @@ try_one_step (void)
   waitpid (pid, &status, 0);
   return result;
 }
-#endif
 
 char *
 steps_why_not (void)
 {
-#ifdef UNKNOWN_MACHINE
-  return g_strdup ("what a system call looks like is not known for this machine");
-#else
-  int result = try_one_step ();
+  const char *why = machine_why_not ();
+  int result = why == NULL ? try_one_step () : 0;
 
-  return result == 0 ? NULL
-                     : g_strdup_printf ("processes cannot be single-stepped "
-                                        "here (ptrace: %s)",
-                                        g_strerror (result));
-#endif
+  if (result != 0)
+    why = g_strerror (result);
+  return why != NULL ? g_strdup_printf ("processes cannot be taken step by step "
+                                        "here: %s", why)
+                     : NULL;
 }
 
 /* --- From stop to stop ---------------------------------------------------- */
