@@ -2,7 +2,7 @@
 
 /*
  * Goal: a reader or a writer that is killed, or stopped and continued, after any
- * instruction harms nobody (I6, I7, I8).
+ * instruction harms nobody (I6, I7, I8, and I14 where two writers start).
  *
  * Method: the subject, a process of this program, is taken to a step of one
  * operation (steps.h) and killed or stopped there. This process is everybody else:
@@ -25,8 +25,6 @@
  */
 #include "ndsh-test.h"
 
-#include <fcntl.h>
-#include <glib/gstdio.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,7 +44,7 @@
  * so that a claim always succeeds, and every slot that is not given back shows. */
 #define READER_SLOTS (1 + 2 + 2 + 1)
 
-static char where[200];         /* what is being tried, for who reads of a failure */
+static char where[200];         /* what is being tried, should it fail */
 
 /* --- Everybody else ------------------------------------------------------- */
 
@@ -897,7 +895,7 @@ main (int argc, char **argv)
   g_setenv ("LD_BIND_NOW", "1", TRUE);
   g_unsetenv ("MALLOC_PERTURB_");
   ndsh_test_dir_setup ();
-  ndsh_writer_free (ndsh_test_writer (NULL));   /* GLib keeps an fd since its first */
+  ndsh_writer_free (ndsh_test_writer (NULL));   /* GLib opens an fd for good */
   records = g_new0 (StepsRecord *, n_operations);
   for (guint i = 0; i < n_operations; i++) {
     if (!is_race (&operations[i]))

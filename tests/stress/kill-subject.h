@@ -42,8 +42,9 @@ typedef struct {
 extern const Operation operations[];
 extern const guint n_operations;
 
-/* Passes, in this order: one mark, and two in WRITER and WRITER_LEAVING; one where operation @name begins and one where it ends; and, for a writer
- * that goes on, one when it has all readers. Returns an exit status. */
+/* Passes, in this order: one mark, and in WRITER and WRITER_LEAVING two; one where
+ * operation @name begins and one where it ends; and, for a writer that goes on, one
+ * when it has all readers. Returns an exit status. */
 int be_subject (const char *name);
 
 #define NAME_WAS_TAKEN 3        /* the exit status of WRITER_STARTING_RACE if it lost */

@@ -6,9 +6,9 @@
  * a step without taking each one before it.
  *
  * Only the subject's main thread is traced. A writer's service goes on by itself, as
- * it would; step () and go () wait until it, and the threads of this process, have
- * done what a system call of the subject gave them to do, so that the same step is
- * the same moment in each run.
+ * it would. After each system call of the subject nothing is done until that thread,
+ * and those of this process, have done what the call gave them to do: so the same
+ * step is the same moment in each run.
  */
 #ifndef NDSH_STEPS_H
 #define NDSH_STEPS_H
