@@ -140,7 +140,8 @@ class Process:
             return [text for _, text in self.lines[since:]]
 
     def ask_stats(self, element=None):
-        """The stats now, of a PIPELINE's only, or this, element of ours."""
+        """The stats now, of a PIPELINE's only, or this, element of ours; or of a
+        FRAMES that listens."""
         since = self.mark()
         self.popen.stdin.write(b"stats\n")
         self.popen.stdin.flush()
@@ -148,7 +149,7 @@ class Process:
         def matches(text):
             event = parse(text)
             return (event if event and event["event"] == "stats"
-                    and element in (None, event["element"]) else None)
+                    and element in (None, event.get("element")) else None)
         return self.find(matches, since)[1]
 
     def signal(self, number):

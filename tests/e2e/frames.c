@@ -10,14 +10,17 @@
  *
  * Every event is a line of JSON on standard output. With --seed the shape and the
  * dtype of each frame follow from seed and number too. The reader goes on until
- * the writer ends the stream or --frames were read; SIGINT ends both. Built with
- * FRAMES_FROM and the library's internals, --first numbers the frames.
+ * the writer ends the stream or --frames were read; SIGINT ends both. With --listen
+ * a line on standard input asks for the stats so far, and its end is the program's.
+ * Built with FRAMES_FROM and the library's internals, --first numbers the frames.
  */
 #include <ndsh.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "report.h"
 #ifdef FRAMES_FROM
@@ -32,13 +35,14 @@ static int n_frames, size = 65536, rate, queue, leases, sleep_ms, hold_ms;
 static int max_memory, lossless_timeout_ms, n_readers, history, linger_ms;
 static gint64 seed = -1, first = 1;
 static char *perms = (char *) "0";
-static gboolean check, quiet, measure, persist;
+static gboolean check, quiet, measure, persist, listening, follow;
 
 static const GOptionEntry entries[] = {
   { "frames", 0, 0, G_OPTION_ARG_INT, &n_frames, "how many; 0: no end", "N" },
   { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "change shapes and dtypes", "SEED" },
   { "quiet", 0, 0, G_OPTION_ARG_NONE, &quiet, "no line for each frame", NULL },
   { "measure", 0, 0, G_OPTION_ARG_NONE, &measure, "print what is used", NULL },
+  { "listen", 0, 0, G_OPTION_ARG_NONE, &listening, "to standard input", NULL },
   /* write */
   { "size", 0, 0, G_OPTION_ARG_INT, &size, "bytes of a frame", "BYTES" },
   { "rate", 0, 0, G_OPTION_ARG_INT, &rate, "frames a second; 0: no limit", "N" },
@@ -59,6 +63,7 @@ static const GOptionEntry entries[] = {
   { "check", 0, 0, G_OPTION_ARG_NONE, &check, "check each byte", NULL },
   { "hold", 0, 0, G_OPTION_ARG_INT, &hold_ms,
     "compare each frame with itself after that time", "MS" },
+  { "follow", 0, 0, G_OPTION_ARG_NONE, &follow, "go on after an end", NULL },
   { "linger", 0, 0, G_OPTION_ARG_INT, &linger_ms, "before leaving", "MS" },
   { NULL, 0, 0, 0, NULL, NULL, NULL }
 };
@@ -79,6 +84,22 @@ print_error (const GError *error)
 
   g_print ("{\"event\": \"error\", \"code\": %d, \"message\": \"%s\"}\n",
            error->code, text);
+}
+
+/* Whether the stats are asked for. */
+static gboolean
+is_asked (void)
+{
+  struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+  char line[64];
+  ssize_t n;
+
+  if (!listening || poll (&input, 1, 0) <= 0)
+    return FALSE;
+  n = read (STDIN_FILENO, line, sizeof line);
+  if (n == 0)
+    interrupted = 1;
+  return n > 0;
 }
 
 /* --- What frame n looks like --- */
@@ -189,6 +210,20 @@ print_readers (NdshWriter *writer)
 }
 
 static void
+print_writer_stats (NdshWriter *writer, guint64 n_full)
+{
+  NdshWriterInfo info;
+
+  ndsh_writer_get_info (writer, &info);
+  g_print ("{\"event\": \"stats\", \"frames\": %" G_GUINT64_FORMAT
+           ", \"full\": %" G_GUINT64_FORMAT ", \"slots\": %u, \"bytes\": "
+           "%" G_GUINT64_FORMAT ", \"retired\": %" G_GUINT64_FORMAT
+           ", \"readers\": %u}\n",
+           info.published, n_full, info.n_slots, info.bytes, info.retired_bytes,
+           ndsh_writer_get_readers (writer, NULL, 0));
+}
+
+static void
 publish_all (NdshWriter *writer)
 {
   guint64 n_written = 0, n_full = 0;
@@ -206,6 +241,8 @@ publish_all (NdshWriter *writer)
     }
     took = g_get_monotonic_time () - before;
     longest = MAX (longest, took);
+    if (is_asked ())
+      print_writer_stats (writer, n_full);
     n_full += n == 0;
     n_written += n != 0;
     if (!quiet && n != 0)
@@ -286,9 +323,10 @@ typedef struct {
 typedef struct {
   NdshReader *reader;
   GQueue held;
-  guint64 n_read, n_wrong, n_changed, n_compared;
+  guint64 n_read, n_wrong, n_changed, n_compared, n_miscounted, n_streams;
   guint64 expected;             /* number of the next frame if none is missed */
   guint64 gaps;                 /* sum of what was missed between two frames */
+  guint64 missed;               /* what the library said then */
   char stream_id[33];
 } Reading;
 
@@ -341,6 +379,9 @@ frame_is_right (const NdshFrame *frame)
   const NdshArrayInfo *arrays = ndsh_frame_get_arrays (frame, &n_arrays);
   const guint8 *data = ndsh_frame_get_data (frame);
 
+  /* With caps it is from an element. */
+  if (*ndsh_frame_get_description (frame) != '\0')
+    return TRUE;
   if (seed >= 0 && n_arrays != n_expected)
     return FALSE;
   for (guint i = 0; i < n_arrays; i++) {
@@ -354,15 +395,34 @@ frame_is_right (const NdshFrame *frame)
   return TRUE;
 }
 
+/* Each gap within a stream is what the library says was missed, and nothing comes
+ * twice; a lossless reader has none. */
 static void
 count_gap (Reading *reading, const NdshFrame *frame)
 {
   guint64 n = ndsh_frame_get_sequence (frame);
+  NdshReaderInfo info;
 
-  if (strcmp (reading->stream_id, ndsh_frame_get_stream_id (frame)) == 0)
-    reading->gaps += n - reading->expected;
+  ndsh_reader_get_info (reading->reader, &info);
+  if (strcmp (reading->stream_id, ndsh_frame_get_stream_id (frame)) != 0)
+    reading->n_streams++;
+  else {
+    guint64 gap = n - reading->expected;
+
+    if (n < reading->expected || gap != info.missed - reading->missed
+        || (gap > 0 && info.mode == NDSH_READ_LOSSLESS)
+        || info.delivered != reading->n_read) {
+      reading->n_miscounted++;
+      g_print ("{\"event\": \"miscounted\", \"n\": %" G_GUINT64_FORMAT
+               ", \"expected\": %" G_GUINT64_FORMAT
+               ", \"missed\": %" G_GUINT64_FORMAT "}\n",
+               n, reading->expected, info.missed - reading->missed);
+    }
+    reading->gaps += gap;
+  }
   g_strlcpy (reading->stream_id, ndsh_frame_get_stream_id (frame), 33);
   reading->expected = n + 1;
+  reading->missed = info.missed;
 }
 
 static void
@@ -405,6 +465,24 @@ take (Reading *reading, NdshFrame *frame)
     usage_print ("warm");
 }
 
+static void
+print_reader_stats (const Reading *reading, const char *event)
+{
+  NdshReaderInfo info;
+
+  ndsh_reader_get_info (reading->reader, &info);
+  g_print ("{\"event\": \"%s\", \"frames\": %" G_GUINT64_FORMAT
+           ", \"wrong\": %" G_GUINT64_FORMAT ", \"changed\": %" G_GUINT64_FORMAT
+           ", \"compared\": %" G_GUINT64_FORMAT ", \"gaps\": %" G_GUINT64_FORMAT
+           ", \"miscounted\": %" G_GUINT64_FORMAT ", \"streams\": %" G_GUINT64_FORMAT
+           ", \"delivered\": %" G_GUINT64_FORMAT ", \"missed\": %" G_GUINT64_FORMAT
+           ", \"mode\": %d, \"max_leases\": %u}\n",
+           event, reading->n_read, reading->n_wrong, reading->n_changed,
+           reading->n_compared, reading->gaps, reading->n_miscounted,
+           reading->n_streams, info.delivered, info.missed, info.mode,
+           info.max_leases);
+}
+
 /* FALSE at the end. */
 static gboolean
 step (Reading *reading)
@@ -413,6 +491,8 @@ step (Reading *reading)
   NdshFrame *frame;
 
   look_at_held (reading, g_get_monotonic_time ());
+  if (is_asked ())
+    print_reader_stats (reading, "stats");
   if (ndsh_reader_wait (reading->reader, 50000, &error)) {
     frame = ndsh_reader_acquire (reading->reader);
     if (frame != NULL)
@@ -427,7 +507,7 @@ step (Reading *reading)
     return TRUE;
   case NDSH_ERROR_ENDED:
     g_print ("{\"event\": \"ended\"}\n");
-    return FALSE;
+    return follow;
   case NDSH_ERROR_CLOSED:
     g_print ("{\"event\": \"closed\", \"now\": %" G_GINT64_FORMAT "}\n",
              g_get_monotonic_time ());
@@ -444,7 +524,6 @@ read_frames (const char *channel)
   g_autoptr (GError) error = NULL;
   NdshReaderOptions options = { 0 };
   Reading reading = { 0 };
-  NdshReaderInfo info;
 
   options.mode = g_str_equal (mode, "lossless") ? NDSH_READ_LOSSLESS
                  : g_str_equal (mode, "queue")  ? NDSH_READ_QUEUE
@@ -469,19 +548,11 @@ read_frames (const char *channel)
     g_usleep (1000);
   }
   g_usleep (linger_ms * (gulong) 1000);
-  ndsh_reader_get_info (reading.reader, &info);
-  g_print ("{\"event\": \"read\", \"frames\": %" G_GUINT64_FORMAT
-           ", \"wrong\": %" G_GUINT64_FORMAT ", \"changed\": %" G_GUINT64_FORMAT
-           ", \"compared\": %" G_GUINT64_FORMAT ", \"gaps\": %" G_GUINT64_FORMAT
-           ", \"delivered\": %" G_GUINT64_FORMAT ", \"missed\": %" G_GUINT64_FORMAT
-           ", \"mode\": %d, \"max_leases\": %u}\n",
-           reading.n_read, reading.n_wrong, reading.n_changed,
-           reading.n_compared, reading.gaps, info.delivered, info.missed,
-           info.mode, info.max_leases);
+  print_reader_stats (&reading, "read");
   ndsh_reader_free (reading.reader);
   if (measure)
     usage_print ("end");
-  return reading.n_wrong > 0 || reading.n_changed > 0;
+  return reading.n_wrong > 0 || reading.n_changed > 0 || reading.n_miscounted > 0;
 }
 
 static int
