@@ -17,7 +17,8 @@ import sys
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 import e2e  # noqa: E402
 
 # A new frame, an answer, a bound: generous, it is there to tell "slow" from "never".
@@ -163,7 +164,8 @@ class Scene:
     def stillborn_writer(self):
         """Killed while it starts, or a little later."""
         ms = self.random.uniform(0, 15)
-        self.say("%s is to write and is killed after %.2f ms" % (self.new_name("w"), ms))
+        self.say("%s is to write and is killed after %.2f ms" % (
+            self.new_name("w"), ms))
         process = self.frames("write", self.name, "--quiet", "--rate=100")
         time.sleep(ms / 1e3)
         self.play.bury(process)
@@ -235,7 +237,8 @@ class Scene:
 
     def stillborn_reader(self):
         ms = self.random.uniform(0, 15)
-        self.say("%s is to read and is killed after %.2f ms" % (self.new_name("r"), ms))
+        self.say("%s is to read and is killed after %.2f ms" % (
+            self.new_name("r"), ms))
         process = self.frames("read", self.name, "--quiet", "--mode=lossless")
         time.sleep(ms / 1e3)
         self.play.bury(process)
@@ -579,9 +582,11 @@ class Chaos(e2e.TestCase):
 def main():
     global options
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
+    parser.add_argument("--seed", type=int,
+                        default=random.SystemRandom().randrange(1 << 30))
     parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--scenario", choices=[scene.__name__.lower() for scene in SCENES])
+    parser.add_argument("--scenario",
+                        choices=[scene.__name__.lower() for scene in SCENES])
     options = parser.parse_args()
     unittest.main(argv=sys.argv[:1], verbosity=2)
 

@@ -76,8 +76,8 @@ describe (guint64 n, gsize size, NdshArrayInfo arrays[2])
   gsize number[3] = { n & 0xfffff, 0, 1 + ((n >> 20) & 0xfff) };
 
   ndsh_array_info_init (&arrays[0], NDSH_DTYPE_UINT8, 1, &size);
-  ndsh_array_info_init (&arrays[1], (NdshDtype) (1 + n % NDSH_DTYPE_COMPLEX128), 3,
-                        number);
+  ndsh_array_info_init (&arrays[1],
+                        (NdshDtype) (1 + n % NDSH_DTYPE_COMPLEX128), 3, number);
   arrays[1].offset = n % size;
 }
 
@@ -123,50 +123,61 @@ writer_options (const Plan *plan, GRand *rand)
   return options;
 }
 
-/* FALSE if there was no slot for it. */
-static gboolean
-write_frame (NdshWriter *writer, const Plan *plan, guint64 n, GRand *rand,
-             NdshDraft **kept)
+static void
+fill_draft (NdshWriter *writer, NdshDraft *draft, const Plan *plan, guint64 n)
 {
-  g_autoptr (GError) error = NULL;
   guint64 metadata[METADATA_WORDS];
-  NdshArrayInfo arrays[2];
-  NdshFrameInfo info = info_of (n);
-  NdshDraft *draft;
 
-  describe (n, plan->size, arrays);
-  draft = ndsh_writer_begin (writer, arrays, 2, &error);
-  mutants_settle ();
-  if (draft == NULL && !g_error_matches (error, NDSH_ERROR, NDSH_ERROR_FULL))
-    fail ("begin: %s", error->message);
-  if (draft == NULL)
-    return FALSE;
   fill (ndsh_draft_get_data (draft), plan->size / 8, n);
   fill (metadata, METADATA_WORDS, n);
   ndsh_draft_set_metadata (draft, metadata, sizeof metadata, NULL);
-
-  /* A draft given up must leave no trace. */
-  if (g_rand_int_range (rand, 0, 64) == 0) {
-    ndsh_draft_release (draft);
-    return FALSE;
-  }
   if (n % 16 == 0) {
     g_autofree char *text = description_of (n);
 
     ndsh_writer_set_description (writer, text, NULL);
   }
-  if (ndsh_draft_publish (draft, &info) != n)
-    fail ("frame %" G_GUINT64_FORMAT " got another number", n);
-  ndsh_draft_release (*kept);
-  *kept = draft;
+}
 
-  /* The writer's side may hold on to a frame, as an element downstream does. */
-  if (plan->kind == TIGHT || plan->kind == TIGHT_LOSSLESS || plan->kind == TURNS
-      || g_rand_int_range (rand, 0, 16) != 0) {
-    ndsh_draft_release (*kept);
-    *kept = NULL;
-  }
+/* Drafts that are given up must leave no trace, and the writer's side may hold on
+ * to a frame, as an element downstream does. */
+static gboolean
+publish (const Plan *plan, NdshDraft *draft, guint64 n, GRand *rand,
+         NdshDraft **kept)
+{
+  NdshFrameInfo info = info_of (n);
+  gboolean is_given_up = g_rand_int_range (rand, 0, 64) == 0;
+  gboolean is_kept = plan->kind < TIGHT && g_rand_int_range (rand, 0, 16) == 0;
+
+  if (!is_given_up && ndsh_draft_publish (draft, &info) != n)
+    fail ("frame %" G_GUINT64_FORMAT " got another number", n);
+  if (is_given_up || !is_kept)
+    ndsh_draft_release (draft);
+  if (is_given_up)
+    return FALSE;
+  ndsh_draft_release (*kept);
+  *kept = is_kept ? draft : NULL;
   return TRUE;
+}
+
+/* FALSE if it was not published: there was no slot, or it was given up. */
+static gboolean
+write_frame (NdshWriter *writer, const Plan *plan, guint64 n, GRand *rand,
+             NdshDraft **kept)
+{
+  g_autoptr (GError) error = NULL;
+  NdshArrayInfo arrays[2];
+  NdshDraft *draft;
+
+  describe (n, plan->size, arrays);
+  draft = ndsh_writer_begin (writer, arrays, 2, &error);
+  mutants_settle ();
+  if (draft == NULL) {
+    if (!g_error_matches (error, NDSH_ERROR, NDSH_ERROR_FULL))
+      fail ("begin: %s", error->message);
+    return FALSE;
+  }
+  fill_draft (writer, draft, plan, n);
+  return publish (plan, draft, n, rand, kept);
 }
 
 gboolean
@@ -242,7 +253,8 @@ word_is_right (const Reading *reading, const guint64 *words, gsize place,
   if (word == word_of (n, place))
     return TRUE;
   fail ("%s frame %" G_GUINT64_FORMAT " is mixed: word %" G_GSIZE_FORMAT
-        " of its payload is of frame %" G_GUINT64_FORMAT " (reader %u, mode %d)",
+        " of its payload is of frame %" G_GUINT64_FORMAT
+        " (reader %u, mode %d)",
         when, n, place, number_in (word, place), reading->index,
         reading->options.mode);
   return FALSE;
@@ -268,7 +280,8 @@ check_payload (Reading *reading, GRand *rand, const NdshFrame *frame,
   }
   for (gsize i = 0; i < n_words && right; i += step)
     right = word_is_right (reading, words, i, n, when)
-            && word_is_right (reading, words, MIN (i + step, n_words) - 1, n, when);
+            && word_is_right (reading, words, MIN (i + step, n_words) - 1, n,
+                              when);
   for (guint i = 0; i < 64 && right; i++)
     right = word_is_right (reading, words,
                            (gsize) g_rand_int_range (rand, 0, (gint) n_words), n,
@@ -324,8 +337,8 @@ check_frame (Reading *reading, const NdshFrame *frame)
         : NULL;
 
   if (wrong != NULL)
-    fail ("frame %" G_GUINT64_FORMAT " has the %s of another (reader %u)", n, wrong,
-          reading->index);
+    fail ("frame %" G_GUINT64_FORMAT " has the %s of another (reader %u)", n,
+          wrong, reading->index);
   check_payload (reading, reading->rand, frame, "new");
 }
 
@@ -403,7 +416,8 @@ dawdle (Reading *reading)
     return;
   }
   if (g_rand_int_range (reading->rand, 0, one_in) == 0)
-    g_usleep ((gulong) g_rand_int_range (reading->rand, 0, slow ? 100000 : 2000));
+    g_usleep (
+      (gulong) g_rand_int_range (reading->rand, 0, slow ? 100000 : 2000));
 }
 
 static void
@@ -561,7 +575,8 @@ supervise (const Plan *plan, pid_t *pids, gint64 until_us)
       fail ("nobody had a new frame for %.0f s", stuck);
     /* Who moves no more when the time is up shall be found stuck. */
     if (n >= plan->n_leases
-        || (now_us > until_us && n > 0 && now_us - moved_us < G_USEC_PER_SEC / 10))
+        || (now_us > until_us && n > 0
+            && now_us - moved_us < G_USEC_PER_SEC / 10))
       g_atomic_int_set (&shared->stop, 1);
     before = n;
     for (guint i = 0; i <= plan->n_readers; i++)
@@ -615,8 +630,8 @@ static char *
 name_plan (const Plan *plan)
 {
   return g_strdup_printf ("%" G_GSIZE_FORMAT "x%u-%s-%s", plan->size,
-                          plan->n_readers,
-                          plan->rate > 0 ? "30fps" : "full", kind_names[plan->kind]);
+                          plan->n_readers, plan->rate > 0 ? "30fps" : "full",
+                          kind_names[plan->kind]);
 }
 
 static void
@@ -685,7 +700,8 @@ is_caught (const char *name)
       n_leases += (guint64) count_leases (&plan);
       seed++;
       if (!good) {
-        g_print ("%-32s caught by %-22s after %9" G_GUINT64_FORMAT " leases: %s\n",
+        g_print ("%-32s caught by %-22s after %9" G_GUINT64_FORMAT
+                 " leases: %s\n",
                  name, plan_name, n_leases, shared->what);
         return TRUE;
       }
@@ -764,8 +780,8 @@ print_counts (const char *name, const Plan *plan, gint64 started_us)
   }
   g_print ("%-30s %8d leases %8d checks %8d frames %7d not written %8d missed, "
            "%3d slots, %d held, %.1f s\n",
-           name, count_leases (plan), checks, shared->frames, shared->full, missed,
-           shared->slots, most_held,
+           name, count_leases (plan), checks, shared->frames, shared->full,
+           missed, shared->slots, most_held,
            (g_get_monotonic_time () - started_us) / 1e6);
 }
 
@@ -792,7 +808,8 @@ run_one (Plan plan)
 static gboolean
 is_for_now (guint size, guint n_readers)
 {
-  return thorough || (size == 0 && (n_readers == 1 || n_readers == 2 || n_readers == 8))
+  return thorough
+         || (size == 0 && (n_readers <= 2 || n_readers == MAX_READERS))
          || (size == 1 && n_readers == 4) || (size == 2 && n_readers == 2)
          || (size == 3 && n_readers == 3);
 }
@@ -820,7 +837,8 @@ static const GOptionEntry entries[] = {
   { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "", "N" },
   { "stuck", 0, 0, G_OPTION_ARG_DOUBLE, &stuck, "how long that takes", "S" },
   { "thorough", 0, 0, G_OPTION_ARG_NONE, &thorough, "a million leases", NULL },
-  { "only", 0, 0, G_OPTION_ARG_STRING, &only, "runs whose name has this", "NAME" },
+  { "only", 0, 0, G_OPTION_ARG_STRING, &only, "runs whose name has this",
+    "NAME" },
   { "list", 0, 0, G_OPTION_ARG_NONE, &list_only, "their names", NULL },
   { NULL, 0, 0, 0, NULL, NULL, NULL }
 };
