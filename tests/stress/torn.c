@@ -757,7 +757,7 @@ static const struct {
   gsize size;
   gint quick, thorough;         /* leases at full speed */
 } sizes[] = {
-  { 64, 20000, 60000 },
+  { 64, 10000, 60000 },
   { BGR (640, 480), 1000, 4000 },
   { BGR (1920, 1080), 150, 800 },
   { BGR (3840, 2160), 60, 300 },
@@ -828,7 +828,7 @@ run_all (void)
       }
   for (guint kind = TIGHT; kind <= RAW_TURNS; kind++)
     for (guint n = 1; n <= 4; n *= 2)
-      run_one ((Plan){ (Kind) kind, 64, n, 0, thorough ? 200000 : 50000 });
+      run_one ((Plan){ (Kind) kind, 64, n, 0, thorough ? 200000 : 20000 });
   g_print ("%" G_GUINT64_FORMAT " leases, %u runs failed\n", n_total, n_failed);
   return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
