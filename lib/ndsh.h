@@ -40,9 +40,12 @@ G_BEGIN_DECLS
  *   but ndsh_writer_new () and ndsh_channel_info_new () up to two seconds for
  *   one that has stopped.
  * Units: sizes, offsets and strides are bytes; points in time are nanoseconds of
- *   CLOCK_MONOTONIC; time-outs are microseconds.
+ *   CLOCK_MONOTONIC as the writer sees it, which in another time namespace is
+ *   another clock; time-outs are microseconds.
  * Fork: a child cannot use what its parent opened: calls fail with
- *   NDSH_ERROR_FORKED or do nothing. Open the channel again in the child.
+ *   NDSH_ERROR_FORKED or do nothing. Open the channel again in the child. Frames
+ *   that it inherits can be read, but their leases are the parent's: once that
+ *   releases them or ends, their bytes may change.
  */
 
 /* --- What a frame looks like ---------------------------------------------- */

@@ -189,7 +189,7 @@ class Fork(e2e.TestCase):
         since = self.holder.mark()
         n = int(os.environ.get("NDSH_FORKS", 50))
         self.tell("storm", n)
-        stormed = self.holder.wait_event("stormed", since)
+        stormed = self.holder.wait_event("stormed", since, timeout=20 * e2e.DEADLINE)
         e2e.figure("%d forks, rounds of other threads: %s" % (n, stormed["rounds"]))
         self.assertEqual(stormed["bad"], [])
         self.assertEqual(stormed["trouble"], [])
