@@ -39,7 +39,8 @@ def state(process):
 
 def stop_between_tries(process, directory):
     """A reader that looks for a writer, with nothing open for that."""
-    while True:
+    until = time.monotonic() + e2e.DEADLINE
+    while time.monotonic() < until:
         process.signal(signal.SIGSTOP)
         while state(process) != "T":
             time.sleep(0.001)
@@ -47,6 +48,7 @@ def stop_between_tries(process, directory):
             return
         process.signal(signal.SIGCONT)
         time.sleep(0.005)
+    raise AssertionError("there is always something open: %s" % fds(process))
 
 
 def limit_fds(process, n_more):

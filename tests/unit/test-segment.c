@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -165,6 +166,27 @@ get_blocks (const NdshSegment *segment)
 
   g_assert_cmpint (fstat (segment->fd, &st), ==, 0);
   return (gsize) st.st_blocks * 512;
+}
+
+/* And no SIGXFSZ. */
+static void
+test_a_limit_on_files_is_an_error (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NdshSegment) segment = NULL;
+  struct rlimit before, low;
+
+  g_assert_cmpint (getrlimit (RLIMIT_FSIZE, &before), ==, 0);
+  low = before;
+  low.rlim_cur = ndsh_page_align (1);
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &low), ==, 0);
+  segment = ndsh_segment_new ("ndsh-test", ndsh_page_align (1),
+                              2 * ndsh_page_align (1), NDSH_SEGMENT_READ, &error);
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &before), ==, 0);
+
+  g_assert_null (segment);
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_MEMORY);
+  g_assert_nonnull (strstr (error->message, "ulimit -f"));
 }
 
 static void
@@ -558,6 +580,8 @@ main (int argc, char **argv)
                    test_both_sides_write_a_shared_one);
   g_test_add_func ("/segment/too-much-is-refused-before-it-is-made",
                    test_too_much_is_refused_before_it_is_made);
+  g_test_add_func ("/segment/a-limit-on-files-is-an-error",
+                   test_a_limit_on_files_is_an_error);
   g_test_add_func ("/segment/only-what-is-committed-has-memory",
                    test_only_what_is_committed_has_memory);
   g_test_add_func ("/segment/committing-keeps-what-is-there",

@@ -4,6 +4,7 @@
 #include "service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -562,6 +563,25 @@ test_want_of_fds_is_told_once_and_passes (Fixture *f, gconstpointer data)
   close (fd);
 }
 
+/* GLib would end the program. */
+static void
+test_without_a_fd_it_cannot_be_started (Fixture *f, gconstpointer data)
+{
+  static const NdshServiceCallbacks callbacks
+    = { on_hello, on_status, on_woken, on_writable, on_gone };
+  g_autoptr (GError) error = NULL;
+  int listen_fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+  (void) data;
+  ndsh_test_limit_fds (0);
+  g_assert_null (ndsh_service_new (listen_fd, &callbacks, f, &error));
+  ndsh_test_unlimit_fds ();
+
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_SYSTEM);
+  g_assert_nonnull (strstr (error->message, "ulimit -n"));
+  g_assert_cmpint (fcntl (listen_fd, F_GETFD), ==, -1);
+}
+
 #define ADD(path, function)                                                    \
   g_test_add ("/service/" path, Fixture, NULL, setup, function, teardown)
 
@@ -600,6 +620,8 @@ main (int argc, char **argv)
        test_mutated_messages_end_one_guest_at_most);
   ADD ("want-of-fds-is-told-once-and-passes",
        test_want_of_fds_is_told_once_and_passes);
+  ADD ("without-a-fd-it-cannot-be-started",
+       test_without_a_fd_it_cannot_be_started);
   result = g_test_run ();
   ndsh_test_dir_teardown ();
   return result;
