@@ -190,10 +190,12 @@ ndsh_message_receive (int socket, NdshMessage *message, GError **error)
   size = receive (socket, &msg);
   if (size < 0)
     return errno == EAGAIN ? NDSH_IO_AGAIN : NDSH_IO_GONE;
-  if (size == 0)
-    return NDSH_IO_GONE;
-
   n_fds = take_fds (&msg, message);
+  /* The end; or an empty message, which reads the same but may have fds. */
+  if (size == 0) {
+    ndsh_message_clear (message);
+    return NDSH_IO_GONE;
+  }
   if (msg.msg_flags & MSG_CTRUNC) {
     explain_lost_fds (n_fds, error);
   } else if (ndsh_message_check (message, (gsize) size, n_fds, error)) {

@@ -441,6 +441,19 @@ test_fds_in_wrong_number_are_refused_and_closed (void)
   }
 }
 
+/* It reads like the end, but its fds are here. */
+static void
+test_an_empty_message_leaks_no_fds (void)
+{
+  g_auto (Sockets) sockets;
+  NdshMessage got;
+
+  sockets_init (&sockets);
+  send_anything (&sockets, "", 0, 2);
+
+  g_assert_cmpint (receive (&sockets, &got), ==, NDSH_IO_GONE);
+}
+
 static void
 test_fds_lost_at_the_limit_are_told_with_advice (void)
 {
@@ -585,6 +598,7 @@ main (int argc, char **argv)
   ADD ("sending-to-nobody-is-no-signal", test_sending_to_nobody_is_no_signal);
   ADD ("fds-in-wrong-number-are-refused-and-closed",
        test_fds_in_wrong_number_are_refused_and_closed);
+  ADD ("an-empty-message-leaks-no-fds", test_an_empty_message_leaks_no_fds);
   ADD ("fds-lost-at-the-limit-are-told-with-advice",
        test_fds_lost_at_the_limit_are_told_with_advice);
   ADD ("more-fds-than-are-looked-at-are-the-senders-fault",
