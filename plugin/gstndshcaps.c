@@ -484,24 +484,33 @@ gst_ndsh_content_get_arrays (const GstNdshContent *content,
 
 /* --- Caps from arrays --- */
 
+/* Plain ints where all fit, so that caps can be typed by hand. A GstValueArray holds
+ * values of one type. */
+static GType
+lengths_type (const gint64 *lengths, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    if (lengths[i] > G_MAXINT)
+      return G_TYPE_INT64;
+  return G_TYPE_INT;
+}
+
 static void
 set_lengths (GstStructure *structure, const char *field, const gint64 *lengths,
              guint n)
 {
+  GType type = lengths_type (lengths, n);
   GValue all = G_VALUE_INIT;
 
   g_value_init (&all, GST_TYPE_ARRAY);
   for (guint i = 0; i < n; i++) {
     GValue one = G_VALUE_INIT;
 
-    /* Plain ints where they fit, so that caps can be typed by hand. */
-    if (lengths[i] <= G_MAXINT) {
-      g_value_init (&one, G_TYPE_INT);
+    g_value_init (&one, type);
+    if (type == G_TYPE_INT)
       g_value_set_int (&one, (gint) lengths[i]);
-    } else {
-      g_value_init (&one, G_TYPE_INT64);
+    else
       g_value_set_int64 (&one, lengths[i]);
-    }
     gst_value_array_append_and_take_value (&all, &one);
   }
   gst_structure_take_value (structure, field, &all);
@@ -518,6 +527,18 @@ array_is_dense (const NdshArrayInfo *array)
               == 0;
 }
 
+/* An array without elements may be of any length in its other dimensions. */
+static gboolean
+caps_can_tell (const NdshArrayInfo *arrays, guint n_arrays)
+{
+  if (n_arrays != 1 || arrays[0].offset != 0)
+    return FALSE;
+  for (guint i = 0; i < arrays[0].n_dims; i++)
+    if (arrays[0].shape[i] > G_MAXSSIZE)
+      return FALSE;
+  return TRUE;
+}
+
 GstCaps *
 gst_ndsh_caps_from_arrays (const NdshArrayInfo *arrays, guint n_arrays)
 {
@@ -525,7 +546,7 @@ gst_ndsh_caps_from_arrays (const NdshArrayInfo *arrays, guint n_arrays)
   GstStructure *structure;
   GstCaps *caps;
 
-  if (n_arrays != 1 || arrays[0].offset != 0)
+  if (!caps_can_tell (arrays, n_arrays))
     return gst_caps_new_empty_simple ("application/octet-stream");
 
   for (guint i = 0; i < arrays[0].n_dims; i++) {

@@ -207,6 +207,43 @@ GST_START_TEST (caps_made_from_an_array_give_that_array)
 }
 GST_END_TEST
 
+/* A stride means nothing where the dimension is 1, and some writers put any number
+ * there. GStreamer's arrays hold values of one type. */
+GST_START_TEST (large_strides_beside_small_ones_are_kept)
+{
+  const gsize shape[] = { 1, 10 };
+  NdshArrayInfo array, arrays[NDSH_MAX_ARRAYS];
+  g_autoptr (GstCaps) caps = NULL;
+  GstNdshContent content;
+
+  g_assert_true (ndsh_array_info_init (&array, NDSH_DTYPE_UINT8, 2, shape));
+  array.strides[0] = G_MAXSSIZE;
+  caps = gst_ndsh_caps_from_arrays (&array, 1);
+  gst_ndsh_content_init (&content, caps);
+
+  g_assert_cmpuint (gst_ndsh_content_get_arrays (&content, NULL, 10, arrays), ==,
+                    1);
+  g_assert_true (ndsh_array_info_equal (&array, &arrays[0]));
+}
+GST_END_TEST
+
+/* Of which there can be no element. */
+GST_START_TEST (a_shape_that_no_caps_can_tell_is_bytes)
+{
+  const gsize shape[] = { 0, 1 };
+  g_autoptr (GstCaps) caps = NULL;
+  NdshArrayInfo array;
+
+  g_assert_true (ndsh_array_info_init (&array, NDSH_DTYPE_UINT8, 2, shape));
+  array.shape[1] = (gsize) G_MAXSSIZE + 1;
+  g_assert_cmpuint (ndsh_array_info_get_size (&array), ==, 0);
+  caps = gst_ndsh_caps_from_arrays (&array, 1);
+
+  g_assert_true (gst_structure_has_name (gst_caps_get_structure (caps, 0),
+                                         "application/octet-stream"));
+}
+GST_END_TEST
+
 GST_START_TEST (memory_features_but_system_memory_are_foreign)
 {
   g_autoptr (GstCaps) nvmm
@@ -230,6 +267,8 @@ caps_suite (void)
                   every_raw_video_format_has_arrays_that_lie_in_its_buffer);
   tcase_add_test (tcase, a_layout_beyond_the_buffer_is_refused);
   tcase_add_test (tcase, caps_made_from_an_array_give_that_array);
+  tcase_add_test (tcase, large_strides_beside_small_ones_are_kept);
+  tcase_add_test (tcase, a_shape_that_no_caps_can_tell_is_bytes);
   tcase_add_test (tcase, memory_features_but_system_memory_are_foreign);
   return suite;
 }
