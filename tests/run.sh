@@ -9,7 +9,8 @@
 #
 # The suites are run in a plain build with gcc; the library's once more under
 # AddressSanitizer and UBSan, under ThreadSanitizer, and under valgrind; clang
-# builds all without a warning. Builds lie in build-tests/.
+# builds all without a warning, and the fuzzers, which run for some seconds each.
+# Builds lie in build-tests/.
 set -eu
 cd "$(dirname "$0")/.."
 .ci/packages.sh build demo tests
@@ -49,4 +50,7 @@ configure tsan -Db_sanitize=thread -Dplugin=false
 TSAN_OPTIONS=halt_on_error=1 check tsan --suite unit
 check plain --suite unit --no-suite not-for-valgrind --setup valgrind
 check plain --suite elements --setup memcheck
+(export CC=clang; configure fuzz -Dfuzz=true -Db_sanitize=address,undefined \
+  -Db_lundef=false)
+check fuzz --suite fuzz
 echo "all suites passed"

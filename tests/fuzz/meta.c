@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What ndshsrc makes of a video frame: metadata that any program wrote, or arrays
+ * that did, for caps of any format. A layout that is called valid is copied out of a
+ * buffer that ends where the frame does, and the arrays made of it lie within.
+ */
+#include "gstndshmeta.h"
+
+#include <string.h>
+
+#include "array.h"
+#include "fuzz.h"
+
+#define MAX_FRAME (1 << 16)
+#define N_FORMATS 160           /* more than there are */
+
+static guint8 *from_end, *to_end;
+
+static void
+set_up_once (void)
+{
+  if (from_end != NULL)
+    return;
+  /* Without plugins, which would be looked for. */
+  g_setenv ("GST_REGISTRY_DISABLE", "yes", TRUE);
+  gst_init (NULL, NULL);
+  from_end = fuzz_fence_new (MAX_FRAME);
+  to_end = fuzz_fence_new (4 * MAX_FRAME);
+}
+
+static void
+check_meta (const GstNdshMeta *meta, gboolean decoded)
+{
+  guint8 encoded[GST_NDSH_META_MAX_SIZE];
+  GstNdshMeta again;
+  gsize size;
+
+  g_assert (meta->n_memories <= GST_NDSH_META_MAX_MEMORIES);
+  if (meta->has_layout)
+    g_assert (meta->layout.n_planes <= GST_VIDEO_MAX_PLANES);
+  if (!decoded) {
+    g_assert (!meta->has_dts && !meta->has_layout && meta->n_memories == 0
+              && meta->offset_end == GST_BUFFER_OFFSET_NONE);
+    return;
+  }
+  size = gst_ndsh_meta_encode (meta, encoded);
+  g_assert (size <= sizeof encoded);
+  g_assert (gst_ndsh_meta_decode (&again, encoded, size));
+  g_assert (again.has_dts == meta->has_dts && again.offset_end == meta->offset_end
+            && (!meta->has_dts || again.dts == meta->dts));
+  g_assert (again.n_memories == meta->n_memories
+            && memcmp (again.memory_sizes, meta->memory_sizes,
+                       meta->n_memories * sizeof meta->memory_sizes[0])
+                 == 0);
+  g_assert (again.has_layout == meta->has_layout);
+  if (meta->has_layout)
+    g_assert (again.video_flags == meta->video_flags
+              && memcmp (&again.layout, &meta->layout, sizeof meta->layout) == 0);
+}
+
+static void
+use_layout (const GstNdshLayout *layout, const GstVideoInfo *info, gsize size)
+{
+  gsize needed = GST_VIDEO_INFO_SIZE (info);
+  GstNdshContent content = { .kind = GST_NDSH_CONTENT_VIDEO, .video = *info };
+  NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+
+  fuzz_check_arrays (
+    arrays, gst_ndsh_content_get_arrays (&content, layout, size, arrays), size);
+  if (!gst_ndsh_layout_is_valid (layout, info, size) || needed > 4 * MAX_FRAME)
+    return;
+  gst_ndsh_layout_is_default (layout, info);
+  gst_ndsh_layout_copy_to_default (layout, info, from_end - size,
+                                   to_end - needed);
+}
+
+static gboolean
+make_info (FuzzInput *input, GstVideoInfo *info)
+{
+  guint format = fuzz_u8 (input) % N_FORMATS;
+  const char *name = format > GST_VIDEO_FORMAT_ENCODED
+                       ? gst_video_format_to_string ((GstVideoFormat) format)
+                       : NULL;
+  guint interlace = fuzz_u8 (input) % 4;
+  guint width = 1 + fuzz_u8 (input);
+  guint height = 1 + fuzz_u8 (input) % 64;
+
+  /* A number that is no format would be criticised. */
+  if (name == NULL || strcmp (name, "UNKNOWN") == 0)
+    format = GST_VIDEO_FORMAT_I420;
+  gst_video_info_init (info);
+#if GST_CHECK_VERSION(1, 16, 0)
+  return gst_video_info_set_interlaced_format (
+    info, (GstVideoFormat) format,
+    interlace == 1 ? GST_VIDEO_INTERLACE_MODE_ALTERNATE
+                   : GST_VIDEO_INTERLACE_MODE_PROGRESSIVE,
+    width, height);
+#else
+  (void) interlace;
+  return gst_video_info_set_format (info, (GstVideoFormat) format, width, height);
+#endif
+}
+
+/* Those of the frame's own description, of which one in a few is changed. */
+static guint
+take_arrays (FuzzInput *input, const GstVideoInfo *info, gsize size,
+             NdshArrayInfo *arrays)
+{
+  GstNdshContent content = { .kind = GST_NDSH_CONTENT_VIDEO, .video = *info };
+  guint n = gst_ndsh_content_get_arrays (&content, NULL, G_MAXSSIZE, arrays);
+  gsize needed;
+
+  for (guint8 how = fuzz_u8 (input); how != 0 && input->size > 0;
+       how = fuzz_u8 (input)) {
+    NdshArrayInfo *array = &arrays[how % n];
+    guint dim = how / 16 % NDSH_MAX_DIMS;
+
+    if (how < 64)
+      array->offset = fuzz_u16 (input);
+    else if (how < 128)
+      array->strides[dim] = fuzz_u16 (input);
+    else if (how < 160)
+      array->shape[dim] = fuzz_u16 (input);
+    else if (how < 192)
+      fuzz_poke (input, array, sizeof *array);
+    else
+      n = 1 + how % NDSH_MAX_ARRAYS;
+    if (array->n_dims > NDSH_MAX_DIMS)
+      array->n_dims = 1;
+    for (guint i = 1; i < n; i++)
+      if (arrays[i].dtype == NDSH_DTYPE_INVALID)
+        arrays[i] = arrays[i - 1];
+  }
+  /* Else there would be no such frame. */
+  return ndsh_arrays_measure (arrays, n, &needed, NULL) && needed <= size ? n : 0;
+}
+
+int
+LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
+{
+  FuzzInput input = { data, size };
+  NdshArrayInfo arrays[NDSH_MAX_ARRAYS] = { 0 };
+  gsize frame_size;
+  GstNdshLayout layout;
+  GstVideoInfo info;
+  GstNdshMeta meta;
+  gboolean decoded;
+  guint n_arrays;
+
+  set_up_once ();
+  frame_size = fuzz_u16 (&input);
+  if (!make_info (&input, &info))
+    return 0;
+  if (fuzz_u8 (&input) % 2 == 0) {
+    decoded = gst_ndsh_meta_decode (&meta, input.data, input.size);
+    check_meta (&meta, decoded);
+    if (meta.has_layout)
+      use_layout (&meta.layout, &info, frame_size);
+    return 0;
+  }
+  n_arrays = take_arrays (&input, &info, frame_size, arrays);
+  if (n_arrays > 0
+      && gst_ndsh_layout_init_from_arrays (&layout, &info, arrays, n_arrays))
+    use_layout (&layout, &info, frame_size);
+  return 0;
+}
