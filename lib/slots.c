@@ -97,17 +97,17 @@ ndsh_slots_get_report (const NdshSlotsReader *reader)
   };
 }
 
-/* The cursor is foreign: it can only move on, and not past what there is. The
- * load meets the store in ndsh_leases_take, so the hazard that protects the frame
+/* The cursor is foreign: it can only move on, and not past what there is, to which
+ * end it is made a word before it is compared. The load meets the store in ndsh_leases_take, so the hazard that protects the frame
  * from then on is there to be seen. */
 static void
 look_at_cursor (const NdshSlots *slots, NdshSlotsReader *reader)
 {
-  uint32_t cursor = load_seq_cst (&reader->page->cursor);
+  uint32_t cursor = load_seq_cst (&reader->page->cursor) | 1;
 
   if (ndsh_word_distance (cursor, reader->cursor) > 0
       && ndsh_word_distance (ndsh_word (slots->published), cursor) >= 0)
-    reader->cursor = cursor | 1;
+    reader->cursor = cursor;
 }
 
 uint32_t

@@ -600,6 +600,24 @@ test_a_lying_cursor_stays_within_what_there_is (Channel *channel,
   g_assert_cmpuint (entry->cursor, ==, ndsh_word (2));
 }
 
+/* Between the newest and the next: nobody's word. */
+static void
+test_an_even_cursor_is_not_past_the_newest_frame (Channel *channel,
+                                                  gconstpointer data)
+{
+  NdshSlotsReader *entry = &channel->entry[0];
+
+  (void) data;
+  join (channel, 0, LOSSLESS, 1, 4);
+  write_frame (channel);
+  write_frame (channel);
+
+  channel->page[0].cursor = ndsh_word (2) + 1;
+
+  g_assert_cmpuint (ndsh_slots_get_lag (&channel->slots, entry), <=, 2);
+  g_assert_cmpint (ndsh_word_distance (entry->cursor, ndsh_word (2)), <=, 0);
+}
+
 /* I11: find and have_new come to an end, within the tables. */
 static void
 test_a_spoilt_control_page_does_no_harm (Channel *channel, gconstpointer data)
@@ -713,6 +731,8 @@ main (int argc, char **argv)
        test_a_spoilt_page_blocks_no_more_than_its_leases);
   add ("/slots/a-lying-cursor-stays-within-what-there-is",
        test_a_lying_cursor_stays_within_what_there_is);
+  add ("/slots/an-even-cursor-is-not-past-the-newest-frame",
+       test_an_even_cursor_is_not_past_the_newest_frame);
   add ("/slots/a-spoilt-control-page-does-no-harm",
        test_a_spoilt_control_page_does_no_harm);
 
