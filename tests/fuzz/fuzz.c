@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 const char *__asan_default_options (void);
@@ -95,6 +97,42 @@ fuzz_fence_new (gsize max)
   g_assert (start != MAP_FAILED);
   g_assert (mprotect (start + size, page, PROT_NONE) == 0);
   return start + size;
+}
+
+void
+fuzz_send (int socket, gconstpointer data, gsize size, const int *fds,
+           guint n_fds)
+{
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE (32 * sizeof (int))];
+  } control = { .space = { 0 } };
+  struct iovec vector = { (gpointer) data, size };
+  struct msghdr msg = { .msg_iov = &vector, .msg_iovlen = 1 };
+
+  if (n_fds > 0) {
+    msg.msg_control = &control;
+    msg.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
+    memcpy (CMSG_DATA (&control.header), fds, n_fds * sizeof (int));
+  }
+  (void) !sendmsg (socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+guint
+fuzz_count_fds (void)
+{
+  struct pollfd fds[100];
+  guint n = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    fds[i] = (struct pollfd){ .fd = (int) i };
+  g_assert (poll (fds, G_N_ELEMENTS (fds), 0) >= 0);
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    n += !(fds[i].revents & POLLNVAL);
+  return n;
 }
 
 void

@@ -9,7 +9,6 @@
  */
 #include "../../lib/service.c"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -78,10 +77,12 @@ disconnect_guest (guint i)
 static void
 send_with_fds (guint i, gconstpointer message, gsize size, guint n_fds)
 {
-  const int fds[2] = { fuzz_segment_fd, fuzz_segment_fd };
+  int fds[16];
 
+  for (guint n = 0; n < G_N_ELEMENTS (fds); n++)
+    fds[n] = fuzz_segment_fd;
   if (ends[i] >= 0)
-    ndsh_message_send (ends[i], message, size, fds, n_fds);
+    fuzz_send (ends[i], message, size, fds, n_fds);
 }
 
 static void
@@ -112,7 +113,7 @@ static void
 send_bytes (guint i)
 {
   guint8 bytes[300];
-  guint n_fds = fuzz_u8 (&input) % 3;
+  guint n_fds = fuzz_u8 (&input) % 17;
   gsize size = fuzz_u16 (&input) % sizeof bytes;
 
   fuzz_bytes (&input, bytes, size);
@@ -218,15 +219,6 @@ do_something (void)
 
 /* --- One input ------------------------------------------------------------ */
 
-static int
-next_fd (void)
-{
-  int fd = fcntl (fuzz_segment_fd, F_DUPFD_CLOEXEC, 0);
-
-  close (fd);
-  return fd;
-}
-
 static void
 set_up_once (void)
 {
@@ -248,11 +240,11 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {
   NdshWriterOptions options = { .max_bytes = 64 << 20, .history = 1,
                                 .lossless_timeout_us = 1 };
-  int next;
+  guint n_fds_before;
 
   input = (FuzzInput){ data, size };
   set_up_once ();
-  next = next_fd ();
+  n_fds_before = fuzz_count_fds ();
   options.max_readers = 1 + fuzz_u8 (&input) % N_GUESTS;
   options.history = 1 + fuzz_u8 (&input) % NDSH_MAX_QUEUE;
   if (fuzz_u8 (&input) % 4 == 0)
@@ -272,6 +264,6 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   publish (TRUE);
   ndsh_writer_unref (writer);
   g_assert (fuzz_committed == 0);
-  g_assert (next_fd () == next);
+  g_assert (fuzz_count_fds () == n_fds_before);
   return 0;
 }

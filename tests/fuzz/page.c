@@ -43,6 +43,7 @@ static Held held[NDSH_HAZARDS];
 static guint n_held;
 
 static FuzzInput input;
+static guint64 first;           /* how many there were before this input */
 static gint64 now_us;
 static guint n_turns, n_until_meddle, n_meddled, n_waits;
 static gboolean busy;           /* meddling: nobody meddles with that */
@@ -355,9 +356,15 @@ check_bounds (void)
   g_assert (info.retired_bytes <= 2 * writer->options.max_bytes);
   g_assert (fuzz_committed <= 3 * writer->options.max_bytes + others);
   g_assert (info.n_slots <= NDSH_N_SLOTS);
-  g_assert (ndsh_writer_get_readers (writer, readers, N_GUESTS) <= N_GUESTS);
-  for (guint i = 0; i < n_held; i++)
+  for (guint n = ndsh_writer_get_readers (writer, readers, N_GUESTS); n > 0; n--) {
+    g_assert (readers[n - 1].lag <= MAX (info.published - first, 1));
+    g_assert (readers[n - 1].n_leases <= readers[n - 1].max_leases);
+  }
+  for (guint i = 0; i < n_held; i++) {
     check_held (&held[i]);
+    g_assert (writer->slots.control->slot[held[i].lease.slot].state_seq
+              == held[i].lease.word);
+  }
 }
 
 static void
@@ -424,7 +431,7 @@ set_up (void)
   busy = FALSE;
   n_turns = n_until_meddle = n_meddled = n_waits = 0;
   writer = fuzz_writer_new (&options);
-  writer->slots.published = fuzz_u32 (&input);
+  writer->slots.published = first = fuzz_u32 (&input);
   join (HONEST);
   join (LIAR);
 }

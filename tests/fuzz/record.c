@@ -57,6 +57,19 @@ unpack_alone (const guint8 *packed, gsize size, gsize payload_size,
   return TRUE;
 }
 
+/* What the copy of the tail, and all that is added up after this, relies on. */
+static void
+check_accepted (const NdshFrameRecord *r, gsize segment_size)
+{
+  g_assert (r->payload_size <= r->tail_offset && r->tail_offset <= segment_size);
+  g_assert (r->metadata_size <= NDSH_MAX_METADATA);
+  g_assert (r->arrays_size <= NDSH_MAX_PACKED_ARRAYS);
+  g_assert (r->description_size <= NDSH_MAX_DESCRIPTION);
+  g_assert ((guint64) r->metadata_size + r->arrays_size + r->description_size
+            <= segment_size - r->tail_offset);
+  g_assert (r->n_arrays >= 1 && r->n_arrays <= NDSH_MAX_ARRAYS);
+}
+
 static void
 check_twice (NdshSegment *segment, const NdshLease *lease, NdshFrameCache *cache)
 {
@@ -104,6 +117,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 
   if (ndsh_frame_check_record (&lease, segment_size)) {
     g_assert (!wrong);
+    check_accepted (&lease.record, segment_size);
     check_twice (&segment, &lease, &cache);
   } else {
     g_assert (ndsh_frame_new (&the_link, &segment, &lease, &cache, NULL) == NULL);
