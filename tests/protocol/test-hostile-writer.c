@@ -272,7 +272,7 @@ test_a_refusal_is_printed_and_not_obeyed (Fixture *f, gconstpointer data)
 
     peer_accept (&f->writer, reader);
     say_refused (&f->writer, code, text, sizeof text);
-    g_assert_false (ndsh_reader_wait (reader, -1, &error));
+    g_assert_false (ndsh_reader_wait (reader, 10 * G_USEC_PER_SEC, &error));
     g_assert_error (error, NDSH_ERROR, expected);
     g_assert_cmpstr (error->message, ==,
                      "no??]0;title??[2J \xef\xbf\xbd\xef\xbf\xbd ?31m ? "
