@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ndsh-test.h"
+#include "writer-private.h"
 
 static int
 add (int fd)
@@ -385,6 +386,35 @@ test_a_forked_child_disturbs_nothing (void)
   ndsh_test_child_succeeds (child);
 }
 
+/* Forked while another thread has the writer's mutex, which in the child is locked
+ * for ever; and with a frame that the reader could take. */
+static void
+test_a_forked_child_waits_for_no_mutex (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 4);
+  NdshArrayInfo info = ndsh_test_bytes (10);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &info, 1, NULL);
+  g_autoptr (NdshFrame) frame = NULL;
+  pid_t child;
+
+  ndsh_test_publish (writer, 1000, 2);
+  frame = ndsh_test_next (reader);
+  ndsh_writer_lock (writer);
+  child = fork ();
+  if (child == 0) {
+    alarm (60);                 /* rather than to hang */
+    _exit (use_in_child (writer, reader, frame, draft));
+  }
+  ndsh_test_child_succeeds (child);
+
+  /* What the two processes share is as it was. */
+  g_assert_false (ndsh_slots_reader_has_left (writer->slots.readers));
+  g_assert_cmpuint (ndsh_slots_count_leases (writer->slots.readers), ==, 1);
+  ndsh_writer_unlock (writer);
+}
+
 /* The parent's mutex may be locked in the child for ever. */
 static void
 test_a_forked_child_cannot_describe (void)
@@ -431,6 +461,8 @@ main (int argc, char **argv)
   ADD ("no-fork-catches-a-socket-not-yet-added",
        test_no_fork_catches_a_socket_not_yet_added);
   ADD ("a-forked-child-disturbs-nothing", test_a_forked_child_disturbs_nothing);
+  ADD ("a-forked-child-waits-for-no-mutex",
+       test_a_forked_child_waits_for_no_mutex);
   ADD ("a-forked-child-cannot-describe", test_a_forked_child_cannot_describe);
   result = g_test_run ();
   ndsh_test_dir_teardown ();
