@@ -136,7 +136,7 @@ class Scene:
     def writer_options(self):
         """Arguments, bytes that they allow, whether those are few."""
         random = self.random
-        tight = random.random() < 0.25
+        tight = random.random() < 0.4
         if random.random() < 0.4:
             size, args = LARGEST, ["--seed=%d" % random.randrange(1000)]
             most = 256 << 20
