@@ -27,6 +27,8 @@ enum {
   SEGMENT,
   LARGE_SEGMENT,
   WRONG_CONTROL,                /* large enough, and filled with 7 */
+  SHORT_CONTROL,                /* well begun */
+  SHORT_LEASES,
   N_GOOD,                       /* all of these are memory that can be mapped */
   NOT_SEALED = N_GOOD,
   WITH_HOLES,
@@ -44,6 +46,7 @@ static const gsize sizes[N_KINDS] = {
   [SEGMENT] = 2 * PAGE,       [LARGE_SEGMENT] = 3 * PAGE,
   [WRONG_CONTROL] = 12 * PAGE, [NOT_SEALED] = 10 * PAGE,
   [WITH_HOLES] = 100 * PAGE,  [READ_ONLY] = 11 * PAGE,
+  [SHORT_CONTROL] = 5 * PAGE, [SHORT_LEASES] = sizeof (NdshLeasePage) - 4,
 };
 
 static int fds[N_KINDS];
@@ -99,6 +102,7 @@ reopen_read_only (int fd)
 static void
 fill_control (NdshControl *control)
 {
+  memset (control, 0, offsetof (NdshControl, slot));
   control->magic = NDSH_MAGIC;
   control->major = NDSH_MAJOR;
   control->size = sizeof *control;
@@ -175,7 +179,7 @@ static void
 send_welcome (void)
 {
   guint kinds[2];
-  NdshWelcome welcome = { .cursor = 1 };
+  NdshWelcome welcome = { .cursor = fuzz_u8 (&input) };
 
   kinds[0] = some_kind ();
   kinds[1] = some_kind ();
@@ -245,6 +249,7 @@ check_link (const NdshLink *link)
   check_segment (link->page, sizeof (NdshLeasePage));
   g_assert (link->control->size == sizes[CONTROL]);
   g_assert (link->page->size != sizes[READ_ONLY]);
+  g_assert ((link->leases.had & 1) == 1);
   g_assert (link->leases.mode <= NDSH_READ_LOSSLESS);
   g_assert (link->leases.queue_length >= 1
             && link->leases.queue_length <= NDSH_MAX_QUEUE);
@@ -336,8 +341,9 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   set_up_once ();
   /* What a reader writes into, if it is told that this is its lease page. */
   for (guint i = 0; i < N_GOOD; i++)
-    memset (maps[i], i == WRONG_CONTROL ? 7 : 0, sizeof (NdshLeasePage));
+    memset (maps[i], i == WRONG_CONTROL ? 7 : 0, sizeof (NdshLeasePage) - 4);
   fill_control (maps[CONTROL]);
+  fill_control (maps[SHORT_CONTROL]);
   n_fds_before = fuzz_count_fds ();
   g_assert (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0);
   reader = greeting_reader ();

@@ -4,7 +4,7 @@
  * A reader whose writer lies: the input is a script of what the writer writes into
  * the control page and its segments, honest frames among it, and of what the reader
  * does. Some writes are put off until the reader has looked so many times, in the
- * middle of a call. Each call does a bounded number of steps, what is leased stays
+ * middle of a call, or done over and over. Each call does a bounded number of steps, what is leased stays
  * announced, what is accepted lies within its segment, and nothing is left over.
  */
 #include "turns.h"
@@ -37,6 +37,7 @@ static int sockets[2];
 static FuzzInput input;
 static guint64 published;
 static gsize n_turns, n_until_poke;
+static guint every, busy_slot;  /* turns; where to publish then, again and again */
 
 static NdshFrame *held[NDSH_HAZARDS];
 static guint n_held;
@@ -131,6 +132,8 @@ take_turn (void)
   g_assert (n_turns++ < MAX_TURNS);
   if (n_until_poke > 0 && --n_until_poke == 0)
     write_something ();
+  if (every > 0 && n_turns % every == 0)
+    publish (busy_slot);
 }
 
 /* --- What the reader does ------------------------------------------------- */
@@ -211,6 +214,9 @@ do_something (NdshReader *reader)
     break;
   case 4:
     n_until_poke = fuzz_u8 (&input);
+    if (n_until_poke < 16)
+      every = (guint) n_until_poke;
+    busy_slot = fuzz_u8 (&input);
     break;
   case 5:
     the_link.slot[fuzz_u8 (&input) % KNOWN_SLOTS].generation ^= 1;
@@ -267,7 +273,7 @@ set_up_link (void)
   the_link.leases.queue_length = 1 + fuzz_u8 (&input) % NDSH_MAX_QUEUE;
   the_link.leases.n_leases = 1 + fuzz_u8 (&input) % NDSH_HAZARDS;
   published = fuzz_u32 (&input);
-  n_turns = n_until_poke = 0;
+  n_turns = n_until_poke = every = 0;
   ndsh_leases_init (&the_link.leases, &control, &page, ndsh_word (published));
 }
 
@@ -288,7 +294,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   for (guint i = 0; i < MAX_STEPS && input.size > 0 && reader->link != NULL; i++)
     do_something (reader);
 
-  n_until_poke = n_turns = 0;
+  n_until_poke = n_turns = every = 0;
   while (n_held > 0)
     release (0);
   check_leases ();

@@ -100,13 +100,23 @@ send_hello (guint i)
   send_with_fds (i, &hello, sizeof hello, 0);
 }
 
+/* STATUS, or what is for a writer to say, with the fds that belong to it. */
 static void
-send_status (guint i)
+send_another (guint i)
 {
-  NdshHeader status;
+  static const struct {
+    gsize size;
+    guint n_fds;
+  } kinds[] = { { sizeof (NdshHeader), 0 }, { sizeof (NdshHello), 0 },
+                { sizeof (NdshHeader), 0 }, { sizeof (NdshWelcome), 2 },
+                { sizeof (NdshRefused), 0 }, { sizeof (NdshSegmentMessage), 1 } };
+  guint type = fuzz_u8 (&input) % 12;
+  NdshMessage message = { 0 };
 
-  ndsh_header_init (&status, NDSH_MESSAGE_STATUS, sizeof status);
-  send_with_fds (i, &status, sizeof status, 0);
+  if (type >= G_N_ELEMENTS (kinds))
+    type = NDSH_MESSAGE_STATUS;
+  ndsh_header_init (&message.body, type, kinds[type].size);
+  send_with_fds (i, &message.body, kinds[type].size, kinds[type].n_fds);
 }
 
 static void
@@ -189,7 +199,7 @@ do_something (void)
     break;
   case 3:
     connect_guest (i);
-    send_status (i);
+    send_another (i);
     break;
   case 4:
     connect_guest (i);

@@ -41,11 +41,14 @@ static gsize draft_sizes[MAX_DRAFTS];
 static NdshLeases honest;
 static Held held[NDSH_HAZARDS];
 static guint n_held;
+static gboolean told[NDSH_N_SLOTS];
+static gboolean asked_lossless;
+static guint n_replaced;        /* that the honest one still maps */
 
 static FuzzInput input;
 static guint64 first;           /* how many there were before this input */
 static gint64 now_us;
-static guint n_turns, n_until_meddle, n_meddled, n_waits;
+static guint n_turns, n_until_meddle, n_meddled, n_waits, n_waits_ever;
 static gboolean busy;           /* meddling: nobody meddles with that */
 
 static void meddle (void);
@@ -77,11 +80,18 @@ NdshIo
 __wrap_ndsh_message_send (int socket, gconstpointer message, gsize size,
                           const int *fds, guint n_fds)
 {
-  (void) message;
+  const NdshSegmentMessage *segment = message;
+
   (void) size;
   (void) fds;
   (void) n_fds;
-  return socket_full[socket] ? NDSH_IO_AGAIN : NDSH_IO_DONE;
+  if (socket_full[socket])
+    return NDSH_IO_AGAIN;
+  if (socket == HONEST && segment->header.type == NDSH_MESSAGE_SEGMENT) {
+    n_replaced += told[segment->slot];
+    told[segment->slot] = TRUE;
+  }
+  return NDSH_IO_DONE;
 }
 
 void
@@ -117,6 +127,7 @@ __wrap_pthread_cond_timedwait (pthread_cond_t *condition, pthread_mutex_t *mutex
   (void) mutex;
   (void) until;
   g_assert (n_waits++ < MAX_WAITS);
+  n_waits_ever++;
   n_turns = 0;
   now_us += 300000;
   meddle ();
@@ -238,6 +249,7 @@ meddle (void)
   case 3:
     ndsh_leases_set_segments_handled (
       &honest, ((Reader *) guests[HONEST].joined)->n_sent);
+    n_replaced = 0;
     break;
   default:
     lie (who % 2 == 0 ? LIAR : LIAR_TOO);
@@ -268,6 +280,7 @@ join (guint i)
     return;
   memset (&honest, 0, sizeof honest);
   honest.mode = reader->slots.mode;
+  asked_lossless = hello.mode == NDSH_READ_LOSSLESS;
   honest.queue_length = reader->slots.queue_length;
   honest.n_leases = reader->slots.n_leases;
   ndsh_leases_init (&honest, writer->slots.control, reader->slots.page,
@@ -344,6 +357,22 @@ publish (guint i)
   drafts[i] = NULL;
 }
 
+/* What it maps is counted, and it is demoted for being slow only. */
+static void
+check_honest (void)
+{
+  const Reader *reader = guests[HONEST].joined;
+
+  g_assert (reader->replaced.length >= n_replaced);
+  if (asked_lossless && reader->slots.mode != NDSH_READ_LOSSLESS)
+    g_assert (n_waits_ever >= 4);       /* each of 0.3 s */
+  for (guint i = 0; i < n_held; i++) {
+    check_held (&held[i]);
+    g_assert (writer->slots.control->slot[held[i].lease.slot].state_seq
+              == held[i].lease.word);
+  }
+}
+
 static void
 check_bounds (void)
 {
@@ -360,11 +389,7 @@ check_bounds (void)
     g_assert (readers[n - 1].lag <= MAX (info.published - first, 1));
     g_assert (readers[n - 1].n_leases <= readers[n - 1].max_leases);
   }
-  for (guint i = 0; i < n_held; i++) {
-    check_held (&held[i]);
-    g_assert (writer->slots.control->slot[held[i].lease.slot].state_seq
-              == held[i].lease.word);
-  }
+  check_honest ();
 }
 
 static void
@@ -429,6 +454,8 @@ set_up (void)
   options.history = 1 + fuzz_u8 (&input) % 4;
   now_us = G_USEC_PER_SEC;
   busy = FALSE;
+  n_replaced = n_waits_ever = 0;
+  memset (told, 0, sizeof told);
   n_turns = n_until_meddle = n_meddled = n_waits = 0;
   writer = fuzz_writer_new (&options);
   writer->slots.published = first = fuzz_u32 (&input);
