@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Sleeping and waking in both directions, lib/wake.h, with what calls it:
+ *
+ *   reader  ndsh_reader_wait (drain, look_or_arm, check_end, sleep), find_frame,
+ *           ndsh_leases_take, ndsh_link_release, ndsh_link_ring, leave
+ *   writer  claim_or_wait and ndsh_audience_wait_for_lossless with its condition
+ *           variable, publish_locked, ndsh_writer_end, ndsh_audience_ring
+ *   service on_woken, on_gone
+ *
+ * One step is one access to a shared word or one system call. Two readers; a socket
+ * holds SOCKET messages each way, and a byte that finds it full is lost.
+ *
+ * Checked:
+ *   I4  nobody sleeps for good while there is something for him: a state in which
+ *       nothing moves and somebody sleeps is an error ("invalid end state")
+ *   I3  a lossless reader gets every frame; any gets the last one
+ *   ENDED comes after the last frame before it
+ *   I6  a reader that dies, at any step, keeps nobody waiting
+ *
+ * Left out: slots, but for this: frame n uses the place of frame n - S, so the writer
+ * has to wait for every lossless reader to have taken and released that one (lease.pml
+ * has the slots). A reader of the other modes takes what is in head and holds nothing.
+ * Time-outs: nothing is mended by one here, and nobody is demoted. Memory (growth.pml).
+ *
+ * Configured by MODEr; S; FRAMES; END_AFTER (frames before an end; what comes after has one
+ * too); MORTAL: reader that may die; NOTIFIED: begin says FULL and the program comes
+ * again when notify says so, instead of waiting; RING_ONLY: the writer waits for
+ * cursors alone, as for the length of the ring, since the frames stay leased.
+ */
+#define LATEST 0
+#define LOSSLESS 2
+#define NONE 255
+
+#define R 2
+#ifndef S
+#define S 4
+#endif
+#ifndef FRAMES
+#define FRAMES 5
+#endif
+#ifndef END_AFTER
+#define END_AFTER NONE
+#endif
+#ifndef SOCKET
+#define SOCKET 1
+#endif
+#ifndef MODE0
+#define MODE0 LATEST
+#endif
+#ifndef MODE1
+#define MODE1 LATEST
+#endif
+#ifndef MORTAL
+#define MORTAL NONE
+#endif
+#define MODE(r) ((r) == 0 -> MODE0 : MODE1)
+
+/* Orders, as the code has them. */
+#ifndef HEAD_STORE              /* ndsh_slots_publish */
+#define HEAD_STORE SEQ_CST
+#endif
+#ifndef STATE_STORE             /* ndsh_slots_set_state */
+#define STATE_STORE SEQ_CST
+#endif
+#ifndef STATE_LOAD              /* ndsh_leases_get_state */
+#define STATE_LOAD SEQ_CST
+#endif
+#ifndef SLEEPER_LOOK            /* ndsh_wake_reader_sleeps */
+#define SLEEPER_LOOK SEQ_CST
+#endif
+#ifndef READER_ARM              /* ndsh_wake_arm_reader */
+#define READER_ARM SEQ_CST
+#endif
+#ifndef LAST_LOOK               /* ndsh_leases_have_new */
+#define LAST_LOOK SEQ_CST
+#endif
+#ifndef WRITER_ARM              /* ndsh_wake_arm_writer */
+#define WRITER_ARM SEQ_CST
+#endif
+#ifndef CURSOR_LOOK             /* look_at_cursor */
+#define CURSOR_LOOK SEQ_CST
+#endif
+#ifndef SCAN                    /* is_leased, the scan before the claim */
+#define SCAN SEQ_CST
+#endif
+#ifndef CURSOR_STORE            /* ndsh_leases_take */
+#define CURSOR_STORE SEQ_CST
+#endif
+#ifndef RELEASE_STORE           /* ndsh_leases_release */
+#define RELEASE_STORE SEQ_CST
+#endif
+#ifndef WRITER_LOOK             /* ndsh_wake_writer_sleeps */
+#define WRITER_LOOK SEQ_CST
+#endif
+
+/* Shared words. */
+#define HEAD 0
+#define STATE 1                 /* 2 * changes + ended */
+#define WRITER_WAITING 2
+#define WAITING(r) (3 + (r))
+#define CURSOR(r) (3 + R + (r))
+#define HAZARD(r) (3 + 2 * R + (r))
+#define WORDS (3 + 3 * R)
+
+#define WRITER R
+#define SERVICE (R + 1)
+#define THREADS (R + 2)
+
+#include "memory.h"
+
+byte to_reader[R];              /* bytes in the sockets */
+byte to_writer[R];
+bool listed[R];
+bool hung_up[R];
+bool killed;
+bool locked;
+bool signalled;                 /* writer->changed */
+bool is_full;                      /* writer->full */
+bool notified;
+byte published;
+byte last_before[4];            /* each end's last frame */
+
+/* --- The writer --------------------------------------------------------------- */
+
+#define IS_LOSSLESS(r) (listed[r] && MODE (r) == LOSSLESS && mem[CURSOR (r)] != NONE)
+
+/* One reader's part of ndsh_slots_claim: is the place of frame @old free of it? The
+ * cursor, then the hazard. */
+inline look_at (q)
+{
+  if
+  :: atomic { IS_LOSSLESS (q) && CAN_LOAD (WRITER, CURSOR_LOOK) ->
+              is_free = is_free && mem[CURSOR (q)] >= old }
+  :: atomic { !IS_LOSSLESS (q) -> skip }
+  fi;
+#ifndef RING_ONLY
+  if
+  :: atomic { listed[q] && CAN_LOAD (WRITER, SCAN) ->
+              is_free = is_free && (old == 0 || mem[HAZARD (q)] != old) }
+  :: atomic { !listed[q] -> skip }
+  fi
+#endif
+}
+
+inline claim ()
+{
+  atomic { old = (published >= S -> published + 1 - S : 0); is_free = true };
+  look_at (0);
+  look_at (1)
+}
+
+/* pthread_cond_timedwait, or the program that waits for notify */
+inline sleep_on_changed ()
+{
+#ifdef NOTIFIED
+  atomic { is_full = true; IS_DRAINED (WRITER) -> locked = false };
+  atomic { notified && !locked -> notified = false; locked = true }
+#else
+  atomic { signalled = false; IS_DRAINED (WRITER) -> locked = false };
+  atomic { signalled && !locked -> locked = true }
+#endif
+}
+
+/* claim_or_wait, begin to end under the mutex but for the sleep */
+inline begin ()
+{
+  atomic { !locked -> locked = true };
+  do
+  :: true ->
+     claim ();
+     if
+     :: is_free -> break
+     :: else
+     fi;
+#ifdef MUT_ARMS_AFTER_THE_LOOK
+     store (WRITER, WRITER_WAITING, 1, WRITER_ARM);
+     sleep_on_changed ();
+#else
+#ifdef MUT_WRITER_DOES_NOT_ARM
+     sleep_on_changed ();
+#else
+     if
+     :: !armed -> store (WRITER, WRITER_WAITING, 1, WRITER_ARM); armed = true
+     :: armed ->
+        sleep_on_changed ();
+#ifdef NOTIFIED
+        armed = false
+#else
+#ifndef MUT_WRITER_ARMS_ONCE
+        store (WRITER, WRITER_WAITING, 1, WRITER_ARM)
+#endif
+#endif
+     fi
+#endif
+#endif
+  od;
+  atomic { IS_DRAINED (WRITER) -> armed = false; is_free = false; old = 0; locked = false }
+}
+
+/* ndsh_wake_reader_sleeps, ndsh_wake_ring */
+inline ring_reader (q)
+{
+  if
+  :: atomic { !listed[q] -> skip }
+  :: atomic { listed[q] && CAN_LOAD (WRITER, SLEEPER_LOOK) -> sleeps = mem[WAITING (q)] };
+     if
+     :: sleeps ->
+        atomic { IS_DRAINED (WRITER) -> sleeps = mem[WAITING (q)]; mem[WAITING (q)] = 0 };
+        atomic {
+          if
+          :: sleeps && to_reader[q] < SOCKET -> to_reader[q]++
+          :: else
+          fi;
+          sleeps = false
+        }
+     :: else
+     fi
+  fi
+}
+
+inline ring_readers ()
+{
+  ring_reader (0);
+  ring_reader (1)
+}
+
+/* ndsh_slots_set_state */
+inline set_state (ended)
+{
+  if
+  :: (state % 2) != ended ->
+     atomic { HAS_ROOM (WRITER) -> state = state - (state % 2) + 2 + ended;
+              store (WRITER, STATE, state, STATE_STORE) }
+  :: else
+  fi
+}
+
+/* publish_locked */
+inline publish ()
+{
+  atomic { !locked -> locked = true };
+#ifdef MUT_RINGS_BEFORE_PUBLISHING
+  ring_readers ();
+#endif
+#ifndef MUT_RUNNING_AFTER_THE_FRAME
+  set_state (0);
+#endif
+  atomic { HAS_ROOM (WRITER) -> published++; store (WRITER, HEAD, published, HEAD_STORE) };
+#ifdef MUT_RUNNING_AFTER_THE_FRAME
+  set_state (0);
+#endif
+#ifndef MUT_RINGS_BEFORE_PUBLISHING
+  ring_readers ();
+#endif
+  atomic { IS_DRAINED (WRITER) -> locked = false }
+}
+
+/* ndsh_writer_end */
+inline end_stream ()
+{
+  atomic { !locked -> locked = true; last_before[(state + 3) / 2] = published };
+  set_state (1);
+#ifndef MUT_END_DOES_NOT_RING
+  ring_readers ();
+#endif
+  atomic { IS_DRAINED (WRITER) -> locked = false }
+}
+
+proctype writer ()
+{
+  byte old, state;
+  bool is_free, armed, sleeps;
+
+  do
+  :: published == FRAMES -> break
+  :: else ->
+     begin ();
+     publish ();
+     if
+     :: published == END_AFTER || (END_AFTER != NONE && published == FRAMES) -> end_stream ()
+     :: else
+     fi
+  od
+}
+
+/* --- The service thread ------------------------------------------------------- */
+
+/* on_woken and on_gone: under the mutex, so one step but for the store */
+inline hear ()
+{
+  store (SERVICE, WRITER_WAITING, 0, RELAXED);  /* ndsh_wake_disarm_writer */
+  atomic {
+    IS_DRAINED (SERVICE) ->
+#ifndef MUT_SERVICE_DOES_NOT_SIGNAL
+    signalled = true;
+#endif
+    notified = notified || is_full;
+    is_full = false;
+    locked = false
+  }
+}
+
+inline forget (q)
+{
+  listed[q] = false;
+#ifndef MUT_DEATH_DOES_NOT_SIGNAL
+  signalled = true;
+  notified = true                               /* on_gone's notify */
+#endif
+}
+
+proctype service ()
+{
+end:
+  do
+  :: atomic { to_writer[0] > 0 && !locked -> to_writer[0]--; locked = true }; hear ()
+  :: atomic { to_writer[1] > 0 && !locked -> to_writer[1]--; locked = true }; hear ()
+  :: atomic { hung_up[0] && listed[0] && !locked -> forget (0) }
+  :: atomic { hung_up[1] && listed[1] && !locked -> forget (1) }
+  od
+}
+
+/* --- A reader ------------------------------------------------------------------- */
+
+/* ndsh_link_ring */
+inline ring_writer ()
+{
+  atomic { CAN_LOAD (r, WRITER_LOOK) -> sleeps = mem[WRITER_WAITING] };
+  atomic {
+    if
+    :: sleeps && to_writer[r] < SOCKET -> to_writer[r]++
+    :: else
+    fi;
+    sleeps = false
+  }
+}
+
+/* have_frame. A lossless reader leases what it finds for a moment, which is left out:
+ * it has not had the frame, so the writer leaves it. */
+inline look ()
+{
+  atomic { CAN_LOAD (r, LAST_LOOK) -> found = (mem[HEAD] > had) }
+}
+
+/* ndsh_reader_acquire and, some time later, ndsh_frame_release */
+inline take_and_give_back ()
+{
+  if
+  :: MODE (r) == LOSSLESS ->
+     store (r, HAZARD (r), had + 1, SEQ_CST);
+     atomic { CAN_LOAD (r, SEQ_CST) -> had++ };         /* the check of state_seq */
+     store (r, CURSOR (r), had, CURSOR_STORE);
+     ring_writer ();
+#ifdef MUT_RINGS_BEFORE_RELEASING
+     ring_writer ();
+#endif
+#ifndef RING_ONLY
+     store (r, HAZARD (r), 0, RELEASE_STORE);
+#ifndef MUT_RINGS_BEFORE_RELEASING
+#ifndef MUT_RELEASE_DOES_NOT_RING
+     ring_writer ();
+#endif
+#endif
+#endif
+  :: else -> had = mem[HEAD]
+  fi
+}
+
+/* check_end; @found says that wait returns */
+inline check_end ()
+{
+#ifdef MUT_STATE_AFTER_THE_LOOK
+  look ();
+  atomic { CAN_LOAD (r, STATE_LOAD) -> state = mem[STATE] };
+#else
+  atomic { CAN_LOAD (r, STATE_LOAD) -> state = mem[STATE] };
+  look ();
+#endif
+  atomic {
+    if
+    :: !found && (state % 2) == 1 && state != told ->
+       assert (had == last_before[state / 2]);          /* ENDED after the last */
+       told = state;
+       found = true
+    :: else
+    fi;
+    state = 0
+  }
+}
+
+/* ndsh_link_drain */
+inline drain ()
+{
+  to_reader[r] = 0
+}
+
+/* look_or_arm */
+inline look_or_arm ()
+{
+  look ();
+#ifndef MUT_ARMS_LAST
+  if
+  :: !found -> store (r, WAITING (r), 1, READER_ARM); look ()
+  :: else
+  fi
+#endif
+}
+
+/* One round of ndsh_reader_wait */
+inline wait_once ()
+{
+#ifndef MUT_DRAINS_LAST
+  drain ();
+#endif
+  look_or_arm ();
+  if
+  :: !found -> check_end ()
+  :: else
+  fi;
+#ifdef MUT_ARMS_LAST
+  store (r, WAITING (r), 1, READER_ARM);
+#endif
+#ifdef MUT_DRAINS_LAST
+  drain ();
+#endif
+  if
+  :: found -> found = false
+  :: else -> to_reader[r] > 0                           /* sleep */
+  fi
+}
+
+#define IS_OVER ((told != 0 || END_AFTER == NONE) && had == FRAMES)
+
+proctype reader (byte r)
+{
+  byte had, told, state;
+  bool found, sleeps;
+
+  {
+    do
+    :: IS_OVER -> break
+    :: else ->
+       look ();
+       if
+       :: found -> found = false; take_and_give_back ()
+       :: else -> wait_once ()
+       fi
+    od;
+    store (r, CURSOR (r), NONE, SEQ_CST);       /* ndsh_leases_leave */
+    ring_writer ()
+  } unless { killed && r == MORTAL };
+  hung_up[r] = true
+}
+
+proctype killer ()
+{
+end:
+  killed = true
+}
+
+init
+{
+  atomic {
+    listed[0] = true;
+    listed[1] = true;
+    run writer ();
+    run service ();
+    run reader (0);
+    run reader (1);
+#if MORTAL != NONE
+    run killer ()
+#endif
+  }
+}
