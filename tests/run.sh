@@ -5,11 +5,13 @@
 #
 #   tests/run.sh                everything that CI runs
 #   tests/run.sh unit e2e       only these suites, in the plain build
-#   tests/run.sh thorough       what takes hours or nearly
+#   tests/run.sh thorough       what takes hours: all of it with larger bounds, the
+#                               fuzzers for long, and every break of tests/breaks
 #
 # The suites are run in a plain build with gcc; the library's once more under
-# AddressSanitizer and UBSan, under ThreadSanitizer, and under valgrind; clang
-# builds all without a warning, and the fuzzers, which run for some seconds each.
+# AddressSanitizer and UBSan, with hostile peers, under ThreadSanitizer, and under
+# valgrind; clang builds all without a warning, and the fuzzers, which run for some
+# seconds each.
 # Builds lie in build-tests/.
 set -eu
 cd "$(dirname "$0")/.."
@@ -34,7 +36,19 @@ suites() { # names
   done
 }
 
+configure_fuzz() {
+  (export CC=clang; configure fuzz -Dfuzz=true -Db_sanitize=address,undefined \
+    -Db_lundef=false)
+}
+
 configure plain
+if [ "$*" = thorough ]; then
+  check plain --suite thorough
+  configure_fuzz
+  check fuzz --suite thorough
+  tests/breaks/breaks.py
+  exit
+fi
 if [ $# -gt 0 ]; then
   # shellcheck disable=SC2046
   check plain $(suites "$@")
@@ -44,13 +58,12 @@ fi
 check plain --no-suite thorough --no-suite bench
 (export CC=clang; configure clang)
 configure asan -Db_sanitize=address,undefined
-ASAN_OPTIONS=detect_leaks=1 check asan --suite unit
+ASAN_OPTIONS=detect_leaks=1 check asan --suite unit --suite protocol
 ASAN_OPTIONS=detect_leaks=0 check asan --suite elements
 configure tsan -Db_sanitize=thread -Dplugin=false
 TSAN_OPTIONS=halt_on_error=1 check tsan --suite unit
 check plain --suite unit --no-suite not-for-valgrind --setup valgrind
 check plain --suite elements --setup memcheck
-(export CC=clang; configure fuzz -Dfuzz=true -Db_sanitize=address,undefined \
-  -Db_lundef=false)
+configure_fuzz
 check fuzz --suite fuzz
 echo "all suites passed"
