@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import select
 import signal
+import subprocess
 import sys
 import threading
 
@@ -252,6 +253,12 @@ class Holder:
             finally:
                 os._exit(99)
         return pid
+
+    def spawn(self, seconds):
+        """Without pthread_atfork's handlers, as vfork() and posix_spawn() are."""
+        process = subprocess.Popen(["sleep", str(seconds)], close_fds=False)
+        say("spawned", pid=process.pid)
+        self.spawned = process          # which Python would complain about
 
     def multiprocess(self, n):
         """A pool whose workers read the channel that this process writes."""

@@ -396,7 +396,8 @@ frame_is_right (const NdshFrame *frame)
 }
 
 /* Each gap within a stream is what the library says was missed, and nothing comes
- * twice; a lossless reader has none. */
+ * twice; a lossless reader has none. How many were published between its joining and its
+ * first frame only the reader knows. */
 static void
 count_gap (Reading *reading, const NdshFrame *frame)
 {
@@ -404,9 +405,10 @@ count_gap (Reading *reading, const NdshFrame *frame)
   NdshReaderInfo info;
 
   ndsh_reader_get_info (reading->reader, &info);
-  if (strcmp (reading->stream_id, ndsh_frame_get_stream_id (frame)) != 0)
+  if (strcmp (reading->stream_id, ndsh_frame_get_stream_id (frame)) != 0) {
     reading->n_streams++;
-  else {
+    reading->gaps = info.missed;
+  } else {
     guint64 gap = n - reading->expected;
 
     if (n < reading->expected || gap != info.missed - reading->missed

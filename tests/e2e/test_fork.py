@@ -113,16 +113,27 @@ class Fork(e2e.TestCase):
     def test_a_child_that_execs_keeps_nothing(self):
         pid = self.fork("exec")
         try:
-            while name_of(pid) != "sleep":
-                time.sleep(0.01)
-            e2e.figure("after exec: %s" % [
-                os.readlink("/proc/%d/fd/%s" % (pid, fd))
-                for fd in sorted(os.listdir("/proc/%d/fd" % pid))])
-            self.assertEqual(sorted(os.listdir("/proc/%d/fd" % pid)), ["0", "1", "2"])
+            self.assert_has_nothing(pid)
             self.assert_goes_on()
             self.assert_parents_death_is_noticed(pid)
         finally:
             os.kill(pid, signal.SIGKILL)
+
+    def test_a_program_that_is_spawned_keeps_nothing(self):
+        self.tell("spawn", 1000)
+        pid = self.holder.wait_event("spawned")["pid"]
+        try:
+            self.assert_has_nothing(pid)
+            self.assert_parents_death_is_noticed(pid)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+
+    def assert_has_nothing(self, pid):
+        while name_of(pid) != "sleep":
+            time.sleep(0.01)
+        self.assertEqual(sorted(os.listdir("/proc/%d/fd" % pid)), ["0", "1", "2"], [
+            os.readlink("/proc/%d/fd/%s" % (pid, fd))
+            for fd in sorted(os.listdir("/proc/%d/fd" % pid))])
 
     def assert_parents_death_is_noticed(self, child):
         """While @child lives."""
