@@ -30,7 +30,6 @@ PAGE = os.sysconf("SC_PAGESIZE")
 # what was measured.
 FDS = {"frames": 9, "pipeline": 32, "launch": 48}
 PRIVATE_KIB = {"frames": 4 << 10, "pipeline": 48 << 10, "launch": 48 << 10}
-LARGEST = 8 << 20               # bytes of a frame of frames --seed
 
 options = None
 
@@ -64,6 +63,7 @@ class Actor:
         self.leases = more.pop("leases", 2)
         self.max_bytes = more.pop("max_bytes", 0)
         self.tight = more.pop("tight", False)
+        self.prompt = more.pop("prompt", True)  # waits for frames, which hears messages
         assert not more
 
     def can_be_asked(self):
@@ -137,18 +137,17 @@ class Scene:
         """Arguments, bytes that they allow, whether those are few."""
         random = self.random
         tight = random.random() < 0.4
+        history = random.randint(1, 4)
         if random.random() < 0.4:
-            size, args = LARGEST, ["--seed=%d" % random.randrange(1000)]
-            most = 256 << 20
+            args = ["--seed=%d" % random.randrange(1000)]
+            most = (48 if tight else 256) << 20
         else:
             size = random.choice([64, 4096, 100000, 921600])
             args = ["--size=%d" % size]
-            cost = (size + PAGE - 1) // PAGE * PAGE + 2 * PAGE
-            most = cost * (6 if tight else 64)
-        if tight and size == LARGEST:
-            most = 48 << 20
+            cost = (size + PAGE - 1) // PAGE * PAGE + PAGE
+            most = cost * (history + 2 if tight else 64)
         args += ["--rate=%d" % random.choice([30, 100, 300]),
-                 "--history=%d" % random.randint(1, 4),
+                 "--history=%d" % history,
                  "--lossless-timeout=%d" % random.randint(200, 1500),
                  "--max-memory=%d" % most]
         return args, most, tight
@@ -224,16 +223,17 @@ class Scene:
             args.append("--sleep=%d" % random.choice([5, 50, 200]))
         elif manner < 0.6:
             args.append("--hold=%d" % random.choice([20, 100, 500]))
-        return args, leases
+        return args, leases, manner >= 0.6
 
     def join(self):
         name = self.new_name("r")
-        args, leases = self.reader_options()
+        args, leases, prompt = self.reader_options()
         self.say("%s reads %s" % (name, " ".join(args)))
         process = self.frames("read", self.name, "--quiet", "--listen", "--follow",
                               "--check", *args)
         process.wait_event("open")
-        self.readers.append(Actor(name, process, "frames", leases=leases))
+        self.readers.append(
+            Actor(name, process, "frames", leases=leases, prompt=prompt))
 
     def stillborn_reader(self):
         ms = self.random.uniform(0, 15)
@@ -321,6 +321,12 @@ class Scene:
         if stats["retired"] > 2 * self.writer.max_bytes:
             raise Wrong("%d bytes retired are more than twice %d" % (
                 stats["retired"], self.writer.max_bytes))
+        if stats["full"] and not self.writer.tight:
+            raise Wrong("%s had no slot for %d frames\n%s" % (
+                self.writer.name, stats["full"], self.writer.process.output()))
+        if not self.any_stopped() and all(one.prompt for one in self.readers):
+            self.eventually(lambda: self.writer.ask()["retired"] == 0, lambda: (
+                "%d bytes stay retired" % self.writer.ask()["retired"]))
 
         def knows_its_readers():
             stats = self.writer.ask()
