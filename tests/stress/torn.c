@@ -828,7 +828,10 @@ run_all (void)
       }
   for (guint kind = TIGHT; kind <= RAW_TURNS; kind++)
     for (guint n = 1; n <= 4; n *= 2)
-      run_one ((Plan){ (Kind) kind, 64, n, 0, thorough ? 200000 : 20000 });
+      run_one ((Plan){ (Kind) kind, 64, n, 0,
+                       thorough      ? 200000
+                       : kind >= RAW ? 10000
+                                     : 20000 });
   g_print ("%" G_GUINT64_FORMAT " leases, %u runs failed\n", n_total, n_failed);
   return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
