@@ -657,16 +657,23 @@ gst_ndsh_layout_is_default (const GstNdshLayout *layout,
   return TRUE;
 }
 
-/* How much of a row is copied. Formats without pixels need what both sides have:
- * their rows end where the shorter stride does. */
+/* What elements read of a row. Where there are no pixels, only the default stride
+ * tells. */
 static gsize
-row_size (const GstNdshLayout *layout, const GstVideoInfo *info, guint index,
-          const Plane *plane)
+row_size (const GstVideoInfo *info, guint index, const Plane *plane)
 {
-  gsize shorter = (gsize) MIN (layout->stride[index],
-                               GST_VIDEO_INFO_PLANE_STRIDE (info, index));
+  return plane->row_size != 0
+           ? plane->row_size
+           : (gsize) GST_VIDEO_INFO_PLANE_STRIDE (info, index);
+}
 
-  return plane->row_size == 0 ? shorter : MIN (plane->row_size, shorter);
+/* 256 colours of 4 bytes, however high the image; its stride says nothing. */
+#define PALETTE_SIZE 1024
+
+static gboolean
+plane_is_palette (const GstVideoInfo *info, guint index)
+{
+  return (info->finfo->flags & GST_VIDEO_FORMAT_FLAG_PALETTE) != 0 && index == 1;
 }
 
 static gsize
@@ -687,13 +694,15 @@ tiled_plane_extent (const GstNdshLayout *layout, const GstVideoInfo *info,
 {
   gint stride = layout->stride[index];
   gint least = GST_VIDEO_INFO_PLANE_STRIDE (info, index);
+  gsize tiles, size;
 
   if (GST_VIDEO_TILE_X_TILES (stride) < GST_VIDEO_TILE_X_TILES (least)
       || GST_VIDEO_TILE_Y_TILES (stride) < GST_VIDEO_TILE_Y_TILES (least))
     return 0;
-  return (gsize) GST_VIDEO_TILE_X_TILES (stride)
-         * (gsize) GST_VIDEO_TILE_Y_TILES (stride)
-         * tile_size (info->finfo, index);
+  tiles = (gsize) GST_VIDEO_TILE_X_TILES (stride)
+          * (gsize) GST_VIDEO_TILE_Y_TILES (stride);    /* at most 2^31 */
+  return g_size_checked_mul (&size, tiles, tile_size (info->finfo, index)) ? size
+                                                                           : 0;
 }
 
 /* Bytes from the start of the plane to the end of its last row, 0 if there can
@@ -701,20 +710,20 @@ tiled_plane_extent (const GstNdshLayout *layout, const GstVideoInfo *info,
 static gsize
 plane_extent (const GstNdshLayout *layout, const GstVideoInfo *info, guint index)
 {
-  gsize stride = (gsize) layout->stride[index], size;
+  gsize stride = (gsize) layout->stride[index], row, size;
   Plane plane;
 
   if (layout->stride[index] <= 0)
     return 0;
   if (video_is_tiled (info))
     return tiled_plane_extent (layout, info, index);
-  if ((info->finfo->flags & GST_VIDEO_FORMAT_FLAG_PALETTE) != 0 && index == 1)
-    return stride;              /* a palette is one row, however high the image */
+  if (plane_is_palette (info, index))
+    return PALETTE_SIZE;
   plane_init (&plane, info, index);
-  if (plane.rows == 0 || stride < row_size (layout, info, index, &plane)
+  row = row_size (info, index, &plane);
+  if (plane.rows == 0 || stride < row
       || !g_size_checked_mul (&size, stride, plane.rows - 1)
-      || !g_size_checked_add (&size, size,
-                              row_size (layout, info, index, &plane)))
+      || !g_size_checked_add (&size, size, row))
     return 0;
   return size;
 }
@@ -754,11 +763,10 @@ gst_ndsh_layout_copy_to_default (const GstNdshLayout *layout,
     Plane plane;
 
     plane_init (&plane, info, i);
-    length = row_size (layout, info, i, &plane);
-    if ((info->finfo->flags & GST_VIDEO_FORMAT_FLAG_PALETTE) != 0 && i == 1) {
+    length = row_size (info, i, &plane);
+    if (plane_is_palette (info, i)) {
       plane.rows = 1;
-      length = (gsize) MIN (layout->stride[i],
-                            GST_VIDEO_INFO_PLANE_STRIDE (info, i));
+      length = PALETTE_SIZE;
     }
     for (guint row = 0; row < plane.rows; row++) {
       memcpy (target, source, length);

@@ -180,6 +180,55 @@ GST_START_TEST (a_layout_beyond_the_buffer_is_refused)
 }
 GST_END_TEST
 
+/* Elements read whole rows, the last one too, and the whole of a palette, whatever
+ * the layout's strides say. */
+GST_START_TEST (a_layout_whose_rows_are_cut_short_is_refused)
+{
+  static const struct {
+    const char *caps;
+    guint plane;
+    gint least;
+  } planes[] = {
+    { "video/x-raw,format=RGB,width=7,height=5", 0, 21 },
+    { "video/x-raw,format=I420,width=7,height=1", 1, 4 },
+    { "video/x-raw,format=YUY2,width=7,height=5", 0, 16 },
+    { "video/x-raw,format=v210,width=7,height=5", 0, 128 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (planes); i++) {
+    GstNdshContent content = parse (planes[i].caps);
+    gsize size = GST_VIDEO_INFO_SIZE (&content.video);
+    GstNdshLayout layout;
+
+    gst_ndsh_layout_init_from_info (&layout, &content.video);
+    layout.stride[planes[i].plane] = planes[i].least;
+    g_assert_true (gst_ndsh_layout_is_valid (&layout, &content.video, size));
+    layout.stride[planes[i].plane]--;
+    g_assert_false (gst_ndsh_layout_is_valid (&layout, &content.video, size));
+  }
+}
+GST_END_TEST
+
+GST_START_TEST (a_palette_is_whole)
+{
+  GstNdshContent content = parse ("video/x-raw,format=RGB8P,width=8,height=2");
+  const GstVideoInfo *info = &content.video;
+  guint8 from[16 + 1024], to[16 + 1024];
+  GstNdshLayout layout;
+
+  g_assert_cmpuint (GST_VIDEO_INFO_SIZE (info), ==, sizeof to);
+  for (gsize i = 0; i < sizeof from; i++)
+    from[i] = (guint8) (i * 7);
+  memset (to, 0, sizeof to);
+  gst_ndsh_layout_init_from_info (&layout, info);
+
+  g_assert_false (gst_ndsh_layout_is_valid (&layout, info, sizeof from - 1));
+  g_assert_true (gst_ndsh_layout_is_valid (&layout, info, sizeof from));
+  g_assert_true (gst_ndsh_layout_copy_to_default (&layout, info, from, to));
+  g_assert_cmpmem (to, sizeof to, from, sizeof from);
+}
+GST_END_TEST
+
 GST_START_TEST (caps_made_from_an_array_give_that_array)
 {
   const gsize shape[] = { 2, 3, 4 };
@@ -266,6 +315,8 @@ caps_suite (void)
   tcase_add_test (tcase,
                   every_raw_video_format_has_arrays_that_lie_in_its_buffer);
   tcase_add_test (tcase, a_layout_beyond_the_buffer_is_refused);
+  tcase_add_test (tcase, a_layout_whose_rows_are_cut_short_is_refused);
+  tcase_add_test (tcase, a_palette_is_whole);
   tcase_add_test (tcase, caps_made_from_an_array_give_that_array);
   tcase_add_test (tcase, large_strides_beside_small_ones_are_kept);
   tcase_add_test (tcase, a_shape_that_no_caps_can_tell_is_bytes);
