@@ -59,6 +59,35 @@ check_meta (const GstNdshMeta *meta, gboolean decoded)
               && memcmp (&again.layout, &meta->layout, sizeof meta->layout) == 0);
 }
 
+/* Each row is whole, and the last one lies within the frame: up to the last pixel of
+ * each component, as the format has it; or, where there are no pixels, all that a
+ * row has by default. */
+static void
+check_valid (const GstNdshLayout *layout, const GstVideoInfo *info, gsize size)
+{
+  const GstVideoFormatInfo *f = info->finfo;
+
+  for (guint c = 0; c < f->n_components
+                    && (f->flags & GST_VIDEO_FORMAT_FLAG_TILED) == 0;
+       c++) {
+    guint plane = f->plane[c];
+    gsize at = layout->offset[plane];
+    guint rows = (guint) GST_VIDEO_INFO_COMP_HEIGHT (info, c);
+    guint columns = (guint) GST_VIDEO_INFO_COMP_WIDTH (info, c);
+    gsize last = (gsize) GST_VIDEO_INFO_PLANE_STRIDE (info, plane) - 1;
+
+    g_assert (at < size && layout->stride[plane] > 0);
+    if ((f->flags & GST_VIDEO_FORMAT_FLAG_PALETTE) != 0 && plane == 1) {
+      g_assert (at + 4 * 256 <= size);
+      continue;
+    }
+    if (f->pixel_stride[c] > 0)
+      last = (gsize) f->pixel_stride[c] * (columns - 1) + (gsize) f->poffset[c];
+    g_assert (last < (gsize) layout->stride[plane]);
+    g_assert (at + (gsize) layout->stride[plane] * (rows - 1) + last < size);
+  }
+}
+
 static void
 use_layout (const GstNdshLayout *layout, const GstVideoInfo *info, gsize size)
 {
@@ -68,7 +97,10 @@ use_layout (const GstNdshLayout *layout, const GstVideoInfo *info, gsize size)
 
   fuzz_check_arrays (
     arrays, gst_ndsh_content_get_arrays (&content, layout, size, arrays), size);
-  if (!gst_ndsh_layout_is_valid (layout, info, size) || needed > 4 * MAX_FRAME)
+  if (!gst_ndsh_layout_is_valid (layout, info, size))
+    return;
+  check_valid (layout, info, size);
+  if (needed > 4 * MAX_FRAME)
     return;
   gst_ndsh_layout_is_default (layout, info);
   gst_ndsh_layout_copy_to_default (layout, info, from_end - size,
