@@ -22,7 +22,7 @@
  * and wake.pml have those); a claim sees the leases and cursors of now. A writer that
  * finds no slot gives up that frame. Each slot has a segment at the start, known to all.
  *
- * A message is a byte: 0 a wake-up, else 1 + slot + S * generation. A socket holds
+ * ALONE: without the second reader. A message is a byte: 0 a wake-up, else 1 + slot + S * generation. A socket holds
  * SOCKET of them.
  */
 #define LATEST 0
@@ -139,8 +139,9 @@ inline ring_reader (q)
   }
 }
 
-/* find_candidate and claim_frame: the oldest that may go, or NONE */
-inline claim (found)
+/* find_candidate and claim_frame: the oldest that may go, or NONE; @all: also those
+ * that have no memory */
+inline claim (found, all)
 {
   found = NONE;
   n = 0;
@@ -148,8 +149,8 @@ inline claim (found)
   :: n == S -> break
   :: else ->
      if
-     :: CAN_GO (n) && found == NONE -> found = n
-     :: CAN_GO (n) && found != NONE && frame[n] < frame[found] -> found = n
+     :: (all || current[n] != NONE) && CAN_GO (n) &&
+        (found == NONE || frame[n] < frame[found]) -> found = n
      :: else
      fi;
      n++
@@ -166,19 +167,14 @@ inline claim (found)
 inline grow ()
 {
   grown++;
-  if
-  :: true
-  :: claim (other);                             /* make_room */
+  do
+  :: break
+  :: claim (other, false);                             /* make_room: of as many as takes */
      if
-     :: other != NONE -> current[other] = NONE
-     :: else
-     fi;
-     other = 0;
-     if
-     :: true
-     :: draft = NONE                            /* it was not enough */
+     :: other != NONE -> current[other] = NONE; other = 0
+     :: else -> other = 0; draft = NONE; break  /* and that was not enough */
      fi
-  fi;
+  od;
   if
   :: draft != NONE ->                           /* furnish */
      made[draft]++;
@@ -201,7 +197,7 @@ proctype writer ()
      atomic {
        hear_unmapped (0);
        hear_unmapped (1);
-       claim (draft);
+       claim (draft, true);
        if
        :: draft == NONE                         /* leased at this very moment: FULL */
        :: draft != NONE && current[draft] != NONE               /* it fits */
@@ -327,10 +323,9 @@ inline pass_over ()
 #endif
      if
      :: stalled == 0 -> find ()                 /* a newer one */
-     :: else
+     :: else -> h = 0
      fi
-  fi;
-  h = 0
+  fi
 }
 
 /* find_frame, with find_segment: @q is leased and its memory known, or @q is 0. It
@@ -418,6 +413,9 @@ proctype reader (byte r)
      :: found -> found = false; acquire ()
      :: else ->
         if
+#ifndef MUT_WAKE_UP_IS_HEARD_AND_FORGOTTEN
+        :: !waiting[r]                                  /* was_rung: another round */
+#endif
         :: nempty (to_reader[r])                        /* sleep */
         :: is_done && last == published && empty (to_reader[r]) -> break
         fi
@@ -446,7 +444,9 @@ init
   atomic {
     run writer ();
     run service ();
-    run reader (0);
-    run reader (1)
+#ifndef ALONE
+    run reader (1);
+#endif
+    run reader (0)
   }
 }

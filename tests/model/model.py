@@ -37,8 +37,8 @@ PROPERTIES = {
     'lossless': r'assertion violated.*mode\[r\]!=2',
     'restore': r'assertion violated.*frame\[i\]',
     'ended': r'assertion violated.*last_before',
-    'memory': r'assertion violated.*knows\[',
-    'retired': r'assertion violated.*maps\[',
+    'I12': r'assertion violated.*generation\[',
+    'I13': r'assertion violated.*replaced\[',
 }
 
 LATEST = 'MODE{0}=LATEST'
@@ -59,12 +59,17 @@ QUICK = [
     model('wake', 'latest', 'FRAMES=2'),
     model('wake', 'end', 'FRAMES=2 END_AFTER=2'),
     model('wake', 'lossless', LOSSLESS.format(0), 'S=1 FRAMES=2'),
+    model('growth', 'two-readers', 'FRAMES=1 GROWTHS=1'),
+    model('growth', 'latest', 'ALONE FRAMES=3 GROWTHS=2'),
+    model('growth', 'queue', QUEUE.format(0), 'ALONE FRAMES=3 GROWTHS=2'),
+    model('growth', 'lossless', LOSSLESS.format(0), 'ALONE FRAMES=3 GROWTHS=2'),
 ]
 
 THOROUGH = [
     model('wake', 'two-ends', 'FRAMES=2 END_AFTER=1'),
     model('wake', 'ring', LOSSLESS.format(0), 'S=1 FRAMES=2 RING_ONLY'),
     model('wake', 'crash', LOSSLESS.format(0), 'S=1 FRAMES=2 MORTAL=0'),
+    model('growth', 'four-frames', 'ALONE FRAMES=4 GROWTHS=3'),
 ]
 
 # Those of lease.pml's order and steps, then wake.pml's.
@@ -117,6 +122,16 @@ MUTANTS = [
         'MUT_RELEASE_DOES_NOT_RING': 'I4',
         'MUT_SERVICE_DOES_NOT_SIGNAL': 'I4',
     }),
+    ('growth', 'latest', {
+        'MUT_GENERATION_IS_NOT_CHECKED': 'I12',
+        'MUT_FULL_SOCKET_IS_FORGOTTEN': 'I4',
+        'MUT_STALL_OUTLIVES_THE_MESSAGE': 'I4',
+        'MUT_STALL_KEEPS_THE_LEASE': 'I4',
+        'MUT_NEWEST_IS_SKIPPED': 'I4',
+        'MUT_COUNTS_BEFORE_UNMAPPING': 'I13',
+    }),
+    ('growth', 'lossless', {'MUT_LOSSLESS_SKIPS': 'I3'}),
+    ('growth', 'four-frames', {'MUT_WAKE_UP_IS_HEARD_AND_FORGOTTEN': 'I4'}),
 ]
 
 
