@@ -40,6 +40,7 @@ struct _NdshReader {
   GError *why_alone;            /* what the last try met */
   GError *why_gone;             /* JOINED: not just the writer's end */
   guint32 told_state;           /* the end that was reported */
+  gboolean rung;                /* JOINED: the timer stands for a wake-up */
 
   guint64 delivered;            /* by earlier writers */
   guint64 missed;
@@ -153,6 +154,7 @@ static void
 set_next (NdshReader *reader, gint64 at_us)
 {
   reader->next_us = at_us;
+  reader->rung = FALSE;
   ndsh_waiter_set_timer (&reader->waiter, at_us);
 }
 
@@ -467,6 +469,22 @@ check_end (NdshReader *reader, GError **error)
   return FALSE;
 }
 
+/* To look for a frame is to read the socket, if its memory is not known. A wake-up
+ * that was heard so, since look_or_arm, may have stood for what was then passed over,
+ * and the next frame will not ring. So the timer does, at once. */
+static void
+replace_wake_up (NdshReader *reader)
+{
+  gboolean rung
+    = reader->link != NULL
+      && !ndsh_wake_reader_is_armed (reader->link->leases.page);
+
+  if (rung == reader->rung)
+    return;
+  ndsh_waiter_set_timer (&reader->waiter, rung ? 1 : reader->next_us);
+  reader->rung = rung;
+}
+
 static gboolean
 fail_time_out (NdshReader *reader, gint64 timeout_us, GError **error)
 {
@@ -527,6 +545,7 @@ ndsh_reader_wait (NdshReader *reader, gint64 timeout_us, GError **error)
       return FALSE;
     if (have_frame (reader))
       return TRUE;
+    replace_wake_up (reader);
     if (deadline_us >= 0 && g_get_monotonic_time () >= deadline_us)
       return fail_time_out (reader, timeout_us, error);
     ndsh_waiter_sleep (&reader->waiter, deadline_us);

@@ -34,6 +34,13 @@ ndsh_wake_disarm_reader (NdshLeasePage *page)
   store_relaxed (&page->waiting, 0);
 }
 
+/* Whether nobody has rung since. Relaxed: who heard the byte sees that. */
+static inline bool
+ndsh_wake_reader_is_armed (const NdshLeasePage *page)
+{
+  return load_relaxed (&page->waiting) != 0;
+}
+
 /* Takes the reader's mark away, so that one sleep is rung for once. Looks before
  * it exchanges: most readers are awake, and a look leaves their line alone. */
 static inline bool

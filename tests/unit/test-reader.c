@@ -14,6 +14,7 @@
 #include "ndsh-test.h"
 #include "rendezvous.h"
 #include "segment.h"
+#include "wake.h"
 
 static gboolean
 fd_is_readable (NdshReader *reader, int timeout_ms)
@@ -229,13 +230,13 @@ typedef struct {
   NdshWriter *writer;
   guint n;
   gint asked;                   /* frames that the reader has asked for */
-} Publisher;
+} Asked;
 
 /* At another moment each time, from before the reader looks until it sleeps. */
 static gpointer
 publish_what_is_asked_for (gpointer data)
 {
-  Publisher *p = data;
+  Asked *p = data;
 
   for (guint i = 0; i < p->n; i++) {
     while (g_atomic_int_get (&p->asked) <= (gint) i)
@@ -255,7 +256,7 @@ test_no_wake_up_is_lost (void)
   g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
   g_autoptr (NdshReader) reader
     = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
-  Publisher publisher = { .writer = writer, .n = 5000 };
+  Asked publisher = { .writer = writer, .n = 5000 };
   GThread *thread
     = g_thread_new ("writer", publish_what_is_asked_for, &publisher);
 
@@ -654,6 +655,66 @@ test_the_end_waits_for_a_frame_whose_memory_is_not_known (void)
   ndsh_test_wait_fails (liar.reader, -1, NDSH_ERROR_ENDED);
 }
 
+/* Publishes frames in memory that is never announced, and rings for each. */
+typedef struct {
+  Liar *liar;
+  GMutex mutex;
+  gboolean stop;
+} Publisher;
+
+static gpointer
+publish_unknown_memory (gpointer data)
+{
+  Publisher *publisher = data;
+  NdshControl *control = publisher->liar->control->data;
+  gboolean stop = FALSE;
+
+  control->slot[0].frame.generation = 9;
+  for (guint n = 1; !stop; n++) {
+    g_mutex_lock (&publisher->mutex);
+    store_release (&control->slot[0].state_seq, ndsh_word (n));
+    store_relaxed_u8 (&control->ring[n % NDSH_RING], 0);
+    store_seq_cst (&control->head, ndsh_word (n));
+    if (ndsh_wake_reader_sleeps (publisher->liar->page->data))
+      ndsh_wake_ring (publisher->liar->fd);
+    stop = publisher->stop;
+    g_mutex_unlock (&publisher->mutex);
+    g_thread_yield ();
+  }
+  return NULL;
+}
+
+/* Looking for a frame reads the socket, and so may hear the wake-up that came after
+ * the reader said it would sleep. Whenever a wait has timed out the next frame must
+ * ring, or the fd must be readable. */
+static void
+test_a_wake_up_heard_while_looking_is_not_lost (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  Publisher publisher = { .liar = &liar };
+  const NdshLeasePage *page;
+  GThread *thread;
+
+  liar_join (&liar, NDSH_READ_LATEST);
+  page = liar.page->data;
+  g_mutex_init (&publisher.mutex);
+  thread = g_thread_new ("publisher", publish_unknown_memory, &publisher);
+
+  for (guint i = 0; i < 100000; i++) {
+    ndsh_test_wait_fails (liar.reader, 0, NDSH_ERROR_TIMEOUT);
+    g_mutex_lock (&publisher.mutex);
+    g_assert_true (load_seq_cst (&page->waiting) != 0
+                   || fd_is_readable (liar.reader, 0));
+    g_mutex_unlock (&publisher.mutex);
+  }
+
+  g_mutex_lock (&publisher.mutex);
+  publisher.stop = TRUE;
+  g_mutex_unlock (&publisher.mutex);
+  g_thread_join (thread);
+  g_mutex_clear (&publisher.mutex);
+}
+
 static void
 test_nonsense_ends_the_link (void)
 {
@@ -745,6 +806,8 @@ main (int argc, char **argv)
        test_a_control_page_gone_wild_is_survived);
   ADD ("the-end-waits-for-a-frame-whose-memory-is-not-known",
        test_the_end_waits_for_a_frame_whose_memory_is_not_known);
+  ADD ("a-wake-up-heard-while-looking-is-not-lost",
+       test_a_wake_up_heard_while_looking_is_not_lost);
   ADD ("nonsense-ends-the-link", test_nonsense_ends_the_link);
   ADD ("an-answer-that-cannot-be-is-told-for-each-try",
        test_an_answer_that_cannot_be_is_told_for_each_try);
