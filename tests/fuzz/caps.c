@@ -28,7 +28,11 @@ static const char *const texts[]
       "RGB8P",   "S16LE",   "S24BE",    "F64LE",          "F32BE",     "U8",
       "interleaved", "non-interleaved", "static", "flexible", "3:640:480:1",
       "3:4:0:1,7", "uint8", "float32,int8", "complex256", "bggr", "rggb10le",
-      "grbg12be", "alternate", "progressive", "uint8.uint8", "2:2.3:3" };
+      "grbg12be", "alternate", "progressive", "uint8.uint8", "2:2.3:3",
+      "1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1",
+      "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1",
+      ("bool.bool.bool.bool.bool.bool.bool.bool.bool.int8.int8.int8.int8.int8.int8."
+       "int8.int8") };
 
 static void
 set_text (FuzzInput *input, GstStructure *structure, const char *field)
@@ -153,9 +157,11 @@ check_same (const NdshArrayInfo *array, const GstCaps *caps, gsize size)
   GstNdshContent content;
 
   if (!gst_structure_has_name (gst_caps_get_structure (caps, 0),
-                               "application/x-ndarray")
-      || !ndsh_array_info_init (&dense, array->dtype, array->n_dims,
-                                array->shape))
+                               "application/x-ndarray"))
+    return;
+  for (guint i = 0; i < array->n_dims; i++)
+    g_assert (array->shape[i] <= G_MAXSSIZE);
+  if (!ndsh_array_info_init (&dense, array->dtype, array->n_dims, array->shape))
     return;
   gst_ndsh_content_init (&content, caps);
   g_assert (content.kind == GST_NDSH_CONTENT_ARRAYS);

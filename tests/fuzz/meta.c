@@ -174,6 +174,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   FuzzInput input = { data, size };
   NdshArrayInfo arrays[NDSH_MAX_ARRAYS] = { 0 };
   gsize frame_size;
+  g_autofree NdshArrayInfo *exact = NULL;
   GstNdshLayout layout;
   GstVideoInfo info;
   GstNdshMeta meta;
@@ -192,8 +193,11 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
     return 0;
   }
   n_arrays = take_arrays (&input, &info, frame_size, arrays);
-  if (n_arrays > 0
-      && gst_ndsh_layout_init_from_arrays (&layout, &info, arrays, n_arrays))
+  if (n_arrays == 0)
+    return 0;
+  exact = g_new (NdshArrayInfo, n_arrays);
+  memcpy (exact, arrays, n_arrays * sizeof arrays[0]);
+  if (gst_ndsh_layout_init_from_arrays (&layout, &info, exact, n_arrays))
     use_layout (&layout, &info, frame_size);
   return 0;
 }
