@@ -22,7 +22,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_READERS = 2, MAX_LEASES = 2, MAX_SLOTS = 9 };
+enum { MAX_READERS = 2, MAX_LEASES = 2, MAX_SLOTS = 9, MAX_MESSAGES = 6 };
 
 typedef struct {
   uint32_t mode;
@@ -38,9 +38,12 @@ typedef struct {
   unsigned n_frames;              /* and after */
   ReaderPlan reader[MAX_READERS];
   unsigned max_slots;             /* 0: as many as the formula has */
-  bool mortal;                    /* the first reader may die */
-  bool late;                      /* it joins while the writer is at work */
+  unsigned mortal;                /* this reader may die, 1 is the first; 0: none */
+  bool late;                      /* the first joins while the writer is at work */
   bool two_threads;               /* its frames are released by another thread */
+  bool demotes;                   /* the writer will not wait for lossless readers */
+  bool ends;                      /* and readers wait until they are told so */
+  bool grows;                     /* each frame is in new memory, announced late */
   MachineBounds bounds[2][2];     /* quick and thorough, two runs each */
 } Scenario;
 
@@ -56,6 +59,7 @@ typedef struct {
   NdshLeasePage page[MAX_READERS];
   NdshLeases leases;              /* where two threads of a reader share it */
   Payload payload[MAX_SLOTS];
+  Payload mapping[MAX_MESSAGES];  /* by the message that replaces it */
 } World;
 
 /* A lease, and the number of its frame. */
@@ -74,10 +78,18 @@ typedef struct {
   Held held[MAX_LEASES];          /* oldest first */
   unsigned n_held;
   unsigned leased[MAX_SLOTS];     /* how often it leases each slot */
+  uint32_t told[MAX_SLOTS];       /* generations in messages to it, */
+  uint32_t known[MAX_SLOTS];      /* and in those it has read */
+  unsigned n_told, n_known;
+  unsigned n_unmapped;            /* as the writer has heard */
   uint64_t before;                /* number of the frame before its first */
   uint64_t last;                  /* number of the last frame taken */
   bool gone;                      /* taken off the list */
   bool dead;
+  bool left;
+  bool demoted;                   /* or is about to be */
+  bool can_know;                  /* that it was */
+  bool told_end;
 } Reader;
 
 /* Ways to use slots.c wrongly. */
@@ -95,6 +107,7 @@ static NdshLeases private_leases[MAX_READERS];
 static unsigned n_readers;
 static MachineToken writer_wake, mutex;
 static uint64_t frame_in[MAX_SLOTS];      /* what was published there last */
+static bool took_queued;                  /* frames that were kept for queues */
 
 static World *
 world (void)
@@ -107,10 +120,16 @@ _Static_assert (sizeof (World) <= 64 * 1024, "fits the machine");
 /* --- The writer, as writer.c composes it --- */
 
 static bool
+is_lossless (const Reader *reader)
+{
+  return reader->plan->mode == MODE_LOSSLESS && !reader->demoted;
+}
+
+static bool
 any_lossless (void)
 {
   for (unsigned r = 0; r < n_readers; r++)
-    if (readers[r].plan->mode == MODE_LOSSLESS && !readers[r].gone)
+    if (is_lossless (&readers[r]) && !readers[r].gone)
       return true;
   return false;
 }
@@ -121,24 +140,29 @@ check_claim (int i)
   for (unsigned r = 0; r < n_readers; r++) {
     machine_expect (readers[r].gone || readers[r].leased[i] == 0,
                     "I1: a leased slot is claimed");
-    machine_expect (readers[r].gone || readers[r].dead
-                      || readers[r].plan->mode != MODE_LOSSLESS
+    machine_expect (readers[r].gone || readers[r].dead || readers[r].left
+                      || !is_lossless (&readers[r])
                       || frame_in[i] <= readers[r].last,
                     "lossless: a frame that was not yet had is claimed");
   }
 }
 
+/* A slot that was not claimed is as it was. */
+static void
+check_untouched (void)
+{
+  for (uint32_t i = 0; i < slots.n_slots; i++)
+    machine_expect (slots.slot[i].frame == 0
+                      || slots.control->slot[i].state_seq
+                           == ndsh_word (slots.slot[i].frame),
+                    "a frame that was not claimed is gone");
+}
+
 static int
-claim_or_add (void)
+add (void)
 {
   int i;
 
-  ndsh_slots_lossless_lag (&slots);
-  i = ndsh_slots_claim (&slots, 1);
-  if (i >= 0) {
-    check_claim (i);
-    return i;
-  }
   if (misuse.one_slot_fewer && slots.n_slots + 1 >= count_needed (&slots))
     return -1;
   if (scenario->max_slots > 0 && slots.n_slots == scenario->max_slots)
@@ -147,6 +171,29 @@ claim_or_add (void)
   machine_expect (i < MAX_SLOTS, "more slots than the test has room for");
   if (i >= 0)
     slots.slot[i].capacity = 1;
+  return i;
+}
+
+/* What is kept for queues goes last, as in store.c. */
+static int
+claim_or_add (void)
+{
+  bool claimed = true;
+  int i;
+
+  ndsh_slots_lossless_lag (&slots);
+  i = ndsh_slots_claim (&slots, 1);
+  if (i < 0) {
+    i = add ();
+    claimed = i < 0;
+  }
+  if (i < 0 && count_kept (&slots) > slots.history) {
+    took_queued = true;
+    i = ndsh_slots_claim_queued (&slots, 1);
+  }
+  if (i >= 0 && claimed)
+    check_claim (i);
+  check_untouched ();
   return i;
 }
 
@@ -161,6 +208,21 @@ bury_the_dead (void)
     }
 }
 
+/* Its time is over. */
+static bool
+demote_a_reader (void)
+{
+  for (unsigned r = 0; r < n_readers && scenario->demotes; r++)
+    if (is_lossless (&readers[r]) && !readers[r].gone) {
+      readers[r].demoted = true;
+      ndsh_slots_demote (&readers[r].list_entry, readers[r].plan->queue_length);
+      readers[r].can_know = true;
+      return true;
+    }
+  return false;
+}
+
+/* -1 if it would not wait, as bounded memory has it. */
 static int
 begin (void)
 {
@@ -171,7 +233,11 @@ begin (void)
     i = claim_or_add ();
     if (i >= 0)
       return i;
+    if (scenario->max_slots > 0 && !any_lossless ())
+      return -1;
     machine_expect (any_lossless (), "I5: no slot, though the formula holds");
+    if (demote_a_reader ())
+      continue;
     if (!misuse.looks_before_arming) {
       ndsh_wake_arm_writer (slots.control);
       i = claim_or_add ();
@@ -192,6 +258,7 @@ publish (int i)
 
   /* The record is plain data of the same slot; the payload's checks cover it. */
   slots.control->slot[i].frame.full_seq = number;
+  slots.control->slot[i].frame.generation = (uint32_t) number;
   frame_in[i] = number;
   ndsh_slots_publish (&slots, i);
   ndsh_slots_release (&slots, i);
@@ -204,6 +271,40 @@ wake_readers (void)
     if (readers[r].plan->n_finds == 0 && !readers[r].gone
         && ndsh_wake_reader_sleeps (readers[r].list_entry.page))
       machine_give (&readers[r].wake);
+}
+
+/* SEGMENT, which the service thread sends when there is room. */
+static void
+tell_readers (int i)
+{
+  for (unsigned r = 0; r < n_readers && scenario->grows; r++) {
+    readers[r].told[i] = (uint32_t) slots.published;
+    readers[r].n_told++;
+    machine_give (&readers[r].wake);
+  }
+}
+
+/* Memory that a reader says it has unmapped is the writer's again. */
+static void
+hear_unmapped (void)
+{
+  for (unsigned r = 0; r < n_readers && scenario->grows; r++) {
+    NdshSlotsReport report = ndsh_slots_get_report (&readers[r].list_entry);
+
+    for (; readers[r].n_unmapped < report.segments_handled;
+         readers[r].n_unmapped++)
+      machine_write_plain (
+        &world ()->mapping[readers[r].n_unmapped].value, 1);
+  }
+}
+
+static void
+end (void)
+{
+  if (!scenario->ends)
+    return;
+  ndsh_slots_set_state (&slots, NDSH_STATE_ENDED);
+  wake_readers ();
 }
 
 static void
@@ -227,15 +328,20 @@ writer (void)
     int i;
 
     lock ();
+    hear_unmapped ();
     i = begin ();
     unlock ();
+    if (i < 0)
+      continue;
     machine_write_plain (&world ()->payload[i].value,
                          (uint32_t) (slots.published + 1));
     lock ();
     publish (i);
     unlock ();
     wake_readers ();
+    tell_readers (i);
   }
+  end ();
 }
 
 /* --- A reader, as reader.c composes it --- */
@@ -243,8 +349,7 @@ writer (void)
 static void
 ring_writer (Reader *reader)
 {
-  if (reader->plan->mode == MODE_LOSSLESS
-      && ndsh_wake_writer_sleeps (reader->leases->control))
+  if (any_lossless () && ndsh_wake_writer_sleeps (reader->leases->control))
     machine_give (&writer_wake);
 }
 
@@ -300,7 +405,7 @@ oldest_permitted (const Reader *reader, uint64_t published)
   uint64_t length
     = reader->plan->mode == MODE_LATEST ? 1 : reader->plan->queue_length;
 
-  if (reader->plan->mode == MODE_LOSSLESS || reader->last + length >= published)
+  if (is_lossless (reader) || reader->last + length >= published)
     return reader->last + 1;
   return published - length + 1;
 }
@@ -314,13 +419,13 @@ check_found (const Reader *reader, const NdshLease *lease, uint64_t published)
   machine_expect (ndsh_word (number) == lease->word,
                   "I2: the record is another frame's");
   machine_expect (number > reader->last, "I3: numbers go back");
-  machine_expect (!machine_is_fresh ()
+  machine_expect (!machine_is_fresh () || reader->demoted
                     || number >= oldest_permitted (reader, published),
                   "I3: an older frame than the mode permits");
-  machine_expect (number <= oldest_permitted (reader, slots.published),
+  machine_expect (took_queued || reader->demoted || scenario->grows
+                    || number <= oldest_permitted (reader, slots.published),
                   "I3: a frame was left out without need");
-  machine_expect (number == (reader->last + 1)
-                    || reader->plan->mode != MODE_LOSSLESS,
+  machine_expect (number == (reader->last + 1) || !is_lossless (reader),
                   "lossless: a frame is missing");
 }
 
@@ -330,7 +435,7 @@ check_not_found (const Reader *reader, uint32_t had, uint64_t published)
   const NdshLeases *leases = reader->leases;
 
   /* With two threads a hazard may not have been free yet. */
-  if (!machine_is_fresh () || scenario->two_threads)
+  if (!machine_is_fresh () || scenario->two_threads || scenario->grows)
     return;
   machine_expect (ndsh_word_distance (ndsh_word (published), leases->had) <= 0,
                   "there is a new frame, and it is not found");
@@ -350,24 +455,88 @@ number_in_head (void)
          - (slots.control->head != ndsh_word (slots.published));
 }
 
+/* link.c's drain. What a message replaces is unmapped before it counts. */
+static void
+drain (Reader *reader)
+{
+  unsigned n_told = reader->n_told;
+
+  reader->wake.count = 0;
+  if (n_told == reader->n_known)
+    return;
+  memcpy (reader->known, reader->told, sizeof reader->known);
+  for (; reader->n_known < n_told; reader->n_known++)
+    machine_write_plain (&world ()->mapping[reader->n_known].value, 0);
+  ndsh_leases_set_segments_handled (reader->leases, n_told);
+}
+
+static bool
+is_known (const Reader *reader, const NdshLease *lease)
+{
+  return !scenario->grows
+         || reader->known[lease->slot] == lease->record.generation;
+}
+
+/* reader.c's find_frame and pass_over. */
+static bool
+find_known (Reader *reader, NdshLease *lease)
+{
+  while (ndsh_leases_find (reader->leases, lease)) {
+    if (!is_known (reader, lease))
+      drain (reader);
+    if (is_known (reader, lease))
+      return true;
+    if (reader->leases->mode == MODE_LOSSLESS || lease->word == lease->head) {
+      ndsh_leases_stall (reader->leases, lease);
+      return false;
+    }
+    ndsh_leases_skip (reader->leases, lease);
+  }
+  return false;
+}
+
 static bool
 find_and_take (Reader *reader)
 {
   Held *held = &reader->held[reader->n_held];
   uint64_t published = number_in_head ();
   uint32_t had = reader->leases->had;
+  bool can_know = reader->can_know;
 
-  if (!ndsh_leases_find (reader->leases, &held->lease)) {
+  if (!find_known (reader, &held->lease)) {
     check_not_found (reader, had, published);
     return false;
   }
   reader->leased[held->lease.slot]++;
   check_found (reader, &held->lease, published);
+  machine_expect (!machine_is_fresh () || !can_know
+                    || reader->leases->mode == MODE_QUEUE,
+                  "a reader does not know that it is demoted");
   reader->last = held->number = held->lease.record.full_seq;
   reader->n_held++;
   read_payload (held);
   ndsh_leases_take (reader->leases, &held->lease);
   ring_writer (reader);
+  return true;
+}
+
+static uint64_t
+last_number (void)
+{
+  return scenario->first + scenario->n_before + scenario->n_frames - 1;
+}
+
+/* Whether it was told of the end; else it sleeps. reader.c's check_end and wait. */
+static bool
+has_come_to_the_end (Reader *reader)
+{
+  uint32_t state = ndsh_leases_get_state (reader->leases);
+
+  if (ndsh_leases_have_new (reader->leases) || (state & 1) == 0)
+    return false;
+  machine_expect (reader->last == last_number (),
+                  "ENDED comes before the last frame");
+  reader->told_end = true;
   return true;
 }
 
@@ -381,21 +550,21 @@ sleep_until_news (Reader *reader)
     }
     return;
   }
+  if (scenario->grows)
+    drain (reader);
   ndsh_wake_arm_reader (reader->leases->page);
+  if (scenario->ends && has_come_to_the_end (reader))
+    return;
   if (!ndsh_leases_have_new (reader->leases))
     machine_take (&reader->wake);
   ndsh_wake_disarm_reader (reader->leases->page);
 }
 
-static uint64_t
-last_number (void)
-{
-  return scenario->first + scenario->n_before + scenario->n_frames - 1;
-}
-
 static bool
 has_enough (const Reader *reader, unsigned finds)
 {
+  if (scenario->ends)
+    return reader->told_end;
   return reader->last == last_number ()
          || (reader->plan->n_finds > 0 && finds == reader->plan->n_finds);
 }
@@ -414,6 +583,7 @@ read_frames (Reader *reader)
   while (reader->n_held > 0)
     release_oldest (reader);
   if (reader->plan->mode == MODE_LOSSLESS) {
+    reader->left = true;
     ndsh_leases_leave (reader->leases);
     ring_writer (reader);
   }
@@ -525,6 +695,8 @@ set_up (void)
   memset (slots.slot, 0, MAX_SLOTS * sizeof slots.slot[0]);
   memset (readers, 0, sizeof readers);
   memset (frame_in, 0, sizeof frame_in);
+  took_queued = false;
+  n_readers = 0;
   memset (&writer_wake, 0, sizeof writer_wake);
   mutex = (MachineToken) { .count = 1, .orders = true };
 
@@ -557,11 +729,14 @@ check_end (void)
 
   for (unsigned r = 0; r < n_readers; r++) {
     machine_expect (readers[r].dead || readers[r].plan->mode != MODE_LOSSLESS
+                      || readers[r].plan->n_finds > 0
                       || readers[r].last == last_number (),
                     "lossless: the last frame was not had");
     machine_expect (readers[r].dead
                       || ndsh_slots_count_leases (&readers[r].list_entry) == 0,
                     "a hazard stays behind");
+    machine_expect (readers[r].dead || ndsh_leases_count (readers[r].leases) == 0,
+                    "a hazard cannot be used again");
     machine_expect (readers[r].dead
                       || readers[r].leases->delivered + readers[r].leases->missed
                            == readers[r].last - readers[r].before,
@@ -608,13 +783,37 @@ name_location (const void *p, char *name, size_t size)
                                                              : "control");
 }
 
+/* The threads of one process that use a hazard must agree whose turn it is. */
+static bool
+is_a_hazard (const void *p)
+{
+  size_t at = (size_t) ((const uint8_t *) p - machine_memory);
+
+  return at >= offsetof (World, page) && at < offsetof (World, leases)
+         && (at - offsetof (World, page)) % sizeof (NdshLeasePage)
+              < sizeof world ()->page[0].hazard;
+}
+
 /* --- Scenarios --- */
 
 #define LATEST(leases, finds) { MODE_LATEST, 1, leases, finds }
 #define QUEUE(length, leases, finds) { MODE_QUEUE, length, leases, finds }
 #define LOSSLESS(leases) { MODE_LOSSLESS, 1, leases, 0 }
+#define LOSSLESS_UNTIL(finds) { MODE_LOSSLESS, 1, 1, finds }
 
 static const Scenario scenarios[] = {
+  { .name = "the-end", .first = 1, .n_frames = 2,
+    .reader = { LATEST (1, 0) }, .ends = true,
+    .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
+  { .name = "memory-is-announced-late", .first = 1, .n_frames = 3,
+    .reader = { LATEST (1, 0) }, .grows = true,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "memory-of-a-queue", .first = 1, .n_frames = 3,
+    .reader = { QUEUE (2, 2, 0) }, .grows = true,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "a-lossless-reader-leaves", .first = 1, .n_frames = 4,
+    .max_slots = 2, .reader = { LOSSLESS_UNTIL (1) },
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
   { .name = "latest", .first = 1, .n_before = 1, .n_frames = 5,
     .reader = { LATEST (2, 4) },
     .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
@@ -637,10 +836,10 @@ static const Scenario scenarios[] = {
     .reader = { LOSSLESS (1), LATEST (1, 2) },
     .bounds = { { { 1, 1 }, { 2, 0 } }, { { 3, 0 }, { 2, 1 } } } },
   { .name = "a-reader-dies", .first = 1, .n_before = 1, .n_frames = 4,
-    .reader = { LATEST (2, 3) }, .mortal = true,
+    .reader = { LATEST (2, 3) }, .mortal = 1,
     .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
   { .name = "a-lossless-reader-dies", .first = 1, .n_before = 1, .n_frames = 4,
-    .reader = { LOSSLESS (1) }, .mortal = true,
+    .reader = { LOSSLESS (1) }, .mortal = 1,
     .bounds = { { { 1, 1 }, { 2, 0 } }, { { 3, 0 }, { 2, 1 } } } },
   { .name = "a-reader-joins", .first = 1, .n_before = 2, .n_frames = 3,
     .reader = { LATEST (1, 2) }, .late = true,
@@ -672,6 +871,24 @@ static const Scenario scenarios[] = {
   { .name = "numbers-near-the-wrap", .first = 0xfffffff0, .n_before = 1,
     .n_frames = 18, .reader = { LATEST (1, 6) },
     .bounds = { { { 1, 1 }, { 2, 0 } }, { { 3, 0 }, { 2, 1 } } } },
+  { .name = "two-leases-each", .first = 1, .n_before = 1, .n_frames = 3,
+    .reader = { LATEST (2, 3), LATEST (2, 2) },
+    .bounds = { { { 1, 2 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "one-of-two-readers-dies", .first = 1, .n_before = 1, .n_frames = 3,
+    .reader = { LATEST (2, 2), LATEST (2, 2) }, .mortal = 1,
+    .bounds = { { { 1, 1 }, { 2, 0 } }, { { 3, 0 }, { 2, 1 } } } },
+  { .name = "one-joins-and-one-dies", .first = 1, .n_before = 2, .n_frames = 2,
+    .reader = { LATEST (1, 2), LATEST (2, 2) }, .late = true, .mortal = 2,
+    .bounds = { { { 1, 1 }, { 2, 0 } }, { { 3, 0 }, { 2, 1 } } } },
+  { .name = "queue-and-lossless", .first = 1, .n_before = 1, .n_frames = 3,
+    .reader = { LOSSLESS (1), QUEUE (2, 2, 2) },
+    .bounds = { { { 1, 2 }, { 2, 1 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "queues-and-few-slots", .first = 1, .n_before = 3, .n_frames = 3,
+    .reader = { QUEUE (3, 1, 2), LATEST (1, 2) }, .max_slots = 3,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "a-lossless-reader-is-demoted", .first = 1, .n_frames = 4,
+    .max_slots = 3, .reader = { LOSSLESS (1) }, .demotes = true,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
 };
 
 enum { N_SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
@@ -727,6 +944,24 @@ static const MachineMutant mutants[] = {
     0 },
   { "hazard-release-is-release", "ndsh_leases_release", STORE, SEQ_CST, WEAKEN,
     RELEASE, 0 },
+  /* Those of functions that the above leave alone. */
+  { "claim-is-not-taken-back", "claim_frame", STORE, RELEASE, LEAVE_OUT, 0, 0 },
+  { "hazard-is-not-marked", "lease", RMW, RELAXED, LEAVE_OUT, 0, 0 },
+  { "mark-is-not-cleared", "ndsh_leases_release", RMW, RELEASE, LEAVE_OUT, 0, 0 },
+  { "mark-is-cleared-relaxed", "ndsh_leases_release", RMW, RELEASE, WEAKEN,
+    RELAXED, 0 },
+  { "look-at-marks-is-relaxed", "find_free_hazard", LOAD, ACQUIRE, WEAKEN, RELAXED,
+    0 },
+  { "leave-is-not-stored", "ndsh_leases_leave", STORE, SEQ_CST, LEAVE_OUT, 0, 0 },
+  { "state-store-is-release", "ndsh_slots_set_state", STORE, SEQ_CST, WEAKEN,
+    RELEASE, 0 },
+  { "state-load-is-acquire", "ndsh_leases_get_state", LOAD, SEQ_CST, WEAKEN, ACQUIRE,
+    0 },
+  { "handled-is-relaxed", "ndsh_leases_set_segments_handled", STORE, RELEASE, WEAKEN,
+    RELAXED, 0 },
+  { "look-at-handled-is-relaxed", "ndsh_slots_get_report", LOAD, ACQUIRE, WEAKEN,
+    RELAXED, 0 },
+  { "demotion-is-not-stored", "ndsh_slots_demote", STORE, RELAXED, LEAVE_OUT, 0, 0 },
   /* Misuse of slots.c, done in this file. */
   { "told-before-joined", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
   { "one-slot-fewer", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
@@ -754,7 +989,7 @@ make_program (const Scenario *s, const MachineMutant *mutant,
   MachineProgram program = {
     .n_routines = 2,
     .routine = { writer, first_reader },
-    .mortal = { false, s->mortal },
+    .is_owned = is_a_hazard,
     .set_up = set_up,
     .died = reader_died,
     .check = check_end,
@@ -764,6 +999,7 @@ make_program (const Scenario *s, const MachineMutant *mutant,
   };
 
   scenario = s;
+  program.mortal[s->mortal] = s->mortal > 0;
   set_misuse (mutant);
   if (s->reader[1].n_leases > 0)
     program.routine[program.n_routines++] = second_reader;

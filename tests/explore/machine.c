@@ -353,6 +353,8 @@ store_now (void *p, size_t size, uint32_t value, MachineOrder order,
   step ();
   self = &routine[running];
   i = locate (p, size);
+  if (program->is_owned (p) && self->view.at[i] != location[i].newest)
+    fail ("two threads store to one word, and nothing orders them");
   self->last_stored = value;
   self->view.at[i] = location[i].newest + 1;
   append (i, value, order >= RELEASE ? &self->view : NULL);
@@ -481,8 +483,11 @@ machine_rmw (void *p, MachineOperator operator, uint32_t value,
   old = read_memory (p, sizeof (uint32_t));
   if (is_shared (p) && running != NOBODY) {
     do_postponed (function);
-    if (is_mutated (function, RMW, order))
+    if (is_mutated (function, RMW, order)) {
+      if (program->mutant->action == LEAVE_OUT)
+        return old;
       order = program->mutant->weaker;
+    }
     step ();
     old = read_memory (p, sizeof (uint32_t));
   }

@@ -68,6 +68,7 @@ typedef struct {
   void (*died) (unsigned routine);
   void (*check) (void);           /* after each schedule */
   void (*name) (const void *p, char *name, size_t size);
+  bool (*is_owned) (const void *p);       /* stores to it must be ordered */
   MachineBounds bounds;
   const MachineMutant *mutant;
 } MachineProgram;
