@@ -330,6 +330,9 @@ pass_over (NdshLink *link, const NdshLease *lease)
     ndsh_leases_stall (&link->leases, lease);
   else
     ndsh_leases_skip (&link->leases, lease);
+
+  /* The writer may have met the lease meanwhile, and found itself full. */
+  ndsh_link_ring (link);
 }
 
 static NdshSegment *

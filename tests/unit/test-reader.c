@@ -5,6 +5,7 @@
  * test's hand, which lies. */
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -658,7 +659,7 @@ test_the_end_waits_for_a_frame_whose_memory_is_not_known (void)
 /* Publishes frames in memory that is never announced, and rings for each. */
 typedef struct {
   Liar *liar;
-  GMutex mutex;
+  pthread_mutex_t mutex;
   gboolean stop;
 } Publisher;
 
@@ -671,14 +672,14 @@ publish_unknown_memory (gpointer data)
 
   control->slot[0].frame.generation = 9;
   for (guint n = 1; !stop; n++) {
-    g_mutex_lock (&publisher->mutex);
+    pthread_mutex_lock (&publisher->mutex);
     store_release (&control->slot[0].state_seq, ndsh_word (n));
     store_relaxed_u8 (&control->ring[n % NDSH_RING], 0);
     store_seq_cst (&control->head, ndsh_word (n));
     if (ndsh_wake_reader_sleeps (publisher->liar->page->data))
       ndsh_wake_ring (publisher->liar->fd);
     stop = publisher->stop;
-    g_mutex_unlock (&publisher->mutex);
+    pthread_mutex_unlock (&publisher->mutex);
     g_thread_yield ();
   }
   return NULL;
@@ -697,22 +698,45 @@ test_a_wake_up_heard_while_looking_is_not_lost (void)
 
   liar_join (&liar, NDSH_READ_LATEST);
   page = liar.page->data;
-  g_mutex_init (&publisher.mutex);
+  pthread_mutex_init (&publisher.mutex, NULL);
   thread = g_thread_new ("publisher", publish_unknown_memory, &publisher);
 
   for (guint i = 0; i < 100000; i++) {
     ndsh_test_wait_fails (liar.reader, 0, NDSH_ERROR_TIMEOUT);
-    g_mutex_lock (&publisher.mutex);
+    pthread_mutex_lock (&publisher.mutex);
     g_assert_true (load_seq_cst (&page->waiting) != 0
                    || fd_is_readable (liar.reader, 0));
-    g_mutex_unlock (&publisher.mutex);
+    pthread_mutex_unlock (&publisher.mutex);
   }
 
-  g_mutex_lock (&publisher.mutex);
+  pthread_mutex_lock (&publisher.mutex);
   publisher.stop = TRUE;
-  g_mutex_unlock (&publisher.mutex);
+  pthread_mutex_unlock (&publisher.mutex);
   g_thread_join (thread);
-  g_mutex_clear (&publisher.mutex);
+  pthread_mutex_destroy (&publisher.mutex);
+}
+
+/* For a moment it has a lease, which may be what its writer finds in the way. */
+static void
+test_who_passes_a_frame_over_wakes_a_writer_that_is_full (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  NdshControl *control;
+  NdshHello hello;
+  char wake = 0;
+
+  liar_init (&liar);
+  control = liar.control->data;
+  write_frame (&liar);
+  publish (&liar);
+  ndsh_wake_arm_writer (control);
+  send_welcome (&liar, NDSH_READ_LATEST);
+  g_assert_cmpint (recv (liar.fd, &hello, sizeof hello, 0), ==, sizeof hello);
+  while (!ndsh_reader_is_connected (liar.reader))
+    ndsh_test_wait_fails (liar.reader, 1000, NDSH_ERROR_TIMEOUT);
+
+  g_assert_cmpint (recv (liar.fd, &wake, 1, MSG_DONTWAIT), ==, 1);
+  g_assert_cmpint (wake, ==, 'w');
 }
 
 static void
@@ -808,6 +832,8 @@ main (int argc, char **argv)
        test_the_end_waits_for_a_frame_whose_memory_is_not_known);
   ADD ("a-wake-up-heard-while-looking-is-not-lost",
        test_a_wake_up_heard_while_looking_is_not_lost);
+  ADD ("who-passes-a-frame-over-wakes-a-writer-that-is-full",
+       test_who_passes_a_frame_over_wakes_a_writer_that_is_full);
   ADD ("nonsense-ends-the-link", test_nonsense_ends_the_link);
   ADD ("an-answer-that-cannot-be-is-told-for-each-try",
        test_an_answer_that_cannot_be_is_told_for_each_try);
