@@ -2,7 +2,8 @@
 
 /*
  * Goal: a reader or a writer that is killed, or stopped and continued, after any
- * instruction harms nobody (I6, I7, I8, and I14 where two writers start).
+ * instruction harms nobody (I6, I7, I8, and I14 where two writers start); and
+ * whatever others do while it stands, neither it nor they sleep for good (I4).
  *
  * Method: the subject, a process of this program, is taken to a step of one
  * operation (steps.h) and killed or stopped there. This process is everybody else:
@@ -45,6 +46,37 @@
 #define READER_SLOTS (1 + 2 + 2 + 1)
 
 static char where[200];         /* what is being tried, should it fail */
+
+/* --- Settings ------------------------------------------------------------- */
+
+static gboolean
+is_around_reader (const Operation *operation)
+{
+  return operation->setting < WRITER;
+}
+
+static gboolean
+is_lossless (const Operation *operation)
+{
+  return operation->setting == READER_LOSSLESS
+         || operation->setting == READER_AWAITED;
+}
+
+static gboolean
+is_race (const Operation *operation)
+{
+  return operation->setting == WRITER_STARTING_RACE
+         || operation->setting == WRITER_STOPPING_RACE;
+}
+
+/* What wakes whom is for those that live on; and where they were killed has been
+ * tried in another operation. */
+static gboolean
+is_to_be_killed (const Operation *operation)
+{
+  return !is_race (operation) && operation->setting != READER_AWAITED
+         && operation->setting != WRITER_FULL;
+}
 
 /* --- Everybody else ------------------------------------------------------- */
 
@@ -110,7 +142,8 @@ check_directory (GString *names, gboolean only_lock)
 /* --- Around a reader ------------------------------------------------------ */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t readers_changed = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t notified = PTHREAD_COND_INITIALIZER;
+static guint n_notices;
 
 static void
 on_notify (NdshWriter *writer, gpointer data)
@@ -118,36 +151,82 @@ on_notify (NdshWriter *writer, gpointer data)
   (void) writer;
   (void) data;
   pthread_mutex_lock (&mutex);
-  pthread_cond_broadcast (&readers_changed);
+  n_notices++;
+  pthread_cond_broadcast (&notified);
   pthread_mutex_unlock (&mutex);
 }
 
-static void
-wait_for_readers (NdshWriter *writer, guint n)
+static struct timespec
+get_time_out (void)
 {
   struct timespec until;
 
   clock_gettime (CLOCK_REALTIME, &until);
   until.tv_sec += TIMEOUT_US / G_USEC_PER_SEC;
+  return until;
+}
+
+static void
+wait_for_readers (NdshWriter *writer, guint n)
+{
+  struct timespec until = get_time_out ();
+
   pthread_mutex_lock (&mutex);
   while (ndsh_writer_get_readers (writer, NULL, 0) != n)
-    if (pthread_cond_timedwait (&readers_changed, &mutex, &until) != 0)
+    if (pthread_cond_timedwait (&notified, &mutex, &until) != 0)
       g_error ("the writer has not heard of its reader's end");
   pthread_mutex_unlock (&mutex);
 }
 
-/* All slots that nobody else holds become drafts and are given back; how many. */
+/* Starting from none; what is under way comes first. */
+static void
+count_notices (void)
+{
+  steps_settle (getpid ());
+  pthread_mutex_lock (&mutex);
+  n_notices = 0;
+  pthread_mutex_unlock (&mutex);
+}
+
+static void
+wait_for_notice (void)
+{
+  struct timespec until = get_time_out ();
+
+  pthread_mutex_lock (&mutex);
+  while (n_notices == 0)
+    if (pthread_cond_timedwait (&notified, &mutex, &until) != 0)
+      g_error ("the writer was not woken by its reader");
+  pthread_mutex_unlock (&mutex);
+}
+
+/* All slots that nobody else holds become drafts, until the writer is told that it
+ * is full; how many. */
 static guint
-claim_all (NdshWriter *writer)
+begin_all (NdshWriter *writer, NdshDraft *drafts[READER_SLOTS + 1])
 {
   NdshArrayInfo info = ndsh_test_bytes (SIZE);
-  NdshDraft *drafts[READER_SLOTS + 1];
   guint n = 0;
 
   while ((drafts[n] = ndsh_writer_try_begin (writer, &info, 1, NULL)) != NULL)
     n++;
+  return n;
+}
+
+static void
+release_all (NdshDraft **drafts, guint n)
+{
   for (guint i = 0; i < n; i++)
     ndsh_draft_release (drafts[i]);
+}
+
+static guint
+claim_all (NdshWriter *writer)
+{
+  NdshDraft *drafts[READER_SLOTS + 1];
+  guint n = begin_all (writer, drafts);
+
+  release_all (drafts, n);
   return n;
 }
 
@@ -220,6 +299,10 @@ set_out_around_reader (World *world)
   steps_run_to_mark (world->pid);
   steps_settle (getpid ());
   steps_run_to_mark (world->pid);
+  if (setting == READER_WAITING) {
+    ndsh_test_publish (world->writer, SIZE, 1);
+    steps_run_to_mark (world->pid);
+  }
   if (setting == READER_UNTOLD) {
     /* All memory is news for the subject. The writer has its socket and its page,
      * which is an fd and a mapping. */
@@ -227,31 +310,73 @@ set_out_around_reader (World *world)
     world->n_fds_joined -= 2;
     world->n_maps_joined -= 1;
   }
-  if (setting == READER_LOSSLESS)
+  if (is_lossless (world->operation))
     publish_until_full (world->writer);
-  else if (setting != READER)
+  else if (setting == READER_BEHIND || setting == READER_UNTOLD)
     ndsh_test_publish (world->writer, SIZE, 1);
+}
+
+/* As its writer sees it. FALSE, and nothing at all, if that does not. */
+static gboolean
+look_at_reader (const World *world, NdshReaderInfo *info)
+{
+  NdshReaderInfo infos[2];
+  guint n = ndsh_writer_get_readers (world->writer, infos, 2);
+
+  memset (info, 0, sizeof *info);
+  for (guint i = 0; i < n; i++)
+    if (infos[i].pid == world->pid)
+      *info = infos[i];
+  return info->pid != 0;
 }
 
 static void
 see_reader (World *world)
 {
-  NdshReaderInfo infos[2];
-  guint n = ndsh_writer_get_readers (world->writer, infos, 2);
+  NdshReaderInfo info;
 
-  for (guint i = 0; i < n; i++)
-    if (infos[i].pid == world->pid)
-      g_string_append_printf (world->outcome, "leases:%u had:%u lag:%u",
-                              infos[i].n_leases, (guint) infos[i].delivered,
-                              (guint) infos[i].lag);
+  if (look_at_reader (world, &info))
+    g_string_append_printf (world->outcome, "leases:%u had:%u lag:%u",
+                            info.n_leases, (guint) info.delivered,
+                            (guint) info.lag);
+}
+
+/* The writer is told that it is full while the reader stands. What the reader then
+ * gives back the writer hears of and gets; and from one that it waits for it also
+ * hears that it has moved on. */
+static void
+finish_operation_when_full (World *world)
+{
+  NdshDraft *drafts[READER_SLOTS + 1];
+  NdshReaderInfo before, after;
+  guint n, n_more = 0;
+
+  count_notices ();
+  n = begin_all (world->writer, drafts);
+  look_at_reader (world, &before);
+  finish_operation (world);
+  look_at_reader (world, &after);
+  if (after.n_leases < before.n_leases
+      || (before.mode == NDSH_READ_LOSSLESS && after.lag < before.lag))
+    wait_for_notice ();
+  if (after.n_leases < before.n_leases) {
+    n_more = begin_all (world->writer, drafts + n);
+    g_assert_cmpuint (n_more, ==, before.n_leases - after.n_leases);
+  }
+  release_all (drafts, n + n_more);
 }
 
 /* It stands: neither the writer nor the other reader does. */
 static void
 go_on_without_reader (World *world)
 {
-  publish_and_read (world, 2 * READER_SLOTS);
-  finish_operation (world);
+  if (world->operation->setting != READER_AWAITED)
+    publish_and_read (world, 2 * READER_SLOTS);
+  finish_operation_when_full (world);
+  if (world->operation->setting == READER_WAITING) {
+    steps_continue (world->pid);
+    steps_wait_mark (world->pid);
+  }
   publish_and_read (world, 2);
   ndsh_writer_end (world->writer);
   ndsh_test_wait_fails (world->reader[HOLDER], 0, NDSH_ERROR_ENDED);
@@ -342,6 +467,7 @@ static gboolean
 has_published (const World *world)
 {
   return world->operation->setting == WRITER
+         || world->operation->setting == WRITER_FULL
          || world->operation->setting == WRITER_LEAVING;
 }
 
@@ -414,6 +540,15 @@ read_all_to_end (World *world)
   check_held (world);
 }
 
+/* One more, for which the writer is there when it goes on. */
+static void
+come_late (World *world)
+{
+  world->late = ndsh_test_reader (NDSH_READ_LATEST, 0, 2);
+  g_assert_false (ndsh_reader_wait (world->late, 0, NULL));
+  g_assert_false (ndsh_reader_wait (world->late, 0, NULL));
+}
+
 /* It stands in the middle of something. Readers take what there is, one of them
  * perhaps just what the writer is about to claim; nobody waits. */
 static void
@@ -435,10 +570,32 @@ read_while_it_stands (World *world)
     world->idler_had = ndsh_frame_get_sequence (frame);
   }
   check_held (world);
+  come_late (world);
+}
 
-  world->late = ndsh_test_reader (NDSH_READ_LATEST, 0, 2);
-  g_assert_false (ndsh_reader_wait (world->late, 0, NULL));
-  g_assert_false (ndsh_reader_wait (world->late, 0, NULL));
+/* The only slot there is comes free while it stands. It is to find out by itself: a
+ * reader that came meanwhile would wake it too. */
+static void
+make_room_while_it_stands (World *world)
+{
+  g_clear_pointer (&world->held, ndsh_frame_release);
+  finish_operation (world);
+  steps_continue (world->pid);
+  steps_wait_mark (world->pid);
+  come_late (world);
+}
+
+/* One that found nothing while it stood was woken if there has come something. */
+static void
+check_holder_was_woken (World *world)
+{
+  NdshReader *reader = world->reader[HOLDER];
+  gboolean was_woken = ndsh_test_is_readable (ndsh_reader_get_fd (reader));
+  g_autoptr (GError) error = NULL;
+
+  if (ndsh_reader_wait (reader, 0, &error)
+      || !g_error_matches (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT))
+    g_assert_true (was_woken);
 }
 
 /* What one reader holds is there for the other: a claim that failed put it back. */
@@ -460,8 +617,14 @@ check_contested (World *world)
 static void
 go_on_with_writer (World *world)
 {
-  read_while_it_stands (world);
-  finish_operation (world);
+  if (world->operation->setting == WRITER_FULL) {
+    make_room_while_it_stands (world);
+  } else {
+    read_while_it_stands (world);
+    finish_operation (world);
+  }
+  if (world->operation->setting == WRITER)
+    check_holder_was_woken (world);
   check_contested (world);
   steps_continue (world->pid);
   if (world->operation->setting != WRITER_LEAVING) {
@@ -567,26 +730,13 @@ try_race (World *world)
 
 /* --- One try -------------------------------------------------------------- */
 
-static gboolean
-is_around_reader (const Operation *operation)
-{
-  return operation->setting <= READER_LOSSLESS;
-}
-
-static gboolean
-is_race (const Operation *operation)
-{
-  return operation->setting == WRITER_STARTING_RACE
-         || operation->setting == WRITER_STOPPING_RACE;
-}
-
 static void
 set_out (World *world, const Operation *operation, gboolean killed)
 {
   world->operation = operation;
   world->killed = killed;
   world->outcome = g_string_new (NULL);
-  if (operation->setting == READER_LOSSLESS)
+  if (is_lossless (operation))
     ndsh_test_log_start ("* wants every frame *");
   world->n_fds = ndsh_test_count_fds ();
   world->pid = steps_spawn (operation->name);
@@ -607,7 +757,7 @@ try_it (World *world)
   else
     try_writer (world);
 
-  if (world->operation->setting == READER_LOSSLESS)
+  if (is_lossless (world->operation))
     ndsh_test_log_stop ();
   ndsh_frame_release (world->held);
   for (guint i = 0; i < N_READERS; i++)
@@ -856,8 +1006,9 @@ run (gconstpointer data)
 static void
 on_abort (int number)
 {
-  (void) number;
   (void) !write (STDERR_FILENO, where, strlen (where));
+  signal (number, SIG_DFL);
+  raise (number);
 }
 
 static void
@@ -890,6 +1041,7 @@ main (int argc, char **argv)
   if (argc == 3 && strcmp (argv[1], "--step") == 0)
     only_step = atoi (argv[2]);
   signal (SIGABRT, on_abort);
+  signal (SIGTRAP, on_abort);   /* g_error */
   /* Of subjects: symbols are looked up, and memory is filled, in many steps that have
    * to do with nothing. */
   g_setenv ("LD_BIND_NOW", "1", TRUE);
@@ -898,7 +1050,7 @@ main (int argc, char **argv)
   ndsh_writer_free (ndsh_test_writer (NULL));   /* GLib opens an fd for good */
   records = g_new0 (StepsRecord *, n_operations);
   for (guint i = 0; i < n_operations; i++) {
-    if (!is_race (&operations[i]))
+    if (is_to_be_killed (&operations[i]))
       add (&operations[i], TRUE);
     if (!is_race (&operations[i]) || g_test_thorough ())
       add (&operations[i], FALSE);

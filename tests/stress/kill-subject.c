@@ -24,6 +24,7 @@ struct Subject {
   NdshDraft *draft;
   gsize size;
   guint n_slots;
+  gboolean has_frame;           /* said the last look */
   GError *error;
 };
 
@@ -69,6 +70,16 @@ prepare_give_back (Subject *s)
   g_clear_pointer (&s->frame, ndsh_frame_release);
 }
 
+/* Each frame takes back the mark of the sleeper that a wait has left, so there is
+ * none when the operation begins. */
+static void
+prepare_wait (Subject *s)
+{
+  prepare_give_back (s);
+  steps_mark ();
+  ndsh_frame_release (ndsh_reader_acquire (s->reader));
+}
+
 static void
 prepare_hold_lossless (Subject *s)
 {
@@ -88,10 +99,11 @@ connect_to_writer (Subject *s)
   ndsh_reader_wait (s->reader, TIMEOUT_US, &s->error);
 }
 
+/* Without an error: to put its text together takes more steps than all else. */
 static void
-wait_for_nothing (Subject *s)
+look (Subject *s)
 {
-  ndsh_reader_wait (s->reader, 0, NULL);
+  s->has_frame = ndsh_reader_wait (s->reader, 0, NULL);
 }
 
 static void
@@ -133,27 +145,79 @@ finish_reading (Subject *s)
   }
   if (s->reader != NULL)
     g_assert_error (s->error, NDSH_ERROR, NDSH_ERROR_ENDED);
+  g_clear_error (&s->error);
+  ndsh_reader_free (s->reader);
   return 0;
+}
+
+/* Nothing has come since the end of the operation. If there was a frame by then and
+ * it was not seen, the fd tells. */
+static int
+finish_waiting (Subject *s)
+{
+  if (!s->has_frame)
+    ndsh_test_wait_readable (ndsh_reader_get_fd (s->reader));
+  g_assert_true (ndsh_reader_wait (s->reader, 0, NULL));
+  steps_mark ();
+  return finish_reading (s);
+}
+
+static gint n_notices;
+
+static void
+on_notify (NdshWriter *writer, gpointer data)
+{
+  (void) writer;
+  (void) data;
+  g_atomic_int_inc (&n_notices);
+}
+
+static void
+wait_for_notices (gint n)
+{
+  gint64 until_us = g_get_monotonic_time () + TIMEOUT_US;
+
+  while (g_atomic_int_get (&n_notices) < n) {
+    if (g_get_monotonic_time () >= until_us)
+      g_error ("the writer was not woken");
+    g_usleep (1000);
+  }
 }
 
 static void
 new_writer (Subject *s)
 {
-  NdshWriterOptions options = { .max_bytes = memory_of (s->n_slots) };
+  NdshWriterOptions options = { .max_bytes = memory_of (s->n_slots),
+                                .notify = on_notify };
 
   s->writer = ndsh_writer_new ("test", &options, &s->error);
 }
 
 /* Marks let readers join, and then hold frame 3 and leave others unread. */
 static void
-prepare_five_frames (Subject *s)
+prepare_frames (Subject *s, guint n_unread)
 {
   new_writer (s);
   g_assert_no_error (s->error);
   steps_mark ();
   ndsh_test_publish (s->writer, SIZE, 3);
   steps_mark ();
-  ndsh_test_publish (s->writer, SIZE, 2);
+  ndsh_test_publish (s->writer, SIZE, n_unread);
+}
+
+static void
+prepare_five_frames (Subject *s)
+{
+  prepare_frames (s, 2);
+}
+
+/* Frame 3 is held, frame 4 the newest. All notices of readers that came are in. */
+static void
+prepare_full (Subject *s)
+{
+  s->n_slots = 2;
+  prepare_frames (s, 1);
+  wait_for_notices (N_READERS);
 }
 
 /* GLib does much once, which is none of the protocol: not for the first time. */
@@ -179,6 +243,14 @@ begin (Subject *s)
   NdshArrayInfo info = ndsh_test_bytes (s->size);
 
   s->draft = ndsh_writer_begin (s->writer, &info, 1, &s->error);
+}
+
+static void
+try_begin (Subject *s)
+{
+  NdshArrayInfo info = ndsh_test_bytes (s->size);
+
+  s->draft = ndsh_writer_try_begin (s->writer, &info, 1, NULL);
 }
 
 static void
@@ -258,6 +330,19 @@ finish_writing (Subject *s)
   return 0;
 }
 
+/* A slot came free while this was stopped: it has it, or hears of it. */
+static int
+finish_full (Subject *s)
+{
+  if (s->draft == NULL) {
+    wait_for_notices (N_READERS + 1);
+    try_begin (s);
+    g_assert_nonnull (s->draft);
+  }
+  steps_mark ();
+  return finish_writing (s);
+}
+
 /* Another writer has tried to start while this was stopped. */
 static int
 finish_race (Subject *s)
@@ -277,14 +362,19 @@ const Operation operations[] = {
     finish_reading },
   { "reader-hear", READER_UNTOLD, FALSE, prepare_join, acquire, finish_reading },
   { "reader-release", READER, FALSE, prepare_hold, release, finish_reading },
-  { "reader-wait", READER, FALSE, prepare_give_back, wait_for_nothing,
-    finish_reading },
+  { "reader-wait", READER_WAITING, FALSE, prepare_wait, look, finish_waiting },
+  { "reader-look", READER_BEHIND, FALSE, prepare_give_back, look, finish_reading },
   { "reader-leave", READER, FALSE, prepare_hold, leave, finish_reading },
   { "lossless-acquire", READER_LOSSLESS, FALSE, prepare_give_back_lossless, acquire,
     finish_reading },
   { "lossless-release", READER_LOSSLESS, FALSE, prepare_hold_lossless, release,
     finish_reading },
+  { "awaited-acquire", READER_AWAITED, FALSE, prepare_give_back_lossless, acquire,
+    finish_reading },
+  { "awaited-release", READER_AWAITED, FALSE, prepare_hold_lossless, release,
+    finish_reading },
   { "writer-begin", WRITER, FALSE, prepare_five_frames, begin, finish_writing },
+  { "writer-full", WRITER_FULL, FALSE, prepare_full, try_begin, finish_full },
   { "writer-publish", WRITER, FALSE, prepare_publish, publish, finish_writing },
   { "writer-release", WRITER, FALSE, prepare_release_draft, release_draft,
     finish_writing },

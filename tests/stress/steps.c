@@ -327,7 +327,7 @@ view_open (View *view, int pid)
   lines = g_strsplit (text, "\n", -1);
   g_array_set_size (view->there, 0);
   view->size = 0;
-  for (guint i = 0; lines[i] != NULL; i++) {
+  for (guint i = 0; lines[i] != NULL && *lines[i] != '\0'; i++) {
     char *end;
     guint64 from = g_ascii_strtoull (lines[i], &end, 16);
     guint64 to = g_ascii_strtoull (end + 1, &end, 16);
