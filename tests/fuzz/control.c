@@ -4,8 +4,9 @@
  * A reader whose writer lies: the input is a script of what the writer writes into
  * the control page and its segments, honest frames among it, and of what the reader
  * does. Some writes are put off until the reader has looked so many times, in the
- * middle of a call, or done over and over. Each call does a bounded number of steps, what is leased stays
- * announced, what is accepted lies within its segment, and nothing is left over.
+ * middle of a call, or done over and over. Each call does a bounded number of
+ * steps, what is leased stays announced, what is accepted lies within its segment,
+ * and nothing is left over.
  */
 #include "turns.h"
 
