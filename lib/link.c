@@ -136,6 +136,9 @@ take_segment (NdshLink *link, NdshMessage *message, GError **error)
   link->slot[body->slot].segment = segment;
   link->slot[body->slot].generation = body->generation;
   ndsh_leases_set_segments_handled (&link->leases, ++link->n_segments_handled);
+
+  /* What the writer replaced may have kept it from replacing more. */
+  ndsh_link_ring (link);
   return TRUE;
 }
 

@@ -89,9 +89,10 @@ ndsh_slots_reader_has_left (const NdshSlotsReader *reader)
 NdshSlotsReport
 ndsh_slots_get_report (const NdshSlotsReader *reader)
 {
-  /* Acquire: what the count says is unmapped, is. The rest is for people. */
+  /* What the count says is unmapped, is; and this is the look of a writer that goes
+   * to sleep on it (wake.h). The rest is for people. */
   return (NdshSlotsReport){
-    .segments_handled = load_acquire (&reader->page->segments_handled),
+    .segments_handled = load_seq_cst (&reader->page->segments_handled),
     .delivered = load_relaxed (&reader->page->delivered),
     .missed = load_relaxed (&reader->page->missed),
   };
@@ -499,8 +500,9 @@ ndsh_leases_set_segments_handled (NdshLeases *leases, uint32_t n)
 {
   leases->stalled = 0;
 
-  /* Permits the writer to count what was replaced as given back. */
-  store_release (&leases->page->segments_handled, n);
+  /* Permits the writer to count what was replaced as given back; and comes before
+   * the look at writer_waiting (wake.h). */
+  store_seq_cst (&leases->page->segments_handled, n);
 }
 
 /* --- Step 8: the lease goes back ------------------------------------------ */

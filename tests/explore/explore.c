@@ -957,9 +957,9 @@ static const MachineMutant mutants[] = {
     RELEASE, 0 },
   { "state-load-is-acquire", "ndsh_leases_get_state", LOAD, SEQ_CST, WEAKEN, ACQUIRE,
     0 },
-  { "handled-is-relaxed", "ndsh_leases_set_segments_handled", STORE, RELEASE, WEAKEN,
+  { "handled-is-relaxed", "ndsh_leases_set_segments_handled", STORE, SEQ_CST, WEAKEN,
     RELAXED, 0 },
-  { "look-at-handled-is-relaxed", "ndsh_slots_get_report", LOAD, ACQUIRE, WEAKEN,
+  { "look-at-handled-is-relaxed", "ndsh_slots_get_report", LOAD, SEQ_CST, WEAKEN,
     RELAXED, 0 },
   { "demotion-is-not-stored", "ndsh_slots_demote", STORE, RELAXED, LEAVE_OUT, 0, 0 },
   /* Misuse of slots.c, done in this file. */

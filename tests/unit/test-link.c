@@ -467,6 +467,26 @@ test_the_writer_is_rung_only_if_it_waits (Fixture *f, gconstpointer data)
   ndsh_link_unref (link);
 }
 
+/* It may be full for want of just that memory. */
+static void
+test_a_waiting_writer_hears_that_memory_was_unmapped (Fixture *f,
+                                                      gconstpointer data)
+{
+  NdshControl *control = f->control->data;
+  NdshLink *link = join (f);
+
+  (void) data;
+  announce (f, 3, 0, f->slot->size, f->slot->fd);
+  assert_drains (link);
+  g_assert_false (ndsh_test_is_readable (f->ends[0]));
+
+  control->writer_waiting = 1;
+  announce (f, 3, 1, f->slot->size, f->slot->fd);
+  assert_drains (link);
+  g_assert_true (ndsh_test_is_readable (f->ends[0]));
+  ndsh_link_unref (link);
+}
+
 #define ADD(path, function)                                                    \
   g_test_add ("/link/" path, Fixture, NULL, setup, function, teardown)
 
@@ -496,6 +516,8 @@ main (int argc, char **argv)
   ADD ("an-end-is-no-error", test_an_end_is_no_error);
   ADD ("the-writer-is-rung-only-if-it-waits",
        test_the_writer_is_rung_only_if_it_waits);
+  ADD ("a-waiting-writer-hears-that-memory-was-unmapped",
+       test_a_waiting_writer_hears_that_memory_was_unmapped);
 
   return g_test_run ();
 }
