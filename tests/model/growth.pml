@@ -12,18 +12,19 @@
  *           _skip, _set_segments_handled, _have_new (slots.c)
  *
  * Checked:
- *   I12 a frame is read in the segment that its record names (MEMORY)
+ *   I12 a frame is read in the segment that its record names
  *   I4  who waits for a frame, or for the announcement it lacks, is woken: a state in
  *       which nothing moves and a reader sleeps is an error
  *   I3  the newest frame is had in the end; a lossless reader has each
- *   I13 memory that the writer takes for unmapped is (RETIRED)
+ *   I13 memory that the writer takes for unmapped is
  *
  * Left out: store buffers and the steps of a lease, which is one step here (lease.pml
  * and wake.pml have those); a claim sees the leases and cursors of now. A writer that
  * finds no slot gives up that frame. Each slot has a segment at the start, known to all.
  *
- * ALONE: without the second reader. A message is a byte: 0 a wake-up, else 1 + slot + S * generation. A socket holds
- * SOCKET of them.
+ * Configured by MODEr, LENGTHr (of a queue), FRAMES that are tried, GROWTHS and SOCKET,
+ * the messages that a socket holds; ALONE: without the second reader. A message is a
+ * byte: 0 a wake-up, else 1 + slot + S * generation.
  */
 #define LATEST 0
 #define QUEUE 1

@@ -15,28 +15,30 @@
  *   I5  with as many slots as count_needed says a claim succeeds at the first try,
  *       unless a lossless reader is in the way
  *   I6  the same once a reader died, at any step, and was taken off the list
- *   a slot that the writer left alone can be leased again (RESTORE)
+ *   a slot that was not claimed after all is as it was
  *
  * Left out: the words (frame n's is n, so no wrap) and the ring's length (a place for
  * each frame); waking (wake.pml: here who must wait tries again at any time); memory
  * and its generations (growth.pml); the bound of 64 tries; a writer that holds frames
  * after publishing; a frame released by another thread of the reader.
  *
- * Configured by R readers, for each r of MODEr, LENGTHr (of the queue), LEASESr and
- * FINDSr (how often it looks), LAGr (frames it has not had at the start); S slots, at most,
- * START of which are there at the start; FRAMES that are published while
- * readers are at work; LATE: the reader that joins meanwhile; MORTAL: the reader
- * that may die; LEAVES: readers may leave and keep their frames; FEW: S is less than
- * count_needed, so that claims may fail or take what was kept for queues.
+ * Not shown by bounds as small as these: what the passes of claim but the first are
+ * for, and what becomes of more than two readers.
+ *
+ * Configured for each reader r by MODEr, LENGTHr (of its queue), LEASESr, FINDSr (how
+ * often it looks), LAGr (frames it has not had at the start); then by S, slots at most;
+ * START, those that are there at the start; FRAMES, published while readers are at
+ * work; LATE, the reader that joins meanwhile; MORTAL, the one that may die; LEAVES:
+ * readers may leave and keep their frames; DEMOTES: the writer may lose patience with
+ * the first; FEW: S is less than count_needed, so that claims may fail or take what was
+ * kept for queues.
  */
 #define LATEST 0
 #define QUEUE 1
 #define LOSSLESS 2
 #define NONE 255
 
-#ifndef R
 #define R 2
-#endif
 #ifndef S
 #define S 4
 #endif
@@ -169,11 +171,7 @@ bool took_queued;               /* ndsh_slots_claim_queued was called */
 #else
 #define NEEDED (KEPT + GRANTED (0) + GRANTED (1) + 1)
 #endif
-#ifdef MUT_TOO_FEW_PASSES
-#define PASSES 1
-#else
 #define PASSES (1 + listed[0] + listed[1])
-#endif
 
 /* --- The writer --------------------------------------------------------------- */
 
@@ -435,20 +433,10 @@ inline join (q, behind)
   listed[q] = true
 }
 
-#ifdef MUT_JOIN_WITHOUT_MUTEX
-#define IS_FREE true
-#else
-#define IS_FREE (!locked)
-#endif
-
 #ifdef MUT_FREED_WHEN_IT_LEAVES
 #define IS_GONE(q) (hung_up[q] || mem[CURSOR (q)] == 0)
 #else
-#ifdef MUT_DEATH_IS_NOT_NOTICED
-#define IS_GONE(q) false
-#else
 #define IS_GONE(q) hung_up[q]
-#endif
 #endif
 
 proctype service ()
@@ -460,10 +448,10 @@ end:
 #if LATE != NONE
 #ifdef MUT_TOLD_BEFORE_JOINED
   :: atomic { welcome[LATE] == 0 -> welcome[LATE] = 1 + published - 1 }
-  :: atomic { welcome[LATE] != 0 && mode[LATE] == NONE && IS_FREE -> join (LATE, 1) }
+  :: atomic { welcome[LATE] != 0 && mode[LATE] == NONE && !locked -> join (LATE, 1) }
 #else
   :: atomic {
-       welcome[LATE] == 0 && IS_FREE ->
+       welcome[LATE] == 0 && !locked ->
        join (LATE, 1);
        welcome[LATE] = 1 + cursor[LATE]
      }

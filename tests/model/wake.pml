@@ -27,7 +27,8 @@
  * Configured by MODEr; S; FRAMES; END_AFTER (frames before an end; what comes after has one
  * too); MORTAL: reader that may die; NOTIFIED: begin says FULL and the program comes
  * again when notify says so, instead of waiting; RING_ONLY: the writer waits for
- * cursors alone, as for the length of the ring, since the frames stay leased.
+ * cursors alone, as for the length of the ring, since the frames stay leased; LEAVES:
+ * the first reader wants one frame only, and holds on to it.
  */
 #define LATEST 0
 #define LOSSLESS 2
@@ -90,6 +91,9 @@
 #endif
 #ifndef RELEASE_STORE           /* ndsh_leases_release */
 #define RELEASE_STORE SEQ_CST
+#endif
+#ifndef LEAVE_STORE             /* ndsh_leases_leave */
+#define LEAVE_STORE SEQ_CST
 #endif
 #ifndef WRITER_LOOK             /* ndsh_wake_writer_sleeps */
 #define WRITER_LOOK SEQ_CST
@@ -296,7 +300,9 @@ inline hear ()
 #ifndef MUT_SERVICE_DOES_NOT_SIGNAL
     signalled = true;
 #endif
+#ifndef MUT_SERVICE_DOES_NOT_NOTIFY
     notified = notified || is_full;
+#endif
     is_full = false;
     locked = false
   }
@@ -431,7 +437,11 @@ inline wait_once ()
   fi
 }
 
+#ifdef LEAVES
+#define IS_OVER (had >= 1 && r == 0 || had == FRAMES)
+#else
 #define IS_OVER ((told != 0 || END_AFTER == NONE) && had == FRAMES)
+#endif
 
 proctype reader (byte r)
 {
@@ -448,9 +458,13 @@ proctype reader (byte r)
        :: else -> wait_once ()
        fi
     od;
-    store (r, CURSOR (r), NONE, SEQ_CST);       /* ndsh_leases_leave */
+    store (r, CURSOR (r), NONE, LEAVE_STORE);   /* ndsh_leases_leave */
     ring_writer ()
   } unless { killed && r == MORTAL };
+#ifdef LEAVES
+end:
+  r != 0;                       /* a frame that is still held keeps the socket */
+#endif
   hung_up[r] = true
 }
 
