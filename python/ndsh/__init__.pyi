@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import os
+from types import TracebackType
+from typing import (Any, AsyncIterator, Dict, Iterator, List, NamedTuple, Optional,
+                    Sequence, Tuple, Type, Union)
+
+import numpy as np
+
+__version__: str
+__all__: List[str]
+
+dtypes: Tuple[str, ...]
+
+class Error(Exception): ...
+
+class Spec(NamedTuple):
+    dtype: str
+    shape: Tuple[int, ...]
+    strides: Tuple[int, ...]
+    offset: int
+
+class FrameInfo(NamedTuple):
+    timestamp_ns: Optional[int]
+    duration_ns: Optional[int]
+    offset: Optional[int]
+    flags: int
+    publish_ns: int
+    stream_id: str
+    metadata: bytes
+
+class ReaderInfo(NamedTuple):
+    pid: int
+    uid: int
+    mode: str
+    max_leases: int
+    n_leases: int
+    delivered: int
+    missed: int
+    lag: int
+
+class WriterInfo(NamedTuple):
+    published: int
+    slots: int
+    bytes: int
+    retired_bytes: int
+
+class Frame:
+    sequence: int
+    dropped: int
+    info: FrameInfo
+    caps: str
+    copied: bool
+    @property
+    def array(self) -> np.ndarray[Any, Any]: ...
+    @property
+    def arrays(self) -> Tuple[np.ndarray[Any, Any], ...]: ...
+    @property
+    def planes(self) -> Tuple[np.ndarray[Any, Any], ...]: ...
+    @property
+    def format(self) -> Optional[str]: ...
+    @property
+    def pts(self) -> Optional[int]: ...
+    @property
+    def age(self) -> float: ...
+    @property
+    def __array_interface__(self) -> Dict[str, Any]: ...
+    def bgr(self, copy: Optional[bool] = ...) -> np.ndarray[Any, Any]: ...
+    def rgb(self, copy: Optional[bool] = ...) -> np.ndarray[Any, Any]: ...
+    def gray(self, copy: Optional[bool] = ...) -> np.ndarray[Any, Any]: ...
+    def __dlpack__(self, **arguments: Any) -> Any: ...
+    def __dlpack_device__(self) -> Tuple[int, int]: ...
+
+class Reader:
+    name: str
+    def __init__(self, name: str, mode: str = ..., queue: int = ...,
+                 max_fps: Optional[float] = ..., timeout: Optional[float] = ...,
+                 leases: int = ..., follow: bool = ...) -> None: ...
+    def wait(self, timeout: Optional[float] = ...) -> bool: ...
+    def read(self, timeout: Optional[float] = ...) -> Frame: ...
+    def __iter__(self) -> Iterator[Frame]: ...
+    def __next__(self) -> Frame: ...
+    def __aiter__(self) -> AsyncIterator[Frame]: ...
+    async def __anext__(self) -> Frame: ...
+    def fileno(self) -> int: ...
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def info(self) -> ReaderInfo: ...
+    @property
+    def copied(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Reader: ...
+    def __exit__(self, kind: Optional[Type[BaseException]] = ...,
+                 error: Optional[BaseException] = ...,
+                 traceback: Optional[TracebackType] = ...) -> None: ...
+
+_Shape = Union[int, Tuple[int, ...], List[Tuple[int, ...]], List[int]]
+
+class Writer:
+    name: str
+    stream_id: str
+    def __init__(self, name: str, format: Optional[str] = ...,
+                 fps: Union[None, int, float, str] = ..., caps: Optional[str] = ...,
+                 history: int = ..., max_readers: int = ..., max_bytes: int = ...,
+                 lossless_timeout: float = ..., perms: int = ...) -> None: ...
+    def write(self, array: Any, pts: Optional[int] = ...,
+              duration: Optional[int] = ..., offset: Optional[int] = ...,
+              flags: int = ..., metadata: bytes = ...) -> int: ...
+    def draft(self, shape: _Shape, dtype: Any = ..., pts: Optional[int] = ...,
+              duration: Optional[int] = ..., offset: Optional[int] = ...,
+              flags: int = ..., metadata: bytes = ...) -> Draft: ...
+    def end(self) -> None: ...
+    @property
+    def caps(self) -> str: ...
+    @property
+    def readers(self) -> List[ReaderInfo]: ...
+    @property
+    def info(self) -> WriterInfo: ...
+    @property
+    def closed(self) -> bool: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Writer: ...
+    def __exit__(self, kind: Optional[Type[BaseException]] = ...,
+                 error: Optional[BaseException] = ...,
+                 traceback: Optional[TracebackType] = ...) -> None: ...
+
+class Draft:
+    array: Optional[np.ndarray[Any, Any]]
+    arrays: Tuple[np.ndarray[Any, Any], ...]
+    number: int
+    pts: Optional[int]
+    duration: Optional[int]
+    offset: Optional[int]
+    flags: int
+    metadata: bytes
+    def publish(self) -> int: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(self, kind: Optional[Type[BaseException]] = ...,
+                 error: Optional[BaseException] = ...,
+                 traceback: Optional[TracebackType] = ...) -> None: ...
+
+class Channel:
+    name: str
+    pid: int
+    uid: int
+    stream_id: str
+    published: int
+    publish_ns: Optional[int]
+    readers: int
+    bytes: int
+    caps: str
+    arrays: Tuple[Spec, ...]
+    rate: Optional[float]
+    @property
+    def format(self) -> Optional[str]: ...
+
+def channel(name: str, measure: float = ...) -> Channel: ...
+def channels(measure: float = ...) -> List[Channel]: ...

@@ -1,0 +1,563 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hides that libndsh is C: prototypes, structs, and GErrors turned into exceptions.
+
+The only file that knows ctypes. What it hands out is numbers, text, tuples, and
+handles that give back what they hold when they are collected.
+
+Which calls let other threads run: those that may take long go through CDLL, which
+releases the interpreter lock. The rest are over in microseconds and go through
+PyDLL, which does not; none of them calls back into Python.
+"""
+
+import ctypes
+import errno
+import time
+from collections import namedtuple
+from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_ssize_t
+from ctypes import c_uint, c_uint32, c_uint64, c_void_p
+
+LATEST, QUEUE, LOSSLESS = 0, 1, 2
+
+MAX_DIMS = 32
+MAX_ARRAYS = 16
+MAX_LEASES = 64
+
+# NumPy's names; the index is the library's number.
+DTYPES = (None, "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32",
+          "int64", "uint64", "float16", "float32", "float64", "complex64",
+          "complex128", "float128", "complex256")
+
+UNKNOWN_OFFSET = 2 ** 64 - 1
+
+Spec = namedtuple("Spec", "dtype shape strides offset")
+Spec.__doc__ = """One array of a frame.
+
+dtype: NumPy's name of it; shape: elements; strides, offset: bytes.
+"""
+
+FrameInfo = namedtuple("FrameInfo", "timestamp_ns duration_ns offset flags "
+                                    "publish_ns stream_id metadata")
+FrameInfo.__doc__ = """What travels with a frame beside its arrays.
+
+timestamp_ns: CLOCK_MONOTONIC, when it was captured or is to be shown, or None
+duration_ns: or None
+offset: the producer's own count, or None
+flags: the producer's own bits
+publish_ns: CLOCK_MONOTONIC, when the writer published it
+stream_id: 32 hex digits; another id is another writer
+metadata: bytes that the producer added, b"" if none
+"""
+
+ReaderInfo = namedtuple("ReaderInfo", "pid uid mode max_leases n_leases "
+                                      "delivered missed lag")
+ReaderInfo.__doc__ = """A reader as its writer sees it, or as it sees itself.
+
+pid, uid: of the process at the other end; pid 0 in another pid namespace
+mode: "latest", "queue" or "lossless", as granted
+max_leases, n_leases: frames it may hold in shared memory, and holds
+delivered, missed: frames it has had, and those that it did not get
+lag: frames published since the last it had
+"""
+
+WriterInfo = namedtuple("WriterInfo", "published slots bytes retired_bytes")
+WriterInfo.__doc__ = """What a writer has made.
+
+published: frames since the start; slots: places for frames made so far
+bytes: shared memory of those; retired_bytes: replaced, and still mapped by a
+reader
+"""
+
+MODES = ("latest", "queue", "lossless")
+
+
+class Error(Exception):
+    """What none of Python's own exceptions fits: the writer speaks another version
+    of the protocol, or what the parent process opened was used in its child."""
+
+
+# --- The library -------------------------------------------------------------
+
+def _load(loader):
+    name = "libndsh.so.0"
+    try:
+        return loader(name)
+    except OSError as error:
+        raise ImportError(
+            "%s: install libndsh (then run ldconfig), or name its directory in "
+            "LD_LIBRARY_PATH" % error)
+
+
+_slow = _load(ctypes.CDLL)
+_quick = _load(ctypes.PyDLL)
+
+
+class _Array(ctypes.Structure):
+    _fields_ = [("dtype", c_int),
+                ("n_dims", c_uint),
+                ("offset", c_size_t),
+                ("shape", c_size_t * MAX_DIMS),
+                ("strides", c_ssize_t * MAX_DIMS)]
+
+
+class _Error(ctypes.Structure):
+    _fields_ = [("domain", c_uint32), ("code", c_int), ("message", c_char_p)]
+
+
+class _WriterOptions(ctypes.Structure):
+    _fields_ = [("history", c_uint),
+                ("max_readers", c_uint),
+                ("max_bytes", c_uint64),
+                ("lossless_timeout_us", c_int64),
+                ("perms", c_uint),
+                ("notify", c_void_p),
+                ("notify_data", c_void_p),
+                ("reserved", c_void_p * 4)]
+
+
+class _ReaderOptions(ctypes.Structure):
+    _fields_ = [("mode", c_int),
+                ("queue_length", c_uint),
+                ("max_leases", c_uint),
+                ("reserved", c_void_p * 4)]
+
+
+class _ReaderInfo(ctypes.Structure):
+    _fields_ = [("pid", c_int64),
+                ("uid", c_int64),
+                ("mode", c_int),
+                ("max_leases", c_uint),
+                ("n_leases", c_uint),
+                ("delivered", c_uint64),
+                ("missed", c_uint64),
+                ("lag", c_uint64),
+                ("reserved", c_void_p * 4)]
+
+
+class _WriterInfo(ctypes.Structure):
+    _fields_ = [("published", c_uint64),
+                ("n_slots", c_uint),
+                ("bytes", c_uint64),
+                ("retired_bytes", c_uint64),
+                ("reserved", c_void_p * 4)]
+
+
+class _FrameInfo(ctypes.Structure):
+    _fields_ = [("timestamp_ns", c_int64),
+                ("duration_ns", c_int64),
+                ("offset", c_uint64),
+                ("flags", c_uint32)]
+
+
+class _ChannelInfo(ctypes.Structure):
+    _fields_ = [("pid", c_int64),
+                ("uid", c_int64),
+                ("stream_id", ctypes.c_char * 33),
+                ("published", c_uint64),
+                ("publish_ns", c_int64),
+                ("n_readers", c_uint),
+                ("bytes", c_uint64),
+                ("description", c_char_p),
+                ("n_arrays", c_uint),
+                ("arrays", _Array * MAX_ARRAYS)]
+
+
+def _prototype(library, result, name, *arguments):
+    function = library[name]
+    function.restype = result
+    function.argtypes = arguments
+    return function
+
+
+_errors = POINTER(POINTER(_Error))
+
+_g_error_free = _prototype(_quick, None, "g_error_free", POINTER(_Error))
+_g_strfreev = _prototype(_quick, None, "g_strfreev", c_void_p)
+_g_get_monotonic_time = _prototype(_quick, c_int64, "g_get_monotonic_time")
+
+# What an owner is collected with. It is a default argument of __del__, and so lives
+# as long as the class does, whatever the interpreter has torn down by then.
+_frame_release = _prototype(_quick, None, "ndsh_frame_release", c_void_p)
+_draft_release = _prototype(_quick, None, "ndsh_draft_release", c_void_p)
+_reader_free = _prototype(_quick, None, "ndsh_reader_free", c_void_p)
+_writer_free = _prototype(_slow, None, "ndsh_writer_free", c_void_p)
+
+
+class FrameHandle(c_void_p):
+    """A lease. ctypes makes it inside the call that takes the lease, so that no
+    KeyboardInterrupt comes between the two."""
+
+    def __del__(self, release=_frame_release):
+        release(self)
+
+
+class DraftHandle(c_void_p):
+    """A slot of the writer's side."""
+
+    def __del__(self, release=_draft_release):
+        release(self)
+
+
+class ReaderHandle(c_void_p):
+    """What a Reader holds."""
+
+    def __del__(self, free=_reader_free):
+        free(self)
+
+    def close(self):
+        """Closes it now; not while a call uses it."""
+        _reader_free(self)
+        self.value = None
+
+
+class WriterHandle(c_void_p):
+    """What a Writer holds. Its name must go at exit, too: see writer_free()."""
+
+    def __del__(self, free=_writer_free):
+        free(self)
+
+
+_writer_new = _prototype(_slow, WriterHandle, "ndsh_writer_new", c_char_p,
+                         POINTER(_WriterOptions), _errors)
+_writer_set_description = _prototype(
+    _quick, c_int, "ndsh_writer_set_description", c_void_p, c_char_p, _errors)
+_writer_end = _prototype(_quick, None, "ndsh_writer_end", c_void_p)
+_writer_set_flushing = _prototype(_quick, None, "ndsh_writer_set_flushing",
+                                  c_void_p, c_int)
+_writer_get_stream_id = _prototype(_quick, c_char_p, "ndsh_writer_get_stream_id",
+                                   c_void_p)
+_writer_get_readers = _prototype(_quick, c_uint, "ndsh_writer_get_readers",
+                                 c_void_p, POINTER(_ReaderInfo), c_uint)
+_writer_get_info = _prototype(_quick, None, "ndsh_writer_get_info", c_void_p,
+                              POINTER(_WriterInfo))
+_writer_begin = _prototype(_slow, DraftHandle, "ndsh_writer_begin", c_void_p,
+                           POINTER(_Array), c_uint, _errors)
+_writer_try_begin = _prototype(_slow, DraftHandle, "ndsh_writer_try_begin",
+                               c_void_p, POINTER(_Array), c_uint, _errors)
+_draft_get_data = _prototype(_quick, c_void_p, "ndsh_draft_get_data", c_void_p)
+_draft_set_size = _prototype(_quick, c_int, "ndsh_draft_set_size", c_void_p,
+                             c_size_t, _errors)
+_draft_set_metadata = _prototype(_quick, c_int, "ndsh_draft_set_metadata",
+                                 c_void_p, c_char_p, c_size_t, _errors)
+_draft_publish = _prototype(_quick, c_uint64, "ndsh_draft_publish", c_void_p,
+                            POINTER(_FrameInfo))
+
+_reader_new = _prototype(_quick, ReaderHandle, "ndsh_reader_new", c_char_p,
+                         POINTER(_ReaderOptions), _errors)
+_reader_get_fd = _prototype(_quick, c_int, "ndsh_reader_get_fd", c_void_p)
+_reader_wait = _prototype(_quick, c_int, "ndsh_reader_wait", c_void_p, c_int64,
+                          _errors)
+_reader_acquire = _prototype(_quick, FrameHandle, "ndsh_reader_acquire", c_void_p)
+_reader_is_connected = _prototype(_quick, c_int, "ndsh_reader_is_connected",
+                                  c_void_p)
+_reader_get_info = _prototype(_quick, None, "ndsh_reader_get_info", c_void_p,
+                              POINTER(_ReaderInfo))
+
+_frame_get_data = _prototype(_quick, c_void_p, "ndsh_frame_get_data", c_void_p)
+_frame_get_size = _prototype(_quick, c_size_t, "ndsh_frame_get_size", c_void_p)
+_frame_get_arrays = _prototype(_quick, POINTER(_Array), "ndsh_frame_get_arrays",
+                               c_void_p, POINTER(c_uint))
+_frame_get_description = _prototype(_quick, c_char_p, "ndsh_frame_get_description",
+                                    c_void_p)
+_frame_get_metadata = _prototype(_quick, c_void_p, "ndsh_frame_get_metadata",
+                                 c_void_p, POINTER(c_size_t))
+_frame_get_info = _prototype(_quick, POINTER(_FrameInfo), "ndsh_frame_get_info",
+                             c_void_p)
+_frame_get_publish_ns = _prototype(_quick, c_int64, "ndsh_frame_get_publish_ns",
+                                   c_void_p)
+_frame_get_sequence = _prototype(_quick, c_uint64, "ndsh_frame_get_sequence",
+                                 c_void_p)
+_frame_get_stream_id = _prototype(_quick, c_char_p, "ndsh_frame_get_stream_id",
+                                  c_void_p)
+
+_list_channels = _prototype(_slow, POINTER(c_char_p), "ndsh_list_channels")
+_channel_info_new = _prototype(_slow, POINTER(_ChannelInfo),
+                               "ndsh_channel_info_new", c_char_p, _errors)
+_channel_info_free = _prototype(_quick, None, "ndsh_channel_info_free",
+                                POINTER(_ChannelInfo))
+
+
+# --- Errors ------------------------------------------------------------------
+
+NOT_FOUND, EXISTS, DENIED, INCOMPATIBLE, INVALID, FULL, MEMORY, TIMEOUT, CLOSED, \
+    ENDED, FORKED, SYSTEM = range(12)
+
+_exceptions = {
+    NOT_FOUND: (FileNotFoundError, errno.ENOENT),
+    EXISTS: (FileExistsError, errno.EEXIST),
+    DENIED: (PermissionError, errno.EACCES),
+    INVALID: (ValueError, None),
+    FULL: (BlockingIOError, errno.EAGAIN),
+    MEMORY: (MemoryError, None),
+    TIMEOUT: (TimeoutError, errno.ETIMEDOUT),
+    CLOSED: (BrokenPipeError, errno.EPIPE),
+    ENDED: (EOFError, None),
+    SYSTEM: (OSError, errno.EIO),
+}
+
+
+def make_error(code, message):
+    """Python's exception for one of the library's codes."""
+    kind, number = _exceptions.get(code, (Error, None))
+    return kind(message) if number is None else kind(number, message)
+
+
+def _take(error):
+    """(code, message); @error is used up."""
+    code = error.contents.code
+    message = error.contents.message.decode("utf-8", "replace")
+    _g_error_free(error)
+    return code, message
+
+
+def _raise(error):
+    raise make_error(*_take(error))
+
+
+def _encode(text, what):
+    """Text for C; the library checks the rest."""
+    if not isinstance(text, str):
+        raise TypeError("%s is text, not %s" % (what, type(text).__name__))
+    if "\0" in text:
+        raise ValueError("%s cannot hold a NUL" % what)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _bounded(value, bits, what):
+    """ctypes would drop the bits that do not fit."""
+    if not 0 <= value < 1 << bits:
+        raise ValueError("%s is %d, which cannot be" % (what, value))
+    return value
+
+
+# --- Time --------------------------------------------------------------------
+
+if hasattr(time, "monotonic_ns"):
+    monotonic_ns = time.monotonic_ns
+else:
+    def monotonic_ns():
+        """CLOCK_MONOTONIC; microseconds before Python 3.7."""
+        return 1000 * _g_get_monotonic_time()
+
+
+# --- Writing -----------------------------------------------------------------
+
+def writer_new(name, history, max_readers, max_bytes, lossless_timeout_us, perms):
+    """A WriterHandle."""
+    options = _WriterOptions(
+        _bounded(history, 32, "history"),
+        _bounded(max_readers, 32, "max_readers"),
+        _bounded(max_bytes, 64, "max_bytes"),
+        lossless_timeout_us, _bounded(perms, 32, "perms"))
+    error = POINTER(_Error)()
+    writer = _writer_new(_encode(name, "a channel's name"), byref(options),
+                         byref(error))
+    if error:
+        _raise(error)
+    return writer
+
+
+def writer_free(writer):
+    """Frees it now; not while a call uses it."""
+    _writer_free(writer)
+    writer.value = None
+
+
+def writer_set_description(writer, text):
+    error = POINTER(_Error)()
+    _writer_set_description(writer, _encode(text, "a description"), byref(error))
+    if error:
+        _raise(error)
+
+
+def writer_end(writer):
+    _writer_end(writer)
+
+
+def writer_set_flushing(writer, flushing):
+    _writer_set_flushing(writer, flushing)
+
+
+def writer_get_stream_id(writer):
+    return _writer_get_stream_id(writer).decode("ascii")
+
+
+def writer_get_info(writer):
+    info = _WriterInfo()
+    _writer_get_info(writer, byref(info))
+    return WriterInfo(info.published, info.n_slots, info.bytes, info.retired_bytes)
+
+
+def writer_get_readers(writer):
+    n = _writer_get_readers(writer, None, 0) + 4
+    infos = (_ReaderInfo * n)()
+    n = min(n, _writer_get_readers(writer, infos, n))
+    return [_reader_info(info) for info in infos[:n]]
+
+
+def pack(specs):
+    """Specs as begin() takes them; the same value may be used again."""
+    packed = (_Array * len(specs))()
+    for array, spec in zip(packed, specs):
+        array.dtype = DTYPES.index(spec.dtype)
+        array.n_dims = len(spec.shape)
+        array.offset = spec.offset
+        array.shape[:len(spec.shape)] = spec.shape
+        array.strides[:len(spec.shape)] = spec.strides
+    return packed
+
+
+def writer_begin(writer, packed, may_wait):
+    """A DraftHandle, and the address where its memory begins."""
+    error = POINTER(_Error)()
+    begin = _writer_begin if may_wait else _writer_try_begin
+    draft = begin(writer, packed, len(packed), byref(error))
+    if error:
+        _raise(error)
+    return draft, _draft_get_data(draft)
+
+
+def draft_set_size(draft, size):
+    error = POINTER(_Error)()
+    _draft_set_size(draft, size, byref(error))
+    if error:
+        _raise(error)
+
+
+def draft_set_metadata(draft, metadata):
+    error = POINTER(_Error)()
+    _draft_set_metadata(draft, metadata, len(metadata), byref(error))
+    if error:
+        _raise(error)
+
+
+def draft_publish(draft, timestamp_ns, duration_ns, offset, flags):
+    """The frame's number, 0 if it could not be published; None is unknown."""
+    info = _FrameInfo(
+        -1 if timestamp_ns is None else _bounded(timestamp_ns, 63, "a time"),
+        -1 if duration_ns is None else _bounded(duration_ns, 63, "a duration"),
+        UNKNOWN_OFFSET if offset is None else _bounded(offset, 64, "an offset"),
+        _bounded(flags, 32, "flags"))
+    return _draft_publish(draft, byref(info))
+
+
+# --- Reading -----------------------------------------------------------------
+
+def reader_new(name, mode, queue, leases):
+    options = _ReaderOptions(mode, queue, leases)
+    error = POINTER(_Error)()
+    reader = _reader_new(_encode(name, "a channel's name"), byref(options),
+                         byref(error))
+    if error:
+        _raise(error)
+    return reader
+
+
+def reader_get_fd(reader):
+    return _reader_get_fd(reader)
+
+
+def reader_poll(reader):
+    """None if there is a frame, else (code, message). Never sleeps."""
+    error = POINTER(_Error)()
+    if _reader_wait(reader, 0, byref(error)):
+        return None
+    return _take(error)
+
+
+def reader_acquire(reader):
+    """A FrameHandle, false if there is no frame."""
+    return _reader_acquire(reader)
+
+
+def reader_is_connected(reader):
+    return bool(_reader_is_connected(reader))
+
+
+def reader_leases(reader):
+    """(held, granted)"""
+    info = _ReaderInfo()
+    _reader_get_info(reader, byref(info))
+    return info.n_leases, info.max_leases
+
+
+def reader_get_info(reader):
+    info = _ReaderInfo()
+    _reader_get_info(reader, byref(info))
+    return _reader_info(info)
+
+
+def _reader_info(info):
+    return ReaderInfo(info.pid, info.uid, MODES[info.mode], info.max_leases,
+                      info.n_leases, info.delivered, info.missed, info.lag)
+
+
+def frame_get_memory(frame):
+    """(address, bytes)"""
+    return _frame_get_data(frame), _frame_get_size(frame)
+
+
+def frame_get_specs(frame):
+    n = c_uint()
+    arrays = _frame_get_arrays(frame, byref(n))
+    return _specs(arrays, n.value)
+
+
+def _specs(arrays, n):
+    specs = []
+    for array in arrays[:n]:
+        dims = array.n_dims
+        specs.append(Spec(DTYPES[array.dtype], tuple(array.shape[:dims]),
+                          tuple(array.strides[:dims]), array.offset))
+    return tuple(specs)
+
+
+def frame_get_sequence(frame):
+    return _frame_get_sequence(frame)
+
+
+def frame_get_description(frame):
+    return _frame_get_description(frame).decode("utf-8", "replace")
+
+
+def frame_get_info(frame):
+    info = _frame_get_info(frame).contents
+    size = c_size_t()
+    metadata = _frame_get_metadata(frame, byref(size))
+    return FrameInfo(
+        None if info.timestamp_ns < 0 else info.timestamp_ns,
+        None if info.duration_ns < 0 else info.duration_ns,
+        None if info.offset == UNKNOWN_OFFSET else info.offset,
+        info.flags, _frame_get_publish_ns(frame),
+        _frame_get_stream_id(frame).decode("ascii"),
+        ctypes.string_at(metadata, size.value) if metadata else b"")
+
+
+# --- Finding -----------------------------------------------------------------
+
+def list_channels():
+    names = _list_channels()
+    found = []
+    while names[len(found)] is not None:
+        found.append(names[len(found)])
+    _g_strfreev(names)
+    return [name.decode("utf-8", "surrogateescape") for name in found]
+
+
+def channel_info(name):
+    """What the writer tells of itself, as a dict."""
+    error = POINTER(_Error)()
+    answer = _channel_info_new(_encode(name, "a channel's name"), byref(error))
+    if error:
+        _raise(error)
+    info = answer.contents
+    try:
+        return {
+            "pid": info.pid, "uid": info.uid,
+            "stream_id": info.stream_id.decode("ascii", "replace"),
+            "published": info.published, "publish_ns": info.publish_ns,
+            "readers": info.n_readers, "bytes": info.bytes,
+            "caps": info.description.decode("utf-8", "replace"),
+            "arrays": _specs(info.arrays, info.n_arrays),
+        }
+    finally:
+        _channel_info_free(answer)

@@ -1,0 +1,593 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hides how GStreamer's caps say what the numbers of an array mean.
+
+Pure functions of text and numbers: nothing here has seen a frame, NumPy or the
+library. Sizes, strides and offsets are bytes; dtypes are text that NumPy takes.
+"""
+
+import re
+import sys
+from fractions import Fraction
+
+from ._lib import MAX_DIMS, Spec
+
+_BIG_ENDIAN = sys.byteorder == "big"
+
+
+# --- Caps as text ------------------------------------------------------------
+
+class Caps:
+    """Caps, taken apart.
+
+    media: "video/x-raw"; "" if the text is not fixed caps
+    features: ("memory:NVMM",), mostly empty
+    fields: {"width": 640, "framerate": Fraction(30), "format": "BGR"}; arrays are
+        tuples, and whatever is not understood is its text
+    """
+
+    def __init__(self, text):
+        self.text = text
+        self.media, self.features, self.fields = "", (), {}
+        try:
+            self._parse(text)
+        except ValueError:
+            self.media, self.features, self.fields = "", (), {}
+
+    def _parse(self, text):
+        head = re.match(r"\s*([a-zA-Z][\w.+-]*/[\w.+-]+)\s*(?:\(([^)]*)\))?\s*", text)
+        if head is None:
+            raise ValueError
+        rest = text[head.end():]
+        for field in _split(rest, ",")[1:] if rest else []:
+            name, equals, value = field.partition("=")
+            if not equals:
+                raise ValueError
+            self.fields[name.strip()] = _value(value.strip())
+        self.media = head.group(1)
+        if head.group(2):
+            self.features = tuple(
+                feature.strip() for feature in head.group(2).split(",")
+                if feature.strip() != "memory:SystemMemory")
+
+    def get(self, name, kind):
+        """The field if it is of that kind, else None."""
+        value = self.fields.get(name)
+        return value if isinstance(value, kind) else None
+
+    @property
+    def format(self):
+        """"BGR", "F32LE", "grbg"; None if the caps name none."""
+        return self.get("format", str)
+
+
+def _split(text, separator):
+    """At separators outside of quotes and brackets; a final ';' ends it."""
+    parts, depth, quoted, start, at = [], 0, False, 0, 0
+    while at < len(text):
+        character = text[at]
+        if character == "\\":
+            at += 1
+        elif character == '"':
+            quoted = not quoted
+        elif quoted:
+            pass
+        elif character in "<{[":
+            depth += 1
+        elif character in ">}]":
+            depth -= 1
+        elif character == ";" and depth == 0:
+            if text[at + 1:].strip():
+                raise ValueError("more than one structure")
+            break
+        elif character == separator and depth == 0:
+            parts.append(text[start:at])
+            start = at + 1
+        at += 1
+    if depth != 0 or quoted:
+        raise ValueError("unbalanced")
+    return parts + [text[start:at]]
+
+
+_TYPES = {
+    "int": int, "i": int, "uint": int, "u": int, "gint": int, "guint": int,
+    "int64": int, "gint64": int, "uint64": int, "guint64": int,
+    "double": float, "d": float, "float": float, "f": float,
+    "fraction": Fraction,
+}
+
+
+def _value(text):
+    kind = re.match(r"\(\s*([\w-]+)\s*\)\s*", text)
+    name = kind.group(1) if kind else ""
+    text = text[kind.end():] if kind else text
+    if text[:1] == "<" and text[-1:] == ">":
+        inner = text[1:-1].strip()
+        return tuple(_value(part.strip()) for part in _split(inner, ",")) \
+            if inner else ()
+    if text[:1] == '"':
+        return _unquote(text) if len(text) > 1 and text[-1] == '"' else text
+    if name in ("boolean", "bool", "b"):
+        return text.lower() in ("true", "yes", "1", "t")
+    if name in _TYPES:
+        try:
+            return _TYPES[name](text)
+        except (ValueError, ZeroDivisionError):
+            return text
+    return _guess(text) if not name else text
+
+
+def _guess(text):
+    """As GStreamer reads what has no type: a number, a fraction, else text."""
+    if re.match(r"[+-]?\d+$", text):
+        return int(text)
+    if re.match(r"[+-]?\d+/[1-9]\d*$", text):
+        return Fraction(text)
+    return text
+
+
+def _unquote(text):
+    def escape(match):
+        octal = match.group(1)
+        return octal[-1] if len(octal) == 1 else chr(int(octal, 8))
+    return re.sub(r"\\([0-7]{3}|.)", escape, text[1:-1])
+
+
+def fraction(fps):
+    """Frames a second as caps have it: 29.97 becomes 30000/1001.
+
+    fps: a number or a text like "30000/1001"; None is 0/1, no fixed rate.
+    """
+    if fps is None:
+        return "0/1"
+    value = Fraction(str(fps)) if isinstance(fps, float) else Fraction(fps)
+    ntsc = Fraction(round(value * Fraction(1001, 1000)) * 1000, 1001)
+    if value.denominator != 1 and abs(value - ntsc) < Fraction(1, 100):
+        value = ntsc
+    if value < 0 or value.numerator >= 2 ** 31:
+        raise ValueError("fps is %s, which cannot be" % fps)
+    value = value.limit_denominator(10 ** 6)
+    return "%d/%d" % (value.numerator, value.denominator)
+
+
+# --- Raw video ---------------------------------------------------------------
+
+class Plane:
+    """One plane of a format: how much smaller than the image it is, and its pixels.
+
+    width_shift, height_shift: 1 where it has half as many columns or rows
+    channels: numbers in each pixel, 0 if the array has no axis for them
+    dtype: "u1", "<u2", ">u2", "<u4", ">u4"
+    """
+
+    def __init__(self, width_shift, height_shift, channels, dtype):
+        self.width_shift = width_shift
+        self.height_shift = height_shift
+        self.channels = channels
+        self.dtype = dtype
+
+    def shape(self, width, height):
+        shape = (-(-height >> self.height_shift), -(-width >> self.width_shift))
+        return shape + (self.channels,) if self.channels else shape
+
+
+def _planes(*planes):
+    return tuple(Plane(*plane) for plane in planes)
+
+
+def _planar(shifts, dtype, n=3):
+    chroma = tuple(shifts) + (0, dtype)
+    return _planes(*[(0, 0, 0, dtype), chroma, chroma, (0, 0, 0, dtype)][:n])
+
+
+def _semiplanar(shifts, dtype):
+    return _planes((0, 0, 0, dtype), tuple(shifts) + (2, dtype))
+
+
+_420, _422, _444 = (1, 1), (1, 0), (0, 0)
+
+
+def _make_formats():
+    formats = {
+        "GRAY8": _planes((0, 0, 0, "u1")),
+        "NV12": _semiplanar(_420, "u1"), "NV21": _semiplanar(_420, "u1"),
+        "NV16": _semiplanar(_422, "u1"), "NV61": _semiplanar(_422, "u1"),
+        "NV24": _semiplanar(_444, "u1"),
+        "I420": _planar(_420, "u1"), "YV12": _planar(_420, "u1"),
+        "Y42B": _planar(_422, "u1"), "Y444": _planar(_444, "u1"),
+        "Y41B": _planar((2, 0), "u1"),
+        "GBR": _planar(_444, "u1"), "RGBP": _planar(_444, "u1"),
+        "BGRP": _planar(_444, "u1"), "GBRA": _planar(_444, "u1", 4),
+        "A420": _planar(_420, "u1", 4),
+    }
+    for name in ("RGB", "BGR", "v308", "IYU2"):
+        formats[name] = _planes((0, 0, 3, "u1"))
+    for name in ("RGBx", "BGRx", "xRGB", "xBGR", "RGBA", "BGRA", "ARGB", "ABGR",
+                 "AYUV", "VUYA"):
+        formats[name] = _planes((0, 0, 4, "u1"))
+    for name in ("YUY2", "UYVY", "YVYU", "VYUY"):
+        formats[name] = _planes((0, 0, 2, "u1"))
+    # The machine's byte order, as GStreamer has it.
+    native = ">u2" if _BIG_ENDIAN else "<u2"
+    for name in ("RGB16", "BGR16", "RGB15", "BGR15"):
+        formats[name] = _planes((0, 0, 0, native))
+    for name in ("ARGB64", "AYUV64"):
+        formats[name] = _planes((0, 0, 4, native))
+    for end, dtype in (("LE", "<u2"), ("BE", ">u2")):
+        formats["GRAY16_" + end] = _planes((0, 0, 0, dtype))
+        for name in ("ARGB64", "RGBA64", "BGRA64", "ABGR64"):
+            formats[name + "_" + end] = _planes((0, 0, 4, dtype))
+        for name in ("P010_10", "P012_", "P016_"):
+            formats[name + end] = _semiplanar(_420, dtype)
+        for bits in ("10", "12"):
+            formats["I420_" + bits + end] = _planar(_420, dtype)
+            formats["I422_" + bits + end] = _planar(_422, dtype)
+            formats["GBR_" + bits + end] = _planar(_444, dtype)
+        for bits in ("10", "12", "16"):
+            formats["Y444_" + bits + end] = _planar(_444, dtype)
+    return formats
+
+
+FORMATS = _make_formats()
+
+
+def _round_up(value, to):
+    return -(-value // to) * to
+
+
+class Layout:
+    """How arrays of certain shapes lie in a frame, and the caps that say so.
+
+    caps: text, "" for none
+    specs: a Spec for each array, as the frame carries them
+    views: the same, as NumPy is to see them: ">u2" where the specs have bytes
+    size: bytes of the frame, padding after the last row included
+    split: for each view, where the numbers of the one array given are: a tuple of
+        (first row, rows) in it, or None if each view is an array of its own
+    """
+
+    def __init__(self, caps, specs, views=None, size=None, split=None):
+        self.caps = caps
+        self.specs = tuple(specs)
+        self.views = self.specs if views is None else tuple(views)
+        self.size = size
+        self.split = split
+
+
+def _item_size(dtype):
+    return int(dtype[-1])
+
+
+def _is_foreign(dtype):
+    return len(dtype) == 3 and (dtype[0] == ">") != _BIG_ENDIAN
+
+
+def _carried(view):
+    """What the frame says of a view: dtypes of frames have no byte order, so an item
+    in the other one is its bytes."""
+    size = _item_size(view.dtype)
+    if _is_foreign(view.dtype):
+        return Spec("uint8", view.shape + (size,), view.strides + (1,), view.offset)
+    return view._replace(dtype="uint%d" % (8 * size))
+
+
+def video_layout(format, width, height, fps=None, caps=None):
+    """Where GStreamer expects the planes of a frame: rows begin at multiples of 4."""
+    views, offset = [], 0
+    for plane in FORMATS[format]:
+        shape = plane.shape(width, height)
+        item = _item_size(plane.dtype)
+        pixel = item * (plane.channels or 1)
+        row = shape[1] * pixel
+        if format in _PAIRED:                      # pairs of pixels share a colour
+            row = _round_up(shape[1], 2) * pixel
+        stride = _round_up(row, 4)
+        strides = (stride, pixel) + ((item,) if plane.channels else ())
+        views.append(Spec(plane.dtype, shape, strides, offset))
+        rows = shape[0]
+        if any(other.height_shift for other in FORMATS[format]) \
+                and not plane.height_shift:
+            rows = _round_up(rows, 2)
+        offset += stride * rows
+    if caps is None:
+        caps = ("video/x-raw, format=(string)%s, width=(int)%d, height=(int)%d, "
+                "framerate=(fraction)%s" % (format, width, height, fraction(fps)))
+    return Layout(caps, [_carried(view) for view in views], views, offset)
+
+
+_PAIRED = ("YUY2", "UYVY", "YVYU", "VYUY")
+
+
+def find_video_size(format, shapes):
+    """(width, height) of the image that arrays of @shapes are, in this format.
+
+    One array a plane; or one of height * 3 / 2 rows for NV12, I420 and their like;
+    or one of shape (3, height, width) for three planes of full size.
+    """
+    planes = FORMATS[format]
+    if len(shapes) == len(planes):
+        height, width = (tuple(shapes[0]) + (0, 0))[:2]
+        if width > 0 and height > 0 and all(
+                plane.shape(width, height) == tuple(shape)
+                for plane, shape in zip(planes, shapes)):
+            return width, height
+    elif len(shapes) == 1:
+        size = _find_joined_size(planes, tuple(shapes[0]))
+        if size is not None:
+            return size
+    raise ValueError("%s is %s, not %s" % (
+        format, _describe_planes(planes),
+        " and ".join(_shape_text(shape) for shape in shapes)))
+
+
+def _find_joined_size(planes, shape):
+    if _are_alike(planes):
+        if len(shape) == 3 and shape[0] == len(planes) and 0 not in shape:
+            return shape[2], shape[1]
+    elif _are_joined_420(planes) and len(shape) == 2:
+        rows, width = shape
+        if width > 0 and rows > 0 and rows % 3 == 0 and width % 2 == 0:
+            return width, rows // 3 * 2
+    return None
+
+
+def _are_alike(planes):
+    return len(planes) > 1 and all(
+        not plane.width_shift and not plane.height_shift and not plane.channels
+        for plane in planes)
+
+
+def _are_joined_420(planes):
+    return (len(planes) in (2, 3)
+            and all((p.width_shift, p.height_shift) == _420 for p in planes[1:]))
+
+
+def _shape_text(shape):
+    return "(%s)" % ", ".join(str(length) for length in shape)
+
+
+def _describe_planes(planes):
+    def text(plane):
+        names = [name if not shift else "%s / %d" % (name, 1 << shift)
+                 for name, shift in (("height", plane.height_shift),
+                                     ("width", plane.width_shift))]
+        dims = names + ([str(plane.channels)] if plane.channels else [])
+        return "%s (%s)" % (
+            {1: "uint8", 2: "uint16", 4: "uint32"}[_item_size(plane.dtype)],
+            ", ".join(dims))
+    said = " and ".join(text(plane) for plane in planes)
+    if _are_joined_420(planes):
+        said += ", or all of it as one (height * 3 / 2, width)"
+    elif _are_alike(planes):
+        said += ", or all of it as one (%d, height, width)" % len(planes)
+    return said
+
+
+def _check_dtypes(format, dtypes):
+    for plane in FORMATS[format]:
+        wanted = "uint%d" % (8 * _item_size(plane.dtype))
+        for dtype in dtypes:
+            if dtype != wanted:
+                raise ValueError("%s is made of %s, not of %s" % (
+                    format, wanted, dtype))
+
+
+def _plan_video(format, arrays, fps, caps):
+    shapes = [shape for _, shape in arrays]
+    _check_dtypes(format, [dtype for dtype, _ in arrays])
+    width, height = find_video_size(format, shapes)
+    layout = video_layout(format, width, height, fps, caps)
+    if len(arrays) == 1 and len(layout.views) > 1:
+        layout.split = tuple(view.shape for view in layout.views)
+    return layout
+
+
+def _check_caps_size(caps, layout):
+    wanted = (caps.get("width", int), caps.get("height", int))
+    shape = layout.views[0].shape
+    if wanted != (shape[1], shape[0]):
+        raise ValueError("the caps say %s x %s pixels, the array has %d x %d" % (
+            wanted + (shape[1], shape[0])))
+
+
+# --- Any arrays --------------------------------------------------------------
+
+ALIGNMENT = 64      # of each array of a frame: for SIMD, and a cache line of its own
+
+
+def dense_specs(arrays, sizes, align=ALIGNMENT):
+    """Row-major arrays, one after the other.
+
+    arrays: (dtype, shape) of each; sizes: bytes of one element of each
+    """
+    specs, offset = [], 0
+    for (dtype, shape), size in zip(arrays, sizes):
+        strides, stride = [], size
+        for length in reversed(shape):
+            strides.append(stride)
+            stride *= max(length, 1)
+        specs.append(Spec(dtype, tuple(shape), tuple(reversed(strides)), offset))
+        if 0 not in shape:
+            offset = _round_up(offset + stride, align)
+    return specs
+
+
+def guess_format(dtype, shape):
+    """The video that an array is taken for where its writer gives a rate and no
+    format: uint8 (height, width) is GRAY8, (height, width, 3) is BGR, OpenCV's
+    order, (height, width, 4) is BGRx; uint16 (height, width) is GRAY16_LE. None for
+    what is no picture or smaller than 16 x 16."""
+    if len(shape) < 2 or min(shape[:2]) < 16:
+        return None
+    if len(shape) == 2:
+        return {"uint8": "GRAY8", "uint16": "GRAY16_LE"}.get(dtype)
+    if len(shape) == 3 and dtype == "uint8":
+        return {3: "BGR", 4: "BGRx"}.get(shape[2])
+    return None
+
+
+def plan(arrays, sizes, format=None, fps=None, caps=None):
+    """The Layout of a frame of these arrays.
+
+    arrays: (dtype, shape) of each; sizes: bytes of one element of each
+    Raises ValueError where they are not what @format or @caps say.
+    """
+    if format is None and caps is None and fps is not None and len(arrays) == 1:
+        format = guess_format(*arrays[0])
+    if format is not None:
+        return _plan_video(format, arrays, fps, None)
+    if caps is None:
+        return Layout("", dense_specs(arrays, sizes))
+    return _plan_caps(Caps(caps), arrays, sizes)
+
+
+def _plan_caps(caps, arrays, sizes):
+    if caps.media == "video/x-raw" and caps.format in FORMATS:
+        layout = _plan_video(caps.format, arrays, None, caps.text)
+        _check_caps_size(caps, layout)
+        return layout
+    said = arrays_from_caps(caps)
+    if said is not None and said != [(dtype, tuple(shape)) for dtype, shape in arrays]:
+        raise ValueError("the caps say %s, not %s" % (
+            _arrays_text(said), _arrays_text(arrays)))
+    # Tensors follow each other closely.
+    align = 1 if caps.media == "other/tensors" else ALIGNMENT
+    if caps.media == "video/x-bayer" and len(arrays) == 1:
+        return _plan_bayer(caps, arrays[0], sizes[0])
+    return Layout(caps.text, dense_specs(arrays, sizes, align))
+
+
+def _plan_bayer(caps, array, size):
+    dtype, shape = array
+    format = caps.format or ""
+    view = Spec({1: "u1", 2: ">u2" if format.endswith("be") else "<u2"}.get(size, ""),
+                tuple(shape), (), 0)
+    if dtype not in ("uint8", "uint16") or len(shape) != 2 \
+            or (caps.get("height", int), caps.get("width", int)) != view.shape:
+        raise ValueError("the caps say %s x %s pixels of a sensor, not %s" % (
+            caps.get("width", int), caps.get("height", int), _arrays_text([array])))
+    stride = _round_up(shape[1] * size, 4)
+    view = view._replace(strides=(stride, size))
+    return Layout(caps.text, [_carried(view)], [view], stride * shape[0])
+
+
+def _arrays_text(arrays):
+    return " and ".join("%s %s" % (dtype, _shape_text(shape))
+                        for dtype, shape in arrays)
+
+
+def arrays_from_caps(caps):
+    """[(dtype, shape), ...] where the caps alone give them; else None."""
+    if caps.media == "application/x-ndarray":
+        dtype, shape = caps.get("dtype", str), caps.get("shape", tuple)
+        if dtype and shape is not None and all(isinstance(n, int) for n in shape):
+            return [(dtype, shape)]
+    elif caps.media == "other/tensors":
+        return _tensors(caps)
+    return None
+
+
+def _tensors(caps):
+    """dimensions="3:640:480", innermost first; a 0 is what some fill up with."""
+    dimensions, types = caps.fields.get("dimensions"), caps.get("types", str)
+    if caps.fields.get("format", "static") != "static" or not types \
+            or dimensions is None:
+        return None
+    found = []
+    shapes, types = re.split("[.,]", str(dimensions)), re.split("[.,]", types)
+    for text, dtype in zip(shapes, types):
+        shape = []
+        for length in text.split(":"):
+            if not length.strip().isdigit() or len(shape) == MAX_DIMS:
+                return None
+            if int(length) == 0:
+                break
+            shape.insert(0, int(length))
+        found.append((dtype.strip(), tuple(shape)))
+    return found if len(shapes) == len(types) else None
+
+
+# --- What a reader sees ------------------------------------------------------
+
+def views(caps, specs):
+    """The specs of a frame as NumPy is to see them: numbers in the other byte order,
+    which travel as their bytes, are numbers again."""
+    if not _is_other_order(caps):
+        return specs
+    return tuple(_number_from_bytes(spec) for spec in specs)
+
+
+def _is_other_order(caps):
+    format = caps.format or ""
+    if caps.media == "video/x-raw":
+        return ("BE" in format or format == "r210") != _BIG_ENDIAN
+    if caps.media == "video/x-bayer":
+        return format.endswith("be") != _BIG_ENDIAN and len(format) > 4
+    if caps.media == "audio/x-raw":
+        return format.endswith("LE" if _BIG_ENDIAN else "BE")
+    return False
+
+
+def _number_from_bytes(spec):
+    if spec.dtype != "uint8" or len(spec.shape) < 2 or spec.strides[-1] != 1 \
+            or spec.shape[-1] not in (2, 4, 8):
+        return spec
+    return Spec("%su%d" % ("<" if _BIG_ENDIAN else ">", spec.shape[-1]),
+                spec.shape[:-1], spec.strides[:-1], spec.offset)
+
+
+def audio_dtype(caps, dtype):
+    """The dtype of audio numbers in the other byte order, whose kind their format
+    tells; else the dtype given."""
+    format = caps.format or ""
+    if caps.media != "audio/x-raw" or dtype[0] not in "<>":
+        return dtype
+    return dtype[0] + {"F": "f", "S": "i"}.get(format[:1], "u") + dtype[2:]
+
+
+def join(caps, specs):
+    """All planes of a picture as one array, where they lie so that this can be; else
+    None.
+
+    NV12, NV21, I420, YV12 are (height * 3 / 2, width), as OpenCV takes them; formats
+    with planes of one size are (planes, height, width).
+    """
+    planes = FORMATS.get(caps.format) if caps.media == "video/x-raw" else None
+    if planes is None or len(planes) != len(specs) or len(specs) < 2:
+        return None
+    if _are_alike(planes):
+        return _join_alike(specs)
+    if _are_joined_420(planes) and _item_size(planes[0].dtype) == 1:
+        return _join_420(specs)
+    return None
+
+
+def _join_alike(specs):
+    first = specs[0]
+    step = specs[1].offset - first.offset
+    for i, spec in enumerate(specs):
+        if (spec.dtype, spec.shape, spec.strides) != first[:3] \
+                or spec.offset != first.offset + i * step:
+            return None
+    if step < first.strides[0] * first.shape[0]:
+        return None
+    return Spec(first.dtype, (len(specs),) + first.shape, (step,) + first.strides,
+                first.offset)
+
+
+def _join_420(specs):
+    luma = specs[0]
+    height, width = luma.shape
+    if height % 2 or width % 2:
+        return None
+    end = luma.offset + luma.strides[0] * height
+    if len(specs) == 2:
+        fits = specs[1].strides[0] == luma.strides[0] and specs[1].offset == end
+    else:
+        fits = luma.strides[0] == width
+        for spec in specs[1:]:
+            fits = fits and spec.offset == end and spec.strides[0] == width // 2
+            end += (width // 2) * (height // 2)
+    if not fits:
+        return None
+    return Spec(luma.dtype, (height // 2 * 3, width), (luma.strides[0], 1),
+                luma.offset)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hides how an array keeps the memory it shows.
+
+    array.base -> Window -> lease
+
+An array's memory is given back when the last array, slice, memoryview or tensor
+that shows any of it is gone, whichever thread that happens in, and not before. A
+Window is what NumPy asks for the memory; as it offers no writable buffer, NumPy
+refuses to make an array of a read-only one writeable again.
+"""
+
+import numpy as np
+
+from . import _lib, formats, pixels
+
+
+class Window:
+    """One array in memory that @owner keeps: the base of the arrays NumPy makes."""
+
+    __slots__ = ("owner", "__array_interface__", "__weakref__")
+
+    def __init__(self, owner, address, view, read_only):
+        self.owner = owner
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (address + view.offset, read_only),
+            "typestr": _typestr(view.dtype),
+            "shape": view.shape,
+            "strides": view.strides,
+        }
+
+
+_typestrs = {}
+
+
+def _typestr(dtype):
+    try:
+        return _typestrs[dtype]
+    except KeyError:
+        pass
+    try:
+        _typestrs[dtype] = np.dtype(dtype).str
+    except TypeError:
+        raise TypeError("this NumPy has no %s" % dtype)
+    return _typestrs[dtype]
+
+
+def show(owner, address, view, read_only=True):
+    """The ndarray that lies at a Spec's place in memory."""
+    return np.asarray(Window(owner, address, view, read_only))
+
+
+class Frame:
+    """A frame: one or more read-only arrays in shared memory, and what they mean.
+
+    The arrays are views; nothing is copied, and no byte of them changes while any of
+    them, or a slice, or this object, is alive. They stay valid when the reader is
+    closed and when the writer has gone, in any thread. In exchange their place in
+    shared memory is taken: a reader may hold Reader.leases of them, less one; the
+    payload of what comes beyond is copied once into private memory (``copied`` is
+    True then, and Reader.copied counts).
+
+    A forked child sees the arrays too, but does not hold the lease: they are good
+    for as long as its parent holds them.
+    """
+
+    __slots__ = ("sequence", "dropped", "info", "caps", "copied", "_name", "_parsed",
+                 "_specs", "_owner", "_address", "_size", "__weakref__")
+
+    def __init__(self, name, handle, parsed):
+        self._name = name
+        self._parsed = parsed
+        self._specs = _lib.frame_get_specs(handle)
+        self._owner = handle
+        self._address, self._size = _lib.frame_get_memory(handle)
+        self.sequence = _lib.frame_get_sequence(handle)
+        self.dropped = 0
+        self.info = _lib.frame_get_info(handle)
+        self.caps = parsed.text
+        self.copied = False
+
+    def _make_private(self):
+        """One copy; the lease goes back when the caller forgets the handle."""
+        shared = show(self._owner, self._address,
+                      _lib.Spec("uint8", (self._size,), (1,), 0))
+        private = shared.copy()
+        self._owner = private
+        self._address = private.__array_interface__["data"][0]
+        self.copied = True
+
+    # --- The arrays ---
+
+    @property
+    def arrays(self):
+        """The arrays as their writer described them, a tuple of ndarrays.
+
+        Numbers that are not in the machine's byte order are uint8 with one more
+        dimension here; planes has them as numbers.
+        """
+        return tuple(show(self._owner, self._address, spec) for spec in self._specs)
+
+    @property
+    def planes(self):
+        """The planes of a picture, or simply the arrays: a tuple of ndarrays.
+
+        NV12: uint8 (height, width) and (height / 2, width / 2, 2); I420: three of
+        uint8; BGR: one of (height, width, 3); GRAY16_BE: one of >u2 (height, width).
+        Strides are the writer's: rows may be padded.
+        """
+        return tuple(show(self._owner, self._address, view)
+                     for view in self._views())
+
+    def _views(self):
+        views = formats.views(self._parsed, self._specs)
+        if self._parsed.media == "audio/x-raw":
+            views = [view._replace(dtype=formats.audio_dtype(self._parsed, view.dtype))
+                     for view in views]
+        return views
+
+    @property
+    def array(self):
+        """All of it as one ndarray.
+
+        Video: (height, width) or (height, width, channels); NV12, NV21, I420 and
+        YV12 whose planes follow each other without a gap are (height * 3 / 2,
+        width), as OpenCV's cvtColor takes them; RGBP, BGRP, GBR, Y444 are
+        (3, height, width). Audio: (frames, channels). Bytes without such a meaning,
+        like jpeg: uint8 (n,).
+
+        ValueError if it is several arrays that no single one can show: take planes.
+        """
+        if len(self._specs) == 1:
+            return show(self._owner, self._address, self._views()[0])
+        joined = formats.join(self._parsed, self._views())
+        if joined is None:
+            raise ValueError(
+                "this frame of channel '%s' is %d arrays that do not lie as one "
+                "(%s): take frame.planes" % (self._name, len(self._specs),
+                                             self.format or "no format"))
+        return show(self._owner, self._address, joined)
+
+    @property
+    def __array_interface__(self):
+        """np.asarray (frame) is frame.array, and keeps the frame."""
+        return self.array.__array_interface__
+
+    def __dlpack__(self, **arguments):
+        """For torch.from_dlpack (frame) and the like.
+
+        Without a copy where NumPy (2.1 and later) and the consumer know read-only
+        tensors (DLPack 1.0). Else a tensor of a private copy, since its consumer
+        might write to it; BufferError if that is asked not to be.
+        """
+        version = arguments.get("max_version")
+        if version is not None and tuple(version) >= (1, 0):
+            try:
+                return self.array.__dlpack__(**arguments)
+            except TypeError:
+                pass              # NumPy before 2.1
+        if arguments.pop("copy", None) is False:
+            raise BufferError("a read-only array cannot be handed over without a copy "
+                              "before DLPack 1.0 and NumPy 2.1")
+        stream = arguments.get("stream")
+        return self.array.copy().__dlpack__(stream=stream)
+
+    def __dlpack_device__(self):
+        return (1, 0)             # kDLCPU
+
+    # --- As colours ---
+
+    def bgr(self, copy=None):
+        """The picture as (height, width, 3), blue first, as OpenCV has it.
+
+        A read-only view, without a copy, of BGR, RGB, BGRx, xRGB and all others that
+        have the three beside each other, and of RGBP and BGRP. Else a conversion,
+        which is a new array: by OpenCV if it is installed, else by NumPy, with the
+        matrix that the caps' colorimetry names (BT.601, BT.709, BT.2020).
+
+        copy: None is as said; False raises ValueError where it would be a conversion;
+            True always returns an array of its own, which may be written to
+        dtype: uint8; uint16 for formats of 16 bits a channel
+        Raises ValueError for what is not a picture.
+        """
+        return pixels.convert("bgr", self._parsed, self.planes, copy)
+
+    def rgb(self, copy=None):
+        """The same, red first."""
+        return pixels.convert("rgb", self._parsed, self.planes, copy)
+
+    def gray(self, copy=None):
+        """Brightness as (height, width).
+
+        A view of GRAY8, GRAY16 (uint16), and of the Y plane of NV12, I420, YUY2 and
+        all other YUV formats, in whose range (mostly 16 to 235; uint16 where it has
+        more than 8 bits) it is. Else 0.299 R + 0.587 G + 0.114 B, a new array.
+
+        copy: as for bgr ()
+        """
+        return pixels.convert("gray", self._parsed, self.planes, copy)
+
+    # --- What is known of it ---
+
+    @property
+    def format(self):
+        """The caps' format, like "BGR", "NV12", "F32LE"; None if they name none."""
+        return self._parsed.format
+
+    @property
+    def pts(self):
+        """When it was captured or is to be shown: nanoseconds of CLOCK_MONOTONIC;
+        None if the writer did not say."""
+        return self.info.timestamp_ns
+
+    @property
+    def age(self):
+        """Seconds since it was published."""
+        return (_lib.monotonic_ns() - self.info.publish_ns) / 1e9
+
+    def __repr__(self):
+        arrays = " ".join("%s%s" % (spec.dtype, list(spec.shape))
+                          for spec in self._specs)
+        return "<ndsh.Frame %d of '%s': %s%s>" % (
+            self.sequence, self._name, arrays,
+            " " + self.format if self.format else "")

@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hides how a picture in any of GStreamer's formats becomes BGR, RGB or gray: as a view
+where its bytes allow, else by OpenCV if that is there, else by NumPy.
+
+Pure functions of arrays. Colours between two samples of chroma are those of the nearer.
+"""
+
+import re
+
+import numpy as np
+
+from . import formats
+
+# Kr, Kb of the matrices that colorimetry names; the numbers are GStreamer's.
+_MATRICES = {2: (0.30, 0.11), 3: (0.2126, 0.0722), 4: (0.299, 0.114),
+             5: (0.212, 0.087), 6: (0.2627, 0.0593)}
+_COLORIMETRIES = {"bt601": (2, 4), "bt709": (2, 3), "smpte240m": (2, 5),
+                  "bt2020": (2, 6), "bt2020-10": (2, 6), "bt2100-pq": (2, 6),
+                  "bt2100-hlg": (2, 6), "sRGB": (1, 1)}
+_FULL_RANGE = 1
+
+# Where red, green and blue lie in a pixel.
+_ORDERS = {name: name.lower() for name in (
+    "RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "RGBA", "BGRA", "ARGB", "ABGR")}
+_ORDERS.update(ARGB64="argb")
+for _end in ("LE", "BE"):
+    _ORDERS.update({name + "64_" + _end: name.lower()
+                    for name in ("ARGB", "RGBA", "BGRA", "ABGR")})
+_PLANAR_ORDERS = {"RGBP": "rgb", "BGRP": "bgr", "GBR": "gbr", "GBRA": "gbra"}
+
+# Where Y, U and V lie in a pixel, and for two pixels that share a colour.
+_PACKED_YUV = {"AYUV": "ayuv", "VUYA": "vuya", "v308": "yuv", "IYU2": "uyv",
+               "AYUV64": "ayuv"}
+_PAIRS = {"YUY2": (0, 1, 0), "UYVY": (1, 0, 0), "YVYU": (0, 1, 1), "VYUY": (1, 0, 1)}
+
+# Red, green and blue: how far to shift down, and how many bits.
+_BITS = {"RGB16": ((11, 5), (5, 6), (0, 5)), "BGR16": ((0, 5), (5, 6), (11, 5)),
+         "RGB15": ((10, 5), (5, 5), (0, 5)), "BGR15": ((0, 5), (5, 5), (10, 5))}
+
+_CV_YUV = {"NV12": "NV12", "NV21": "NV21", "I420": "I420", "YV12": "YV12",
+           "YUY2": "YUY2", "UYVY": "UYVY", "YVYU": "YVYU"}
+
+
+def _opencv():
+    try:
+        import cv2
+    except ImportError:
+        return None
+    return cv2
+
+
+def convert(to, caps, planes, copy=None):
+    """@planes as "bgr", "rgb" or "gray"; copy as in Frame.bgr ()."""
+    view = _view(to, caps, planes)
+    if view is not None:
+        return view.copy() if copy else view
+    if copy is False:
+        raise ValueError("%s has no view of %s as %s: leave out copy=False to convert "
+                         "it" % (_name(caps), _shapes(planes), to))
+    result = _convert(to, caps, planes)
+    if result is None:
+        raise ValueError("there is no conversion of %s, %s, to %s" % (
+            _name(caps), _shapes(planes), to))
+    return result
+
+
+def _name(caps):
+    return caps.format or caps.media or "what came without caps"
+
+
+def _shapes(planes):
+    return " and ".join("%s%s" % (plane.dtype, list(plane.shape)) for plane in planes)
+
+
+# --- Views -------------------------------------------------------------------
+
+def _view(to, caps, planes):
+    if caps.media != "video/x-raw":
+        return _view_without_format(to, caps, planes)
+    if not _planes_fit(caps, planes):
+        return None
+    if to == "gray":
+        return _gray_view(caps.format, planes)
+    order = _ORDERS.get(caps.format)
+    if order is not None:
+        return _pick(planes[0], order, to)
+    order = _PLANAR_ORDERS.get(caps.format)
+    return _pick_planes(planes, order, to) if order in ("rgb", "bgr") else None
+
+
+def _view_without_format(to, caps, planes):
+    """What came without caps is what it looks like, in OpenCV's order."""
+    if caps.text or len(planes) != 1:
+        return None
+    array = planes[0]
+    if to == "gray" and array.ndim == 2:
+        return array
+    if to != "gray" and array.ndim == 3 and array.shape[2] in (3, 4):
+        return _pick(array, "bgr", to)
+    return None
+
+
+def _planes_fit(caps, planes):
+    """A writer may say anything: what does not fit is no picture."""
+    described = formats.FORMATS.get(caps.format)
+    if described is None or len(described) != len(planes) or planes[0].ndim < 2:
+        return False
+    height, width = planes[0].shape[:2]
+    return width > 0 and height > 0 and all(
+        plane.shape == what.shape(width, height)
+        and plane.dtype.itemsize == int(what.dtype[-1])
+        for plane, what in zip(planes, described))
+
+
+def _pick(array, order, to):
+    """Three of the channels of a pixel, by a slice."""
+    first, second, third = (order.index(colour) for colour in to)
+    step = second - first
+    if third - second != step:
+        return None
+    end = third + step
+    return array[..., first:(end if end >= 0 else None):step]
+
+
+def _pick_planes(planes, order, to):
+    """Three planes at equal distances, as one array whose last axis goes over them."""
+    first, second, third = (planes[order.index(colour)] for colour in to)
+    where = [plane.__array_interface__["data"][0] for plane in (first, second, third)]
+    lowest = min((first, second, third),
+                 key=lambda plane: plane.__array_interface__["data"][0])
+    step = where[1] - where[0]
+    if where[2] - where[1] != step or len({p.strides for p in planes}) != 1:
+        return None
+    view = _Strided(lowest, lowest.shape + (3,), lowest.strides + (abs(step),))
+    array = np.asarray(view)
+    return array if step > 0 else array[..., ::-1]
+
+
+class _Strided:
+    """A view beyond the end of one plane, into the others: the base that keeps them
+    and, unlike as_strided (), keeps it read-only on every NumPy."""
+
+    def __init__(self, array, shape, strides):
+        self.array = array
+        self.__array_interface__ = {
+            "version": 3, "shape": shape, "strides": strides,
+            "typestr": array.dtype.str,
+            "data": (array.__array_interface__["data"][0], True)}
+
+
+def _gray_view(format, planes):
+    if format.startswith("GRAY") or _is_planar_yuv(format):
+        return planes[0]
+    if format in _PAIRS:
+        return planes[0][..., _PAIRS[format][0]]
+    if format in _PACKED_YUV:
+        return planes[0][..., _PACKED_YUV[format].index("y")]
+    return None
+
+
+def _is_planar_yuv(format):
+    return re.match(r"(NV|P01|I42|YV12|Y4|A420)", format) is not None
+
+
+# --- Conversions -------------------------------------------------------------
+
+def _convert(to, caps, planes):
+    cv2 = _opencv()
+    if caps.media == "video/x-bayer":
+        return _from_bayer(to, caps, planes, cv2)
+    if caps.media == "image/jpeg":
+        return _from_jpeg(to, planes, cv2)
+    if caps.media == "video/x-raw":
+        return _from_video(to, caps, planes, cv2)
+    if not caps.text and len(planes) == 1:
+        return _from_unknown(to, planes[0], cv2)
+    return None
+
+
+def _from_video(to, caps, planes, cv2):
+    if not _planes_fit(caps, planes):
+        return None
+    format = caps.format
+    if to == "gray":
+        rgb = _convert_or_view("rgb", caps, planes)
+        return None if rgb is None else _gray_of(rgb, "rgb", cv2)
+    if format.startswith("GRAY"):
+        return _stack(planes[0], planes[0], planes[0])
+    if format in _PLANAR_ORDERS:
+        return _stack(*[planes[_PLANAR_ORDERS[format].index(c)] for c in to])
+    if format in _BITS:
+        return _stack(*[_expand(planes[0], *_BITS[format]["rgb".index(c)])
+                        for c in to])
+    limits = _colorimetry(caps, planes[0].shape[0])
+    done = _from_yuv_by_opencv(to, format, planes, limits, cv2)
+    return _from_yuv(to, format, planes, limits) if done is None else done
+
+
+def _convert_or_view(to, caps, planes):
+    view = _view(to, caps, planes)
+    return _convert(to, caps, planes) if view is None else view
+
+
+def _from_unknown(to, array, cv2):
+    if array.ndim == 2 and to != "gray":
+        return _stack(array, array, array)
+    if array.ndim == 3 and array.shape[2] in (3, 4) and to == "gray":
+        return _gray_of(array[..., :3], "bgr", cv2)
+    return None
+
+
+def _stack(*channels):
+    result = np.empty(channels[0].shape + (3,), channels[0].dtype.newbyteorder("="))
+    for i, channel in enumerate(channels):
+        result[..., i] = channel
+    return result
+
+
+def _expand(array, shift, bits):
+    """5 or 6 bits to 8, so that all ones are 255."""
+    value = (array >> shift) & ((1 << bits) - 1)
+    return ((value << (8 - bits)) | (value >> (2 * bits - 8))).astype(np.uint8)
+
+
+def _gray_of(array, order, cv2):
+    if cv2 is not None and array.dtype == np.uint8:
+        return cv2.cvtColor(np.ascontiguousarray(array),
+                            cv2.COLOR_RGB2GRAY if order == "rgb" else cv2.COLOR_BGR2GRAY)
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    gray = np.dot(array, weights if order == "rgb" else weights[::-1])
+    if array.dtype.kind in "ui":
+        gray = gray + 0.5
+    return gray.astype(array.dtype.newbyteorder("="))
+
+
+# --- YUV ---------------------------------------------------------------------
+
+def _colorimetry(caps, height):
+    """(range, matrix); what is unknown is as GStreamer takes it: BT.709 from 577 rows
+    on, else BT.601, and 16 to 235."""
+    text = caps.get("colorimetry", str) or ""
+    scope, matrix = _COLORIMETRIES.get(text, (0, 0))
+    numbers = re.match(r"(\d+):(\d+):\d+:\d+$", text)
+    if numbers is not None:
+        scope, matrix = int(numbers.group(1)), int(numbers.group(2))
+    return scope, matrix if matrix in _MATRICES else (3 if height > 576 else 4)
+
+
+def _from_yuv_by_opencv(to, format, planes, limits, cv2):
+    """Where it does the same: it knows BT.601 with 16 to 235 only."""
+    scope, matrix = limits
+    if cv2 is None or format not in _CV_YUV or matrix != 4 or scope == _FULL_RANGE:
+        return None
+    code = getattr(cv2, "COLOR_YUV2%s_%s" % (to.upper(), _CV_YUV[format]))
+    height, width = planes[0].shape[:2]
+    if height % 2 or width % 2:
+        return None
+    if len(planes) == 1:
+        return cv2.cvtColor(np.ascontiguousarray(planes[0]), code)
+    return cv2.cvtColor(_join(planes, height, width), code)
+
+
+def _join(planes, height, width):
+    """OpenCV takes the planes as one array without gaps."""
+    if len(planes) == 2 and hasattr(planes[0], "strides"):
+        joined = np.empty((height * 3 // 2, width), np.uint8)
+        joined[:height] = planes[0]
+        joined[height:] = planes[1].reshape(height // 2, width)
+        return joined
+    return np.concatenate([plane.reshape(-1) for plane in planes]).reshape(
+        height * 3 // 2, width)
+
+
+def _from_yuv(to, format, planes, limits):
+    found = _yuv(format, planes)
+    if found is None:
+        return None
+    y, u, v, bits = found
+    scope, matrix = limits
+    kr, kb = _MATRICES[matrix]
+    unit = 1 << (bits - 8)
+    if scope == _FULL_RANGE:
+        low, luma, chroma = 0.0, 1.0, 1.0
+    else:
+        low, luma, chroma = 16.0 * unit, 255 / 219.0, 255 / 224.0
+    scale = 255.0 / ((1 << bits) - 1) if scope == _FULL_RANGE else 1.0 / unit
+    y = (y.astype(np.float32) - low) * (luma * scale)
+    u = (u.astype(np.float32) - 128.0 * unit) * (chroma * scale)
+    v = (v.astype(np.float32) - 128.0 * unit) * (chroma * scale)
+    red = y + 2 * (1 - kr) * v
+    blue = y + 2 * (1 - kb) * u
+    green = (y - kr * red - kb * blue) / (1 - kr - kb)
+    colours = {"r": red, "g": green, "b": blue}
+    result = np.empty(y.shape + (3,), np.uint8)
+    for i, colour in enumerate(to):
+        result[..., i] = np.clip(colours[colour] + 0.5, 0, 255)
+    return result
+
+
+def _yuv(format, planes):
+    """(y, u, v, bits), all of the picture's size; None for what is none of YUV."""
+    first = planes[0]
+    height, width = first.shape[:2]
+    if format in _PACKED_YUV:
+        order = _PACKED_YUV[format]
+        return tuple(first[..., order.index(c)] for c in "yuv") \
+            + (8 * first.dtype.itemsize,)
+    if format in _PAIRS:
+        luma, at, swapped = _PAIRS[format]
+        even, odd = first[:, 0::2, at], first[:, 1::2, at]
+        if odd.shape[1] == 0:
+            odd = even
+        u, v = (odd, even) if swapped else (even, odd)
+        return (first[..., luma], _grow(u, height, width), _grow(v, height, width), 8)
+    if not _is_planar_yuv(format):
+        return None
+    if len(planes) == 2:
+        u, v = planes[1][..., 0], planes[1][..., 1]
+    else:
+        u, v = planes[1], planes[2]
+    if format in ("NV21", "NV61", "YV12"):
+        u, v = v, u
+    return first, _grow(u, height, width), _grow(v, height, width), _depth(format)
+
+
+def _depth(format):
+    """Bits in which a value lies: P010 has its ten at the top of sixteen."""
+    if format.startswith("P01"):
+        return 16
+    number = re.search(r"_(\d+)[LB]E$", format)
+    return int(number.group(1)) if number else 8
+
+
+def _grow(plane, height, width):
+    """Each value as often as it takes."""
+    rows = -(-height // plane.shape[0])
+    columns = -(-width // plane.shape[1])
+    if rows > 1:
+        plane = np.repeat(plane, rows, axis=0)
+    if columns > 1:
+        plane = np.repeat(plane, columns, axis=1)
+    return plane[:height, :width]
+
+
+# --- Sensors and files -------------------------------------------------------
+
+def _from_bayer(to, caps, planes, cv2):
+    order = (caps.format or "")[:4]
+    if order not in ("rggb", "bggr", "grbg", "gbrg") or len(planes) != 1 \
+            or planes[0].ndim != 2 or min(planes[0].shape) < 2:
+        return None
+    array = planes[0].astype(planes[0].dtype.newbyteorder("="))
+    channels = dict(zip("rgb", _demosaic(array, order)))
+    if to == "gray":
+        return _gray_of(_stack(*[channels[c] for c in "rgb"]), "rgb", cv2)
+    return _stack(*[channels[c] for c in to])
+
+
+def _demosaic(array, order):
+    """Red, green, blue; each the mean of its neighbours where it was not measured."""
+    weights = np.array([1, 2, 1])
+    for colour in "rgb":
+        mask = np.zeros(array.shape, np.uint32)
+        for at, name in enumerate(order):
+            if name == colour:
+                mask[at // 2::2, at % 2::2] = 1
+        total = _smooth(_smooth(array * mask, weights, 0), weights, 1)
+        count = _smooth(_smooth(mask, weights, 0), weights, 1)
+        mean = (total + count // 2) // count
+        yield np.where(mask, array, mean).astype(array.dtype)
+
+
+def _smooth(array, weights, axis):
+    pad = [(0, 0), (0, 0)]
+    pad[axis] = (1, 1)
+    padded = np.pad(array, pad, "constant")
+    n = array.shape[axis]
+    if axis == 0:
+        return sum(w * padded[i:i + n] for i, w in enumerate(weights))
+    return sum(w * padded[:, i:i + n] for i, w in enumerate(weights))
+
+
+def _from_jpeg(to, planes, cv2):
+    if cv2 is None or len(planes) != 1:
+        raise ValueError("a jpeg is decoded by OpenCV only: install it, or put a jpegdec "
+                         "before ndshsink")
+    flag = cv2.IMREAD_GRAYSCALE if to == "gray" else cv2.IMREAD_COLOR
+    picture = cv2.imdecode(planes[0], flag)
+    if picture is None:
+        raise ValueError("this jpeg cannot be decoded")
+    return picture[..., ::-1] if to == "rgb" else picture

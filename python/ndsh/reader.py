@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hides how a reader waits: in poll () on its file descriptor, with the interpreter
+lock released, so that signals, other threads and event loops go on."""
+
+import asyncio
+import os
+import select
+import threading
+import time
+
+from . import _lib, formats
+from .frame import Frame
+
+_UNSET = object()
+
+# How soon a thread that waits sees that another has closed the reader.
+_CLOSE_CHECK = 0.25
+
+
+class Reader:
+    """Follows a channel through writers that come and go.
+
+        for frame in ndsh.Reader("cam"):
+            print(frame.array.shape)
+
+    name: 1 to 64 of letters, digits, '.', '_' and '-', not beginning with '.'; a name
+        that begins with '/' is the path of the channel's socket
+    mode: "latest" is the newest frame at each read; "queue" is in order, up to
+        `queue` behind, then the oldest are dropped; "lossless" is every frame: the
+        writer waits, as long as it allows
+    queue: frames, 1 to 32 (4)
+    max_fps: take no more frames a second than that. The reader waits until the next
+        is due; what is published meanwhile is the mode's business.
+    timeout: seconds that wait (), read () and iteration wait for a frame; None is for
+        ever
+    leases: frames that may be held in shared memory, 1 to 64; the last one is kept
+        free, so at 1 every frame is copied. Slots are made when they are needed.
+    follow: iteration goes on with the next writer when one has gone. False: it stops.
+
+    Opening fails only for a name or an option that cannot be (ValueError): the writer
+    may come later.
+
+    Iteration, also `async for`, ends when the writer has said that nothing more
+    follows; iterating anew waits for more. It raises TimeoutError, and what read ()
+    raises for a channel that cannot be read.
+
+    Any thread may use a reader; each frame goes to one of them. close () from another
+    thread ends a wait within a moment. Only one task may wait by `async for`.
+
+    After a fork the child's reader opens the channel anew by itself; frames that the
+    parent has had may come again. A pickled reader (spawn) is opened where it is
+    unpickled.
+    """
+
+    def __init__(self, name, mode="latest", queue=4, max_fps=None, timeout=None,
+                 leases=8, follow=True):
+        self._arguments = (name, mode, queue, max_fps, timeout, leases, follow)
+        if mode not in _lib.MODES:
+            raise ValueError('mode is "latest", "queue" or "lossless", not %r' % (mode,))
+        if not 1 <= leases <= _lib.MAX_LEASES:
+            raise ValueError("leases is %r, and 1 to %d is possible" % (
+                leases, _lib.MAX_LEASES))
+        if not 1 <= queue <= 32:
+            raise ValueError("queue is %r, and 1 to 32 is possible" % (queue,))
+        if max_fps is not None and not max_fps > 0:
+            raise ValueError("max_fps is %r, and must be more than 0" % (max_fps,))
+        self.name = name
+        self._timeout = timeout
+        self._follow = follow
+        self._interval = 1.0 / max_fps if max_fps else 0.0
+        self._handle = None
+        self._copied = 0
+        self._open()
+
+    def _open(self):
+        name, mode, queue, _, _, leases, _ = self._arguments
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._handle = _lib.reader_new(name, _lib.MODES.index(mode), queue, leases)
+        self._fd = _lib.reader_get_fd(self._handle)
+        self._last = ("", 0)          # stream id and sequence of the last frame
+        self._parsed = formats.Caps("")
+        self._due = None              # monotonic: when max_fps allows another frame
+        self._waiting = None          # the task that waits, and how to stop it
+
+    def _get_lock(self):
+        """What a thread holds while it uses the handle. In a forked child all is made
+        anew: a thread of the parent's may hold the parent's lock for ever."""
+        if self._pid != os.getpid() and self._handle is not None:
+            self._open()
+        return self._lock
+
+    def _get(self):
+        if self._handle is None:
+            raise ValueError("the reader of channel '%s' is closed" % self.name)
+        return self._handle
+
+    # --- One step, without waiting ---
+
+    def _peek(self):
+        """None if there is a frame, else the library's (code, message)."""
+        with self._get_lock():
+            return _lib.reader_poll(self._get())
+
+    def _take(self):
+        """A Frame; or else the library's (code, message)."""
+        with self._get_lock():
+            reader = self._get()
+            handle = _lib.reader_acquire(reader)
+            while not handle:
+                failed = _lib.reader_poll(reader)
+                if failed is not None:
+                    return failed
+                handle = _lib.reader_acquire(reader)
+            return self._make_frame(reader, handle)
+
+    def _make_frame(self, reader, handle):
+        frame = Frame(self.name, handle, self._parse(handle))
+        frame.dropped = self._count(frame)
+        held, granted = _lib.reader_leases(reader)
+        if held >= granted:
+            frame._make_private()
+            self._copied += 1
+        if self._interval:
+            now = time.monotonic()
+            due = now if self._due is None else max(self._due, now - self._interval)
+            self._due = due + self._interval
+        return frame
+
+    def _parse(self, handle):
+        """It is the same in nearly every frame."""
+        text = _lib.frame_get_description(handle)
+        if text != self._parsed.text:
+            self._parsed = formats.Caps(text)
+        return self._parsed
+
+    def _count(self, frame):
+        """Frames missed since the last one."""
+        stream, last = self._last
+        self._last = (frame.info.stream_id, frame.sequence)
+        return frame.sequence - last - 1 if frame.info.stream_id == stream else 0
+
+    # --- Waiting ---
+
+    def _until_due(self):
+        return 0.0 if self._due is None else self._due - time.monotonic()
+
+    def _wait_for(self, step, timeout):
+        """What @step returns once it has a frame; its last failure if time is up."""
+        if timeout is _UNSET:
+            timeout = self._timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            pause = self._until_due()
+            if pause > 0 and deadline is not None \
+                    and time.monotonic() + pause > deadline:
+                time.sleep(max(0.0, deadline - time.monotonic()))
+                return _lib.TIMEOUT, self._time_out_sentence(timeout, None)
+            if pause > 0:
+                time.sleep(pause)
+            result = step()
+            if not _is_failure(result, _lib.TIMEOUT, _lib.NOT_FOUND):
+                return result
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return self._name_time_out(result, timeout)
+            self._sleep(left)
+
+    def _sleep(self, seconds):
+        """Until the descriptor is ready, or it is time to look anyway."""
+        seconds = _CLOSE_CHECK if seconds is None else min(seconds, _CLOSE_CHECK)
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        poll.poll(int(seconds * 1000) + 1)
+
+    def _name_time_out(self, failure, timeout):
+        if timeout <= 0:
+            return failure
+        code, message = failure
+        why = message if code == _lib.NOT_FOUND else None
+        return _lib.TIMEOUT, self._time_out_sentence(timeout, why)
+
+    def _time_out_sentence(self, timeout, why):
+        return "no frame of channel '%s' came within %.3f s%s" % (
+            self.name, timeout, ": " + why if why else "")
+
+    def wait(self, timeout=_UNSET):
+        """Waits until read () has a frame; False if none came within @timeout seconds.
+
+        timeout: seconds, 0 does not wait, None waits for ever
+        Raises what read () raises, but for time-outs.
+        """
+        failure = self._wait_for(self._peek, timeout)
+        if failure is None:
+            return True
+        if failure[0] in (_lib.TIMEOUT, _lib.NOT_FOUND):
+            return False
+        raise _lib.make_error(*failure)
+
+    def read(self, timeout=_UNSET):
+        """The next Frame, as the mode has it.
+
+        timeout: seconds, 0 does not wait, None waits for ever
+
+        TimeoutError       none came in time
+        FileNotFoundError  with a time-out of 0: nobody writes
+        EOFError           the writer said that nothing more follows; once
+        BrokenPipeError    the writer has gone; once, then the next is waited for
+        PermissionError    not allowed, or the writer has no place left
+        ndsh.Error         the writer speaks another version of the protocol
+        ValueError         the reader is closed
+        """
+        result = self._wait_for(self._take, timeout)
+        if isinstance(result, Frame):
+            return result
+        raise _lib.make_error(*result)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        while True:
+            result = self._wait_for(self._take, _UNSET)
+            if isinstance(result, Frame):
+                return result
+            if self._is_end(result):
+                raise StopIteration
+
+    def _is_end(self, failure):
+        """Whether iteration ends; False: it goes on with the next writer."""
+        code, message = failure
+        if code == _lib.ENDED or (code == _lib.CLOSED and not self._follow):
+            return True
+        if code == _lib.CLOSED:
+            return False
+        raise _lib.make_error(code, message)
+
+    # --- In an event loop ---
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        timeout = self._timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            pause = self._until_due()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            result = self._take()
+            if isinstance(result, Frame):
+                return result
+            if not _is_failure(result, _lib.TIMEOUT, _lib.NOT_FOUND):
+                if self._is_end(result):
+                    raise StopAsyncIteration
+                continue
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise _lib.make_error(*self._name_time_out(result, timeout))
+            await self._ready(left)
+
+    async def _ready(self, seconds):
+        """Until the descriptor is readable, or that many seconds are over."""
+        if self._waiting is not None:
+            raise RuntimeError("another task waits for this reader of channel '%s'"
+                               % self.name)
+        loop, fd = asyncio.get_event_loop(), self._fd
+        future = loop.create_future()
+
+        def wake():
+            if not future.done():
+                future.set_result(None)
+
+        def stop():
+            if self._waiting is not None:
+                self._waiting = None
+                loop.remove_reader(fd)
+            wake()
+
+        self._waiting = (loop, threading.get_ident(), stop)
+        timer = None if seconds is None else loop.call_later(seconds, wake)
+        loop.add_reader(fd, wake)
+        try:
+            await future
+        finally:
+            stop()
+            if timer is not None:
+                timer.cancel()
+
+    # --- What is known ---
+
+    def fileno(self):
+        """For select, poll and event loops: after a read (0) or wait (0) that found
+        nothing it is readable as soon as the next would not; then call it again. It
+        stays the same through reconnects. Do not read or close it."""
+        with self._get_lock():
+            self._get()
+            return self._fd
+
+    @property
+    def connected(self):
+        """Whether there was a writer at the last read or wait."""
+        with self._get_lock():
+            return _lib.reader_is_connected(self._get())
+
+    @property
+    def info(self):
+        """A ReaderInfo: what was granted, delivered and missed."""
+        with self._get_lock():
+            return _lib.reader_get_info(self._get())
+
+    @property
+    def copied(self):
+        """Frames whose payload was copied because too many others were held."""
+        return self._copied
+
+    @property
+    def closed(self):
+        return self._handle is None
+
+    # --- The end ---
+
+    def close(self):
+        """Frames still held stay valid. Closing twice does nothing."""
+        with self._get_lock():
+            handle, self._handle = self._handle, None
+            if handle is None:
+                return
+            if self._waiting is not None:
+                self._stop_task(*self._waiting)
+            handle.close()
+
+    def _stop_task(self, loop, thread, stop):
+        """Before the descriptor is closed, whose number may then be another's."""
+        if thread == threading.get_ident():
+            stop()
+        else:
+            loop.call_soon_threadsafe(stop)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __reduce__(self):
+        return Reader, self._arguments
+
+    def __repr__(self):
+        return "<ndsh.Reader of '%s'%s>" % (self.name,
+                                            ", closed" if self.closed else "")
+
+
+def _is_failure(result, *codes):
+    return isinstance(result, tuple) and result[0] in codes

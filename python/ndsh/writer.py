@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hides how arrays of any layout become a frame: which caps say what they are, where
+GStreamer expects their rows, and the one copy that puts them there."""
+
+import os
+import threading
+import weakref
+
+import numpy as np
+
+from . import _lib, formats
+from .frame import show
+
+
+class Writer:
+    """Publishes frames under a name.
+
+        with ndsh.Writer("cam", format="BGR", fps=30) as writer:
+            writer.write(image)
+
+    name: 1 to 64 of letters, digits, '.', '_' and '-', not beginning with '.'; a name
+        that begins with '/' is the path of the channel's socket
+    format: what GStreamer calls it: "BGR", "GRAY8", "NV12", ...: then ndshsrc shows
+        the arrays as video. Rows begin at multiples of 4 bytes.
+    fps: frames a second, also as text "30000/1001". Without a format it makes video
+        of arrays that look like some: uint8 (height, width) is GRAY8, (height, width,
+        3) is BGR, (height, width, 4) is BGRx, uint16 (height, width) is GRAY16_LE.
+    caps: instead of both, GStreamer caps that go with each frame as they are. Arrays
+        are checked against those of video/x-raw, video/x-bayer, other/tensors and
+        application/x-ndarray.
+    history: newest frames kept for late and queueing readers, 1 to 32
+    max_readers: readers beyond are refused
+    max_bytes: bound on the shared memory for frames
+    lossless_timeout: seconds that a write may wait for a lossless reader that does not
+        move; negative: lossless is never granted
+    perms: who may read, as file permissions: 0o600 the user, 0o660 the group too
+
+    Without format, fps and caps arrays of any kind may be written, and any kind may
+    follow another: up to 32 dimensions, sizes of 0, and the dtypes in ndsh.dtypes.
+
+    FileExistsError    a live writer has the name
+    ValueError         a name, format or option that cannot be
+    PermissionError, OSError  the channel's directory cannot be used
+
+    Any thread may use a writer. The name goes with it: when it is closed, collected,
+    or the interpreter ends. In a forked child it is of no use: open it in the child
+    (ndsh.Error says so).
+    """
+
+    def __init__(self, name, format=None, fps=None, caps=None, history=1,
+                 max_readers=16, max_bytes=256 << 20, lossless_timeout=1.0,
+                 perms=0o600):
+        _check_what(format, fps, caps)
+        self.name = name
+        self._format, self._fps, self._caps_given = format, fps, caps
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._closed = False
+        self._caps = ""
+        self._plan = (None, None, None)
+        fps = formats.fraction(fps) if fps is not None else "0/1"
+        numerator, denominator = (int(part) for part in fps.split("/"))
+        self._duration_ns = 10 ** 9 * denominator // numerator if numerator else None
+        self._handle = _lib.writer_new(
+            name, _at_least_1(history, "history"),
+            _at_least_1(max_readers, "max_readers"),
+            _at_least_1(max_bytes, "max_bytes"),
+            _microseconds(lossless_timeout), _at_least_1(perms, "perms"))
+        self._free = weakref.finalize(self, _lib.writer_free, self._handle)
+        self.stream_id = _lib.writer_get_stream_id(self._handle)
+
+    # --- Writing ---
+
+    def write(self, array, pts=None, duration=None, offset=None, flags=0,
+              metadata=b""):
+        """Publishes a copy of an array and returns the frame's number, from 1.
+
+        array: an ndarray, or what offers one without a copy (__array_interface__, the
+            buffer protocol); a list or tuple of ndarrays is one frame of several
+            arrays, at most 16. Any layout is copied exactly once: sliced, transposed,
+            Fortran, negative strides, broadcast; other byte orders are swapped.
+            NV12, I420 and their like are their planes, or (height * 3 / 2, width).
+        pts: nanoseconds of CLOCK_MONOTONIC when it was captured or is to be shown.
+            None: now if the writer has an fps, else unknown
+        duration: nanoseconds; None: that of one frame if the writer has an fps
+        offset: the producer's own count; flags: its own 32 bits
+        metadata: bytes that go with the frame, at most 65536
+
+        TypeError          not an array, or a dtype that cannot be shared
+        ValueError         not of the format that was given; more than 32 dimensions;
+                           larger than max_bytes; the writer is closed
+        BlockingIOError    readers and drafts hold all that max_bytes allows: drop
+                           the frame, or try again later
+        MemoryError        the machine has not enough; nothing is published
+        """
+        arrays = _as_arrays(array)
+        draft = self._begin([(a.dtype, a.shape) for a in arrays],
+                            (pts, duration, offset, flags, metadata))
+        draft._fill(arrays)
+        return draft.publish()
+
+    def draft(self, shape, dtype="uint8", pts=None, duration=None, offset=None,
+              flags=0, metadata=b""):
+        """A place in shared memory to make a frame in, without any copy:
+
+            with writer.draft((480, 640, 3)) as array:
+                camera.read_into(array)
+
+        It is published at the end of the block, and forgotten if that raises. What an
+        earlier frame left is still there. Rows of video may be padded: the array is
+        contiguous where a row is a multiple of 4 bytes.
+
+        shape: of the array; or a list of shapes, for a frame of several: then the
+            block gets a tuple of arrays
+        dtype: of the array, or of all
+        The rest, and what is raised, is as for write ().
+
+        Let go of the array, too: its place is not used again while you have it.
+        """
+        several = isinstance(shape, list)
+        dtype = np.dtype(dtype)
+        kinds = [(dtype, _as_shape(one)) for one in (shape if several else [shape])]
+        draft = self._begin(kinds, (pts, duration, offset, flags, metadata))
+        draft._offer(several, self._layout_for(kinds)[0])
+        return draft
+
+    def _layout_for(self, kinds):
+        """The Layout, and what begin takes, for [(dtype, shape), ...]; it is the same
+        for nearly every frame."""
+        known, layout, packed = self._plan
+        if known != kinds:
+            named = [(_dtype_name(dtype), tuple(shape)) for dtype, shape in kinds]
+            layout = formats.plan(named, [dtype.itemsize for dtype, _ in kinds],
+                                  self._format, self._fps, self._caps_given)
+            packed = _lib.pack(layout.specs)
+            self._plan = (kinds, layout, packed)
+        return layout, packed
+
+    def _begin(self, kinds, travels):
+        layout, packed = self._layout_for(kinds)
+        with self._get_lock():
+            handle, address = _lib.writer_begin(self._get(), packed, True)
+        if layout.size is not None:
+            _lib.draft_set_size(handle, layout.size)
+        return Draft(self, handle, address, layout, travels)
+
+    def _publish(self, handle, caps, pts, duration, offset, flags):
+        if self._fps is not None:
+            pts = _lib.monotonic_ns() if pts is None else pts
+            duration = self._duration_ns if duration is None else duration
+        with self._get_lock():
+            if caps != self._caps:
+                _lib.writer_set_description(self._get(), caps)
+                self._caps = caps
+            number = _lib.draft_publish(handle, pts, duration, offset, flags)
+        if number == 0:
+            self._get()
+            raise MemoryError("the frame could not be published on channel '%s'"
+                              % self.name)
+        return number
+
+    def end(self):
+        """Says that nothing more follows: readers' loops end after the last frame.
+        Another write begins anew."""
+        with self._get_lock():
+            _lib.writer_end(self._get())
+
+    # --- What is known ---
+
+    @property
+    def caps(self):
+        """The caps of the newest frame, "" if it has none."""
+        return self._caps
+
+    @property
+    def readers(self):
+        """A list of ReaderInfo."""
+        with self._get_lock():
+            return _lib.writer_get_readers(self._get())
+
+    @property
+    def info(self):
+        """A WriterInfo: frames published, slots and memory in use."""
+        with self._get_lock():
+            return _lib.writer_get_info(self._get())
+
+    @property
+    def closed(self):
+        return self._closed
+
+    def _get_lock(self):
+        """In a forked child a thread of the parent's may hold it for ever."""
+        if self._pid != os.getpid():
+            raise _lib.make_error(
+                _lib.FORKED, "channel '%s' was opened by the process that forked this "
+                             "one: open it in the child" % self.name)
+        return self._lock
+
+    def _get(self):
+        if self._closed:
+            raise ValueError("the writer of channel '%s' is closed" % self.name)
+        return self._handle
+
+    # --- The end ---
+
+    def close(self):
+        """Gives up the name: readers get BrokenPipeError after the last frame, and go
+        on with the next writer. Closing twice does nothing."""
+        if self._pid != os.getpid():
+            self._closed = True           # the name is the parent's
+            return
+        with self._lock:
+            self._closed = True
+            self._free()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        """What ends without an exception has sent all it had to: end (), close ()."""
+        if kind is None and not self._closed and self._pid == os.getpid():
+            self.end()
+        self.close()
+
+    def __reduce__(self):
+        raise TypeError("the writer of channel '%s' cannot go to another process: open "
+                        "it in the child" % self.name)
+
+    def __repr__(self):
+        return "<ndsh.Writer of '%s'%s>" % (self.name,
+                                            ", closed" if self._closed else "")
+
+
+class Draft:
+    """A frame before it is published; see Writer.draft ().
+
+    array: the writable ndarray; arrays: those of a frame of several
+    pts, duration, offset, flags, metadata: may be set until it is published
+    """
+
+    def __init__(self, writer, handle, address, layout, travels):
+        self._writer = writer
+        self._handle = handle
+        self._layout = layout
+        self.pts, self.duration, self.offset, self.flags, self.metadata = travels
+        self._address = address
+        self.array = None
+        self.arrays = ()
+        self.number = 0
+
+    def _views(self):
+        return tuple(show(self._handle, self._address, view, read_only=False)
+                     for view in self._layout.views)
+
+    def _fill(self, arrays):
+        views = self._views()
+        if self._layout.split is not None:
+            _copy_joined(views, arrays[0])
+            return
+        for view, array in zip(views, arrays):
+            np.copyto(view, array, casting="equiv")
+
+    def _offer(self, several, layout):
+        self.arrays = self._views()
+        if several or len(self.arrays) == 1:
+            self.array = None if several else self.arrays[0]
+            return
+        joined = formats.join(formats.Caps(layout.caps), layout.views)
+        if joined is None:
+            raise ValueError(
+                "the planes of %s do not lie as one array here, because rows begin at "
+                "multiples of 4 bytes: ask for a list of shapes, %s" % (
+                    formats.Caps(layout.caps).format,
+                    [view.shape for view in layout.views]))
+        self.array = show(self._handle, self._address, joined, read_only=False)
+
+    def publish(self):
+        """Makes it visible and returns its number; the end of the block does that."""
+        if self._handle is None:
+            raise ValueError("this draft is published, or was given up, already")
+        if self.metadata:
+            _lib.draft_set_metadata(self._handle, bytes(self.metadata))
+        for array in self.arrays + ((self.array,) if self.array is not None else ()):
+            array.flags.writeable = False
+        self.number = self._writer._publish(self._handle, self._layout.caps, self.pts,
+                                            self.duration, self.offset, self.flags)
+        self._forget()
+        return self.number
+
+    def _forget(self):
+        self._handle = None
+        self.array, self.arrays = None, ()
+
+    def __enter__(self):
+        return self.arrays if self.array is None else self.array
+
+    def __exit__(self, kind, *_):
+        if kind is None and self._handle is not None:
+            self.publish()
+        self._forget()
+
+
+# --- Arguments ---------------------------------------------------------------
+
+def _check_what(format, fps, caps):
+    if caps is not None and (format is not None or fps is not None):
+        raise ValueError("caps say the format and the rate already: give one or the "
+                         "other")
+    if caps is not None and not formats.Caps(caps).media:
+        raise ValueError("%r are not fixed caps" % (caps,))
+    if caps is not None and formats.Caps(caps).features:
+        raise ValueError("%r are not caps of system memory" % (caps,))
+    if format is not None and format not in formats.FORMATS:
+        raise ValueError("there is no format %r; there are %s" % (
+            format, ", ".join(sorted(formats.FORMATS))))
+
+
+def _at_least_1(value, what):
+    """0 would be the library's default."""
+    if value < 1:
+        raise ValueError("%s is %r, and at least 1 is possible" % (what, value))
+    return value
+
+
+def _microseconds(seconds):
+    if seconds is None or seconds != seconds:
+        raise ValueError("lossless_timeout is %r; it is seconds" % (seconds,))
+    if seconds < 0:
+        return -1
+    # 0 would be the library's default.
+    return max(1, int(min(seconds, 1e9) * 1000000))
+
+
+def _as_shape(shape):
+    try:
+        return tuple(int(length) for length in shape)
+    except TypeError:
+        return (int(shape),)
+
+
+def _as_arrays(array):
+    if isinstance(array, np.ndarray):
+        return [_check_array(array)]
+    if isinstance(array, (list, tuple)):
+        if not array or not all(isinstance(one, np.ndarray) for one in array):
+            raise TypeError("a frame is an ndarray, or a list of them: make one of "
+                            "the numbers with numpy.array () first")
+        return [_check_array(one) for one in array]
+    if hasattr(array, "__array_interface__") or hasattr(array, "__array__"):
+        return [_check_array(np.asarray(array))]
+    try:
+        return [_check_array(np.asarray(memoryview(array)))]
+    except TypeError:
+        raise TypeError("a frame is an ndarray, not %s" % type(array).__name__)
+
+
+def _check_array(array):
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError("a mask cannot be shared: write array.filled (), or array.data "
+                        "and array.mask")
+    if array.ndim > _lib.MAX_DIMS:
+        raise ValueError("an array has %d dimensions, and %d at the most" % (
+            array.ndim, _lib.MAX_DIMS))
+    return array
+
+
+def _dtype_name(dtype):
+    """As frames name it; TypeError for what they cannot carry."""
+    if dtype.kind in "bifuc" and dtype.name in _lib.DTYPES:
+        return dtype.name
+    raise TypeError("arrays of %s cannot be shared, only those of %s" % (
+        dtype, ", ".join(_lib.DTYPES[1:])))
+
+
+def _copy_joined(views, array):
+    """From all of a picture as one array to its planes, without a third place."""
+    if array.ndim == 3:
+        for view, plane in zip(views, array):
+            np.copyto(view, plane, casting="equiv")
+        return
+    height, width = views[0].shape
+    np.copyto(views[0], array[:height], casting="equiv")
+    chroma = array[height:]
+    if len(views) == 2:
+        np.copyto(views[1], chroma.reshape(height // 2, width // 2, 2), casting="equiv")
+        return
+    # Two rows of a smaller plane lie in one of the array: row 2 r + half.
+    rows = height // 2
+    for half in (0, 1):
+        part = chroma[:, half * (width // 2):(half + 1) * (width // 2)]
+        first = (rows - half + 1) // 2
+        np.copyto(views[1][half::2], part[:first], casting="equiv")
+        np.copyto(views[2][(half + rows) % 2::2], part[first:], casting="equiv")
