@@ -30,19 +30,11 @@ class Window:
         }
 
 
-_typestrs = {}
-
-
 def _typestr(dtype):
     try:
-        return _typestrs[dtype]
-    except KeyError:
-        pass
-    try:
-        _typestrs[dtype] = np.dtype(dtype).str
+        return np.dtype(dtype).str
     except TypeError:
         raise TypeError("this NumPy has no %s" % dtype)
-    return _typestrs[dtype]
 
 
 def show(owner, address, view, read_only=True):

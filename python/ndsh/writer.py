@@ -2,6 +2,7 @@
 """Hides how arrays of any layout become a frame: which caps say what they are, where
 GStreamer expects their rows, and the one copy that puts them there."""
 
+import contextlib
 import os
 import threading
 import weakref
@@ -53,21 +54,20 @@ class Writer:
         _check_what(format, fps, caps)
         self.name = name
         self._format, self._fps, self._caps_given = format, fps, caps
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._closed = False
         self._caps = ""
         self._plan = (None, None, None)
         fps = formats.fraction(fps) if fps is not None else "0/1"
         numerator, denominator = (int(part) for part in fps.split("/"))
         self._duration_ns = 10 ** 9 * denominator // numerator if numerator else None
-        self._handle = _lib.writer_new(
+        self._life = _Life(name, _lib.writer_new(
             name, _at_least_1(history, "history"),
             _at_least_1(max_readers, "max_readers"),
             _at_least_1(max_bytes, "max_bytes"),
-            _microseconds(lossless_timeout), _at_least_1(perms, "perms"))
-        self._free = weakref.finalize(self, _lib.writer_free, self._handle)
-        self.stream_id = _lib.writer_get_stream_id(self._handle)
+            _microseconds(lossless_timeout), _at_least_1(perms, "perms")))
+        # At exit, too, or else when this is collected.
+        self._end_of_life = weakref.finalize(self, self._life.close)
+        with self._life.use() as handle:
+            self.stream_id = _lib.writer_get_stream_id(handle)
 
     # --- Writing ---
 
@@ -117,7 +117,8 @@ class Writer:
 
         Let go of the array, too: its place is not used again while you have it.
         """
-        several = isinstance(shape, list)
+        several = isinstance(shape, list) and bool(shape) and not any(
+            isinstance(one, int) for one in shape)
         dtype = np.dtype(dtype)
         kinds = [(dtype, _as_shape(one)) for one in (shape if several else [shape])]
         draft = self._begin(kinds, (pts, duration, offset, flags, metadata))
@@ -138,8 +139,7 @@ class Writer:
 
     def _begin(self, kinds, travels):
         layout, packed = self._layout_for(kinds)
-        with self._get_lock():
-            handle, address = _lib.writer_begin(self._get(), packed, True)
+        handle, address = self._life.begin(packed)
         if layout.size is not None:
             _lib.draft_set_size(handle, layout.size)
         return Draft(self, handle, address, layout, travels)
@@ -148,13 +148,12 @@ class Writer:
         if self._fps is not None:
             pts = _lib.monotonic_ns() if pts is None else pts
             duration = self._duration_ns if duration is None else duration
-        with self._get_lock():
+        with self._life.use() as writer:
             if caps != self._caps:
-                _lib.writer_set_description(self._get(), caps)
+                _lib.writer_set_description(writer, caps)
                 self._caps = caps
             number = _lib.draft_publish(handle, pts, duration, offset, flags)
         if number == 0:
-            self._get()
             raise MemoryError("the frame could not be published on channel '%s'"
                               % self.name)
         return number
@@ -162,8 +161,8 @@ class Writer:
     def end(self):
         """Says that nothing more follows: readers' loops end after the last frame.
         Another write begins anew."""
-        with self._get_lock():
-            _lib.writer_end(self._get())
+        with self._life.use() as writer:
+            _lib.writer_end(writer)
 
     # --- What is known ---
 
@@ -175,50 +174,32 @@ class Writer:
     @property
     def readers(self):
         """A list of ReaderInfo."""
-        with self._get_lock():
-            return _lib.writer_get_readers(self._get())
+        with self._life.use() as writer:
+            return _lib.writer_get_readers(writer)
 
     @property
     def info(self):
         """A WriterInfo: frames published, slots and memory in use."""
-        with self._get_lock():
-            return _lib.writer_get_info(self._get())
+        with self._life.use() as writer:
+            return _lib.writer_get_info(writer)
 
     @property
     def closed(self):
-        return self._closed
-
-    def _get_lock(self):
-        """In a forked child a thread of the parent's may hold it for ever."""
-        if self._pid != os.getpid():
-            raise _lib.make_error(
-                _lib.FORKED, "channel '%s' was opened by the process that forked this "
-                             "one: open it in the child" % self.name)
-        return self._lock
-
-    def _get(self):
-        if self._closed:
-            raise ValueError("the writer of channel '%s' is closed" % self.name)
-        return self._handle
+        return self._life.closed
 
     # --- The end ---
 
     def close(self):
         """Gives up the name: readers get BrokenPipeError after the last frame, and go
-        on with the next writer. Closing twice does nothing."""
-        if self._pid != os.getpid():
-            self._closed = True           # the name is the parent's
-            return
-        with self._lock:
-            self._closed = True
-            self._free()
+        on with the next writer. Ends a write that waits. Closing twice does nothing."""
+        self._end_of_life()
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, *_):
         """What ends without an exception has sent all it had to: end (), close ()."""
-        if kind is None and not self._closed and self._pid == os.getpid():
+        if kind is None and not self.closed and not self._life.is_forked():
             self.end()
         self.close()
 
@@ -228,7 +209,7 @@ class Writer:
 
     def __repr__(self):
         return "<ndsh.Writer of '%s'%s>" % (self.name,
-                                            ", closed" if self._closed else "")
+                                            ", closed" if self.closed else "")
 
 
 class Draft:
@@ -298,6 +279,96 @@ class Draft:
         if kind is None and self._handle is not None:
             self.publish()
         self._forget()
+
+
+class _Life:
+    """The library's writer: who uses it, and when it can be freed.
+
+    The lock is held during calls that are over at once. begin () may wait, so it is
+    counted instead; who leaves last frees what was closed meanwhile.
+    """
+
+    def __init__(self, name, handle):
+        self.closed = False
+        self._name = name
+        self._handle = handle
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._n_beginning = 0
+
+    def is_forked(self):
+        return self._pid != os.getpid()
+
+    @contextlib.contextmanager
+    def use(self):
+        # In a forked child a thread of the parent's may hold the lock for ever.
+        if self.is_forked():
+            raise _lib.make_error(
+                _lib.FORKED, "channel '%s' was opened by the process that forked this "
+                             "one: open it in the child" % self._name)
+        with self._lock:
+            if self.closed:
+                raise ValueError("the writer of channel '%s' is closed" % self._name)
+            yield self._handle
+
+    def begin(self, packed):
+        with self.use() as handle:
+            self._n_beginning += 1
+        try:
+            return _begin(handle, packed)
+        except BlockingIOError:
+            with self.use():          # or was it closed meanwhile?
+                raise
+        finally:
+            with self._lock:
+                self._n_beginning -= 1
+                if self.closed:
+                    self._free_unless_used()
+
+    def close(self):
+        if self.is_forked():
+            self.closed = True        # the name is the parent's
+            return
+        with self._lock:
+            if not self.closed:
+                self.closed = True
+                _lib.writer_set_flushing(self._handle, True)
+                self._free_unless_used()
+
+    def _free_unless_used(self):
+        if self._n_beginning == 0:
+            _lib.writer_free(self._handle)
+
+
+def _begin(writer, packed):
+    """_lib.writer_begin (), but a signal is handled at once. Signals come to the main
+    thread only, and not while it is in the library."""
+    if threading.current_thread() is not threading.main_thread():
+        return _lib.writer_begin(writer, packed, True)
+    try:
+        return _lib.writer_begin(writer, packed, False)
+    except BlockingIOError:
+        pass
+    results = []
+
+    def begin():
+        try:
+            results.append(_lib.writer_begin(writer, packed, True))
+        except Exception as error:
+            results.append(error)
+
+    thread = threading.Thread(target=begin, daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        _lib.writer_set_flushing(writer, True)
+        thread.join()
+        _lib.writer_set_flushing(writer, False)
+        raise
+    if isinstance(results[0], Exception):
+        raise results[0]
+    return results[0]
 
 
 # --- Arguments ---------------------------------------------------------------
