@@ -281,20 +281,24 @@ class Draft:
         self._forget()
 
 
+# Seconds for a thread to leave a write; to give it memory may take a while.
+_PATIENCE = 10.0
+
+
 class _Life:
     """The library's writer: who uses it, and when it can be freed.
 
-    The lock is held during calls that are over at once. begin () may wait, so it is
-    counted instead; who leaves last frees what was closed meanwhile.
+    The lock is held during calls that are over at once. begin () may wait, so its
+    threads are noted instead; who leaves last frees what was closed meanwhile.
     """
 
     def __init__(self, name, handle):
         self.closed = False
         self._name = name
         self._handle = handle
-        self._lock = threading.RLock()
+        self._lock = threading.Condition()
         self._pid = os.getpid()
-        self._n_beginning = 0
+        self._beginning = []
 
     def is_forked(self):
         return self._pid != os.getpid()
@@ -313,7 +317,7 @@ class _Life:
 
     def begin(self, packed):
         with self.use() as handle:
-            self._n_beginning += 1
+            self._beginning.append(threading.get_ident())
         try:
             return _begin(handle, packed)
         except BlockingIOError:
@@ -321,22 +325,27 @@ class _Life:
                 raise
         finally:
             with self._lock:
-                self._n_beginning -= 1
-                if self.closed:
-                    self._free_unless_used()
+                self._beginning.remove(threading.get_ident())
+                self._free_if_over()
+                self._lock.notify_all()
 
     def close(self):
         if self.is_forked():
             self.closed = True        # the name is the parent's
             return
         with self._lock:
-            if not self.closed:
-                self.closed = True
-                _lib.writer_set_flushing(self._handle, True)
-                self._free_unless_used()
+            if self.closed:
+                return
+            self.closed = True
+            _lib.writer_set_flushing(self._handle, True)
+            # They are on their way out; but this may be a signal's handler that came
+            # while this very thread was in a write.
+            if threading.get_ident() not in self._beginning:
+                self._lock.wait_for(lambda: not self._beginning, _PATIENCE)
+            self._free_if_over()
 
-    def _free_unless_used(self):
-        if self._n_beginning == 0:
+    def _free_if_over(self):
+        if self.closed and not self._beginning:
             _lib.writer_free(self._handle)
 
 

@@ -1,0 +1,532 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is left when processes fork, end, or are killed, and when the interpreter is
+taken down around live arrays."""
+
+import gc
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+import ndsh
+from conftest import DEADLINE, figure
+
+
+def names(directory):
+    """Channels that have a socket."""
+    return sorted(name for name in os.listdir(str(directory)) if name[0] != ".")
+
+
+def n_fds():
+    return len(os.listdir("/proc/self/fd"))
+
+
+# --- Names -------------------------------------------------------------------
+
+def test_c30_a_name_goes_with_its_writer(channel_directory):
+    writer = ndsh.Writer("a")
+    assert names(channel_directory) == ["a"]
+    writer.close()
+    writer.close()
+    assert names(channel_directory) == []
+    with pytest.raises(ValueError, match="writer of channel 'a' is closed"):
+        writer.write(np.zeros(3))
+    with pytest.raises(ValueError):
+        writer.draft(3)
+
+    with ndsh.Writer("b"):
+        assert names(channel_directory) == ["b"]
+    assert names(channel_directory) == []
+
+    ndsh.Writer("c")
+    gc.collect()
+    assert names(channel_directory) == []
+
+
+@pytest.mark.parametrize("ending", [
+    "", "raise KeyError", "sys.exit(3)", "os.kill(os.getpid(), signal.SIGINT); time.sleep(9)",
+    "del writer", "writer.close()",
+    "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()"])
+def test_c30_every_orderly_end_removes_the_name(program, channel_directory, ending):
+    other = program("""
+        import ndsh, numpy as np, os, signal, sys, threading, time
+        writer = ndsh.Writer("x")
+        reader = ndsh.Reader("x")
+        reader.wait(0)
+        writer.write(np.zeros(1000))
+        array = reader.read().array
+        print("ready", flush=True)
+        sys.stdin.readline()
+        """ + ending)
+    other.line()
+    assert names(channel_directory) == ["x"]
+    other.say()
+    code, _, err = other.wait()
+
+    assert code >= 0 or code == -signal.SIGINT, (code, err)
+    assert "Exception ignored" not in err and "CRITICAL" not in err, err
+    assert names(channel_directory) == []
+
+
+def test_c30_what_a_killed_writer_left_is_taken_over(program, channel_directory):
+    other = program("""
+        import ndsh, sys
+        writer = ndsh.Writer("x")
+        print("ready", flush=True)
+        sys.stdin.read()
+        """)
+    other.line()
+    other.kill(signal.SIGKILL)
+    other.wait()
+    assert names(channel_directory) == ["x"] and ndsh.channels() == []
+
+    with ndsh.Writer("x") as writer, ndsh.Reader("x", timeout=30) as reader:
+        reader.wait(0)
+        writer.write(np.arange(3))
+        assert reader.read().array.sum() == 3
+    assert names(channel_directory) == []
+
+
+def test_c30_a_reader_removes_nothing(program, channel_directory):
+    with ndsh.Writer("x") as writer:
+        other = program("""
+            import ndsh
+            reader = ndsh.Reader("x", timeout=30)
+            array = reader.read().array
+            print(array.sum())
+            """)
+        while other.popen.poll() is None:
+            writer.write(np.ones(3))
+            time.sleep(0.01)
+        assert other.succeed().split() == ["3.0"]
+        assert names(channel_directory) == ["x"]
+        assert ndsh.channel("x").published == writer.info.published
+
+
+def test_c37_a_second_writer_is_refused_with_the_pid_of_the_first():
+    with ndsh.Writer("a"):
+        with pytest.raises(FileExistsError, match=str(os.getpid())) as caught:
+            ndsh.Writer("a")
+        assert caught.value.errno == 17
+
+
+def test_c45_the_directory_can_be_chosen(channel_directory, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.setenv("NDSH_DIR", str(other))
+    with ndsh.Writer("a"), ndsh.Writer(str(tmp_path / "socket")):
+        assert names(other) == ["a"] and names(channel_directory) == []
+        assert (tmp_path / "socket").exists()
+        assert ndsh.channel(str(tmp_path / "socket")).published == 0
+
+
+# --- Memory and descriptors --------------------------------------------------
+
+def test_c31_a_change_of_shape_leaves_no_segment_behind():
+    with ndsh.Writer("a") as writer, ndsh.Reader("a", timeout=30) as reader:
+        reader.wait(0)
+        for n in range(1, 60):
+            writer.write(np.zeros((n, 1000, 7)))
+            assert reader.read().array.shape[0] == n
+        info = writer.info
+    assert info.slots < 12
+    assert info.bytes + info.retired_bytes < 3 * 12 * 60 * 7000 * 8
+
+
+def test_c33_want_of_memory_is_an_error_with_both_numbers():
+    with ndsh.Writer("a", max_bytes=1 << 44) as writer:
+        with pytest.raises(MemoryError, match="available"):
+            writer.draft((1 << 42,))
+        assert writer.write(np.zeros(3)) == 1
+    with ndsh.Writer("a", max_bytes=1 << 20) as writer:
+        with pytest.raises(ValueError, match="bounded"):
+            writer.write(np.zeros(1 << 20))
+        assert writer.write(np.zeros(3)) == 1
+
+
+def test_c24_when_all_is_held_a_write_fails_at_once():
+    with ndsh.Writer("a", max_bytes=1 << 20) as writer:
+        drafts = []
+        with pytest.raises(BlockingIOError, match="no slot free"):
+            for _ in range(20):
+                drafts.append(writer.draft((200000,)))
+        drafts.pop()
+        assert writer.write(np.zeros(200000, "u1")) == 1
+
+
+def test_c35_descriptors_are_constant_over_reopenings():
+    def once():
+        with ndsh.Writer("a") as writer, ndsh.Reader("a", timeout=30) as reader:
+            reader.wait(0)
+            writer.write(np.zeros(10))
+            return reader.read().array
+
+    once()
+    gc.collect()
+    before = n_fds()
+    for _ in range(500):
+        once()
+    assert n_fds() == before
+
+
+def test_c35_nothing_is_inherited_by_a_program_that_is_started():
+    with ndsh.Writer("a") as writer, ndsh.Reader("a", timeout=30) as reader:
+        reader.wait(0)
+        writer.write(np.zeros(10))
+        frame = reader.read()
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                target = os.readlink("/proc/self/fd/" + name)
+            except OSError:
+                continue
+            if "ndsh" in target or "socket" in target or "eventpoll" in target:
+                assert not os.get_inheritable(int(name)), target
+        del frame
+
+
+# --- Writes that wait --------------------------------------------------------
+
+_HOLD_UP = """
+    import ndsh, numpy as np, sys, threading, time
+    writer = ndsh.Writer("x", lossless_timeout=3600, max_bytes=1 << 20)
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+    def write():
+        for n in range(1000):
+            writer.write(np.zeros(100000, "u1"))
+"""
+
+
+def held_up(program, code):
+    other = program(_HOLD_UP + code)
+    other.line()
+    reader = ndsh.Reader("x", mode="lossless", timeout=30)
+    while not reader.connected:
+        reader.wait(0)
+    other.say()
+    first = reader.read()
+    time.sleep(0.3)               # by now the writer has filled its memory
+    return other, reader, first
+
+
+def test_ctrl_c_ends_a_write_that_waits_for_a_lossless_reader(program):
+    other, reader, _ = held_up(program, """
+    try:
+        write()
+    except KeyboardInterrupt:
+        print("interrupted", writer.info.published, flush=True)
+    writer.end()
+    """)
+    other.kill(signal.SIGINT)
+    start = time.monotonic()
+    word, published = other.line().split()
+    figure("Ctrl-C in a write that waits: %.0f ms" % ((time.monotonic() - start) * 1e3))
+    assert word == "interrupted" and int(published) < 1000
+    other.succeed()
+
+
+@pytest.mark.parametrize("in_main", [True, False])
+def test_closing_ends_a_write_that_waits(program, in_main):
+    waits, closes = ("write", "closer") if in_main else ("writer_thread", "main")
+    other, reader, _ = held_up(program, """
+    caught = []
+
+    def write_and_catch():
+        try:
+            write()
+        except ValueError as error:
+            caught.append(str(error))
+
+    def close():
+        while writer.info.published < 2:
+            time.sleep(0.001)
+        time.sleep(0.5)
+        writer.close()
+
+    first, second = %s
+    thread = threading.Thread(target=second)
+    thread.start()
+    first()
+    thread.join()
+    print(caught, flush=True)
+    """ % ("write_and_catch, close" if in_main else "close, write_and_catch"))
+    assert "closed" in other.line()
+    other.succeed()
+
+
+def test_the_interpreter_ends_while_a_thread_waits_in_a_write(program, channel_directory):
+    other, reader, _ = held_up(program, """
+    threading.Thread(target=write, daemon=True).start()
+    while writer.info.published < 2:
+        time.sleep(0.001)
+    time.sleep(0.5)
+    """)
+    other.succeed()
+    assert ndsh.channels() == []
+
+
+# --- Fork and spawn ----------------------------------------------------------
+
+def in_child(function):
+    """What @function returns in a forked child, as text."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.close(read)
+            os.write(write, str(function()).encode())
+            code = 0
+        except BaseException as error:
+            os.write(write, repr(error).encode())
+        finally:
+            os._exit(code)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        text = answer.read()
+    os.waitpid(pid, 0)
+    return text
+
+
+def test_c36_a_reader_opens_the_channel_anew_in_a_child():
+    with ndsh.Writer("a") as writer, ndsh.Reader("a", timeout=30) as reader:
+        reader.wait(0)
+        writer.write(np.array([7]))
+        frame = reader.read()
+
+        def read():
+            again = reader.read()
+            return again.array[0], reader.info.pid == os.getppid(), frame.array[0]
+
+        assert in_child(read) == "(7, True, 7)"
+        assert reader.info.n_leases == 1 and len(writer.readers) <= 2
+        writer.write(np.array([8]))
+        assert reader.read().array[0] == 8
+
+
+def test_c36_a_child_does_not_give_back_what_its_parent_holds():
+    with ndsh.Writer("a") as writer, ndsh.Reader("a", timeout=30) as reader:
+        reader.wait(0)
+        writer.write(np.full(1000, 7))
+        kept = [reader.read()]
+
+        def drop():
+            del kept[:]
+            gc.collect()
+            reader.close()
+            return "dropped"
+
+        assert in_child(drop) == "dropped"
+        for n in range(50):
+            writer.write(np.full(1000, n))
+        assert (kept[0].array == 7).all() and reader.info.n_leases == 1
+
+
+def test_c36_a_writer_tells_a_child_to_open_it_there(channel_directory):
+    with ndsh.Writer("a") as writer:
+        def write():
+            writer.write(np.zeros(3))
+
+        assert "open it in the child" in in_child(write)
+
+        def close():
+            writer.close()
+            gc.collect()
+            return writer.closed
+
+        assert in_child(close) == "True"
+        assert names(channel_directory) == ["a"]
+        assert writer.write(np.zeros(3)) == 1
+
+
+def test_c36_a_child_that_ends_in_an_orderly_way_removes_nothing(program,
+                                                               channel_directory):
+    out = program("""
+        import ndsh, numpy as np, os, sys
+        writer, reader = ndsh.Writer("x"), ndsh.Reader("x", timeout=30)
+        reader.wait(0)
+        writer.write(np.zeros(3))
+        frame = reader.read()
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        print(os.listdir(os.environ["NDSH_DIR"]).count("x"), writer.write(np.ones(3)))
+        print(reader.read().array.sum(), frame.array.sum())
+        """).succeed()
+    assert out.split() == ["1", "2", "3.0", "0.0"]
+
+
+def test_c36_a_fork_while_other_threads_read_and_write():
+    with ndsh.Writer("a") as writer, ndsh.Reader("a", timeout=30) as reader:
+        reader.wait(0)
+        stop = threading.Event()
+
+        def write():
+            while not stop.is_set():
+                writer.write(np.ones(1000))
+
+        def read():
+            while not stop.is_set():
+                reader.read()
+
+        threads = [threading.Thread(target=write), threading.Thread(target=read)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(20):
+                assert in_child(lambda: reader.read().array.sum()) == "1000.0"
+                assert "open it in the child" in in_child(
+                    lambda: writer.write(np.ones(3)))
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+
+def _read_one(reader, queue):
+    queue.put(float(reader.read().array.sum()))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_c36_multiprocessing_takes_a_reader_along(method):
+    context = multiprocessing.get_context(method)
+    with ndsh.Writer("a") as writer, ndsh.Reader("a", timeout=30) as reader:
+        queue = context.Queue()
+        process = context.Process(target=_read_one, args=(reader, queue))
+        process.start()
+        while process.is_alive() and queue.empty():
+            writer.write(np.ones(10))
+            time.sleep(0.01)
+        assert queue.get(timeout=DEADLINE) == 10
+        process.join(DEADLINE)
+        assert process.exitcode == 0
+
+
+def _write_one(name, ready):
+    with ndsh.Writer(name) as writer:
+        ready.set()
+        while not writer.readers:
+            time.sleep(0.001)
+        writer.write(np.arange(5))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_c36_multiprocessing_children_write(method):
+    context = multiprocessing.get_context(method)
+    ready = context.Event()
+    process = context.Process(target=_write_one, args=("child", ready))
+    process.start()
+    assert ready.wait(DEADLINE)
+    with ndsh.Reader("child", timeout=30) as reader:
+        assert [frame.array.sum() for frame in reader] == [10]
+    process.join(DEADLINE)
+    assert process.exitcode == 0
+
+
+# --- Interpreter exit --------------------------------------------------------
+
+_HOLD = """
+    import ndsh, numpy as np, sys, threading, time, atexit
+    writer = ndsh.Writer("x", max_bytes=1 << 30)
+    reader = ndsh.Reader("x", timeout=30, mode="queue", leases=32)
+    reader.wait(0)
+    kept = []
+    for n in range(%d):
+        writer.write(np.full(5000, n))
+        kept.append(reader.read().array)
+"""
+
+EXITS = {
+    "as they are": "",
+    "backwards": "kept.reverse()",
+    "in a cycle": "kept.append(kept)",
+    "in a module": "np.kept = kept; sys.kept = kept; del kept",
+    "in an object with a finalizer": """
+    class Late:
+        def __del__(self):
+            assert self.arrays[3].tobytes()[:8] == bytes([3] + 7 * [0])
+    late = Late()
+    late.arrays, late.late = kept, late
+    del kept""",
+    "reader and writer closed": "reader.close(); writer.close()",
+    "in a daemon thread": """
+    def use(arrays):
+        while True:
+            for n, array in enumerate(arrays):
+                if not (array == n).all():
+                    print("torn", flush=True)
+    threading.Thread(target=use, args=(list(kept),), daemon=True).start()""",
+    "used in atexit": "atexit.register(lambda: print(kept[5].sum()))",
+    "used in an earlier atexit": """
+    import weakref
+    weakref.finalize(kept[3].base, print, "freed")""",
+    "a reading daemon thread": """
+    threading.Thread(target=lambda: list(reader), daemon=True).start()""",
+    "a writing daemon thread": """
+    def write():
+        while True:
+            writer.write(np.zeros(100000))
+    threading.Thread(target=write, daemon=True).start()
+    time.sleep(0.1)""",
+    "drafts": "drafts = [writer.draft(100) for n in range(5)]",
+    "sys.modules emptied": "import ndsh._lib; sys.modules.clear()",
+}
+
+
+@pytest.mark.parametrize("how", sorted(EXITS))
+def test_the_interpreter_ends_around_live_arrays(program, channel_directory, how):
+    out = program(_HOLD % 50 + "\n    " + EXITS[how].strip() + "\n").succeed()
+
+    assert "torn" not in out
+    assert names(channel_directory) == []
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind")
+def test_1000_arrays_are_freed_in_any_order_and_at_exit_cleanly(channel_directory):
+    """Under valgrind: no access to what is unmapped or freed. libndsh's own leaks are
+    looked for by its unit tests; an interpreter leaves much behind on purpose."""
+    code = """
+import ndsh, numpy as np, random
+writer = ndsh.Writer("x")
+reader = ndsh.Reader("x", timeout=300, mode="queue", leases=64)
+reader.wait(0)
+arrays = []
+for n in range(1000):
+    writer.write(np.full(1000, n))
+    arrays.append(reader.read().array)
+reader.close()
+writer.close()
+assert all((array == n).all() for n, array in enumerate(arrays))
+random.Random(1).shuffle(arrays)
+del arrays[:500]
+assert all(array[0] == array[-1] for array in arrays)
+"""
+    environment = dict(os.environ, PYTHONMALLOC="malloc", OPENBLAS_NUM_THREADS="1")
+    result = subprocess.run(
+        ["valgrind", "-q", "--error-exitcode=9", "--undef-value-errors=no",
+         "--leak-check=no", sys.executable, "-c", code],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        universal_newlines=True, timeout=900)
+    assert result.returncode == 0, result.stderr[-4000:]
+
+
+def test_nothing_is_global():
+    """But the library: objects go when they are let go of."""
+    writer, reader = ndsh.Writer("a"), ndsh.Reader("a", timeout=30)
+    reader.wait(0)
+    writer.write(np.zeros(3))
+    frame = reader.read()
+    alive = [weakref.ref(one) for one in (writer, reader, frame, frame.array.base)]
+    del writer, reader, frame
+    gc.collect()
+    assert [one() for one in alive] == [None] * 4
