@@ -7,7 +7,8 @@ from typing import (Any, AsyncIterator, Dict, Iterator, List, NamedTuple, Option
 import numpy as np
 
 __version__: str
-__all__: List[str]
+__all__ = ["Channel", "Draft", "Error", "Frame", "FrameInfo", "Reader", "ReaderInfo",
+           "Spec", "Writer", "WriterInfo", "channel", "channels", "dtypes"]
 
 dtypes: Tuple[str, ...]
 
@@ -47,9 +48,11 @@ class WriterInfo(NamedTuple):
 class Frame:
     sequence: int
     dropped: int
-    info: FrameInfo
-    caps: str
     copied: bool
+    @property
+    def info(self) -> FrameInfo: ...
+    @property
+    def caps(self) -> str: ...
     @property
     def array(self) -> np.ndarray[Any, Any]: ...
     @property
@@ -92,9 +95,9 @@ class Reader:
     def closed(self) -> bool: ...
     def close(self) -> None: ...
     def __enter__(self) -> Reader: ...
-    def __exit__(self, kind: Optional[Type[BaseException]] = ...,
-                 error: Optional[BaseException] = ...,
-                 traceback: Optional[TracebackType] = ...) -> None: ...
+    def __exit__(self, kind: Optional[Type[BaseException]],
+                 error: Optional[BaseException],
+                 traceback: Optional[TracebackType]) -> None: ...
 
 _Shape = Union[int, Tuple[int, ...], List[Tuple[int, ...]], List[int]]
 
@@ -122,9 +125,9 @@ class Writer:
     def closed(self) -> bool: ...
     def close(self) -> None: ...
     def __enter__(self) -> Writer: ...
-    def __exit__(self, kind: Optional[Type[BaseException]] = ...,
-                 error: Optional[BaseException] = ...,
-                 traceback: Optional[TracebackType] = ...) -> None: ...
+    def __exit__(self, kind: Optional[Type[BaseException]],
+                 error: Optional[BaseException],
+                 traceback: Optional[TracebackType]) -> None: ...
 
 class Draft:
     array: Optional[np.ndarray[Any, Any]]
@@ -137,9 +140,9 @@ class Draft:
     metadata: bytes
     def publish(self) -> int: ...
     def __enter__(self) -> Any: ...
-    def __exit__(self, kind: Optional[Type[BaseException]] = ...,
-                 error: Optional[BaseException] = ...,
-                 traceback: Optional[TracebackType] = ...) -> None: ...
+    def __exit__(self, kind: Optional[Type[BaseException]],
+                 error: Optional[BaseException],
+                 traceback: Optional[TracebackType]) -> None: ...
 
 class Channel:
     name: str

@@ -99,6 +99,9 @@ class _Array(ctypes.Structure):
                 ("strides", c_ssize_t * MAX_DIMS)]
 
 
+_ARRAY_SIZE = ctypes.sizeof(_Array)
+
+
 class _Error(ctypes.Structure):
     _fields_ = [("domain", c_uint32), ("code", c_int), ("message", c_char_p)]
 
@@ -491,15 +494,30 @@ def _reader_info(info):
                       info.n_leases, info.delivered, info.missed, info.lag)
 
 
-def frame_get_memory(frame):
-    """(address, bytes)"""
-    return _frame_get_data(frame), _frame_get_size(frame)
+def frame_get_data(frame):
+    """The address."""
+    return _frame_get_data(frame)
 
 
-def frame_get_specs(frame):
+def frame_get_size(frame):
+    return _frame_get_size(frame)
+
+
+def frame_get_look(frame):
+    """(arrays, description) as bytes: what parse_look () takes, and mostly the same as
+    in the frame before."""
     n = c_uint()
     arrays = _frame_get_arrays(frame, byref(n))
-    return _specs(arrays, n.value)
+    return (ctypes.string_at(arrays, n.value * _ARRAY_SIZE),
+            _frame_get_description(frame))
+
+
+def parse_look(look):
+    """(specs, text)"""
+    arrays, description = look
+    n = len(arrays) // _ARRAY_SIZE
+    return (_specs((_Array * n).from_buffer_copy(arrays), n),
+            description.decode("utf-8", "replace"))
 
 
 def _specs(arrays, n):
@@ -515,8 +533,8 @@ def frame_get_sequence(frame):
     return _frame_get_sequence(frame)
 
 
-def frame_get_description(frame):
-    return _frame_get_description(frame).decode("utf-8", "replace")
+def frame_get_stream_id(frame):
+    return _frame_get_stream_id(frame)
 
 
 def frame_get_info(frame):

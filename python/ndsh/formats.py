@@ -240,7 +240,9 @@ class Layout:
     caps: text, "" for none
     specs: a Spec for each array, as the frame carries them
     views: the same, as NumPy is to see them: ">u2" where the specs have bytes
-    size: bytes of the frame, padding after the last row included
+    size: bytes of the frame, padding after the last row included; None for what the
+        arrays reach
+    is_padded: whether they reach less
     split: for each view, where the numbers of the one array given are: a tuple of
         (first row, rows) in it, or None if each view is an array of its own
     """
@@ -250,7 +252,15 @@ class Layout:
         self.specs = tuple(specs)
         self.views = self.specs if views is None else tuple(views)
         self.size = size
+        self.is_padded = size is not None and size > max(map(_end, self.specs))
         self.split = split
+
+
+def _end(spec):
+    """Where its last element ends, for one that has elements of 1, 2 or 4 bytes."""
+    item = int(re.search(r"\d+$", spec.dtype).group()) // 8
+    return spec.offset + item + sum(
+        (length - 1) * stride for length, stride in zip(spec.shape, spec.strides))
 
 
 def _item_size(dtype):
@@ -284,14 +294,19 @@ def video_layout(format, width, height, fps=None, caps=None):
         strides = (stride, pixel) + ((item,) if plane.channels else ())
         views.append(Spec(plane.dtype, shape, strides, offset))
         rows = shape[0]
-        if any(other.height_shift for other in FORMATS[format]) \
-                and not plane.height_shift:
+        if not plane.height_shift and _rounds_rows(format):
             rows = _round_up(rows, 2)
         offset += stride * rows
     if caps is None:
         caps = ("video/x-raw, format=(string)%s, width=(int)%d, height=(int)%d, "
                 "framerate=(fraction)%s" % (format, width, height, fraction(fps)))
     return Layout(caps, [_carried(view) for view in views], views, offset)
+
+
+def _rounds_rows(format):
+    """Whether planes of an odd height have one row more; in I422_* without need."""
+    return format.startswith("I422_") or any(
+        plane.height_shift for plane in FORMATS[format])
 
 
 _PAIRED = ("YUY2", "UYVY", "YVYU", "VYUY")
@@ -513,7 +528,14 @@ def views(caps, specs):
     which travel as their bytes, are numbers again."""
     if not _is_other_order(caps):
         return specs
-    return tuple(_number_from_bytes(spec) for spec in specs)
+    return tuple(_number_from_bytes(spec, _kind(caps)) for spec in specs)
+
+
+def _kind(caps):
+    """Of a number in caps: float, signed or unsigned."""
+    if caps.media != "audio/x-raw":
+        return "u"
+    return {"F": "f", "S": "i"}.get((caps.format or "")[:1], "u")
 
 
 def _is_other_order(caps):
@@ -527,21 +549,12 @@ def _is_other_order(caps):
     return False
 
 
-def _number_from_bytes(spec):
+def _number_from_bytes(spec, kind):
     if spec.dtype != "uint8" or len(spec.shape) < 2 or spec.strides[-1] != 1 \
             or spec.shape[-1] not in (2, 4, 8):
         return spec
-    return Spec("%su%d" % ("<" if _BIG_ENDIAN else ">", spec.shape[-1]),
+    return Spec("%s%s%d" % ("<" if _BIG_ENDIAN else ">", kind, spec.shape[-1]),
                 spec.shape[:-1], spec.strides[:-1], spec.offset)
-
-
-def audio_dtype(caps, dtype):
-    """The dtype of audio numbers in the other byte order, whose kind their format
-    tells; else the dtype given."""
-    format = caps.format or ""
-    if caps.media != "audio/x-raw" or dtype[0] not in "<>":
-        return dtype
-    return dtype[0] + {"F": "f", "S": "i"}.get(format[:1], "u") + dtype[2:]
 
 
 def join(caps, specs):

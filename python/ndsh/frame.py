@@ -42,6 +42,18 @@ def show(owner, address, view, read_only=True):
     return np.asarray(Window(owner, address, view, read_only))
 
 
+class Meaning:
+    """What frames that look alike are: specs as carried, views as NumPy is to see them,
+    and the caps."""
+
+    __slots__ = ("caps", "specs", "views")
+
+    def __init__(self, specs, caps):
+        self.caps = caps
+        self.specs = specs
+        self.views = formats.views(caps, specs)
+
+
 class Frame:
     """A frame: one or more read-only arrays in shared memory, and what they mean.
 
@@ -56,25 +68,24 @@ class Frame:
     for as long as its parent holds them.
     """
 
-    __slots__ = ("sequence", "dropped", "info", "caps", "copied", "_name", "_parsed",
-                 "_specs", "_owner", "_address", "_size", "__weakref__")
+    __slots__ = ("sequence", "dropped", "copied", "_name", "_meaning", "_info", "_owner",
+                 "_address", "__weakref__")
 
-    def __init__(self, name, handle, parsed):
+    def __init__(self, name, handle, meaning):
         self._name = name
-        self._parsed = parsed
-        self._specs = _lib.frame_get_specs(handle)
+        self._meaning = meaning
+        self._info = None
         self._owner = handle
-        self._address, self._size = _lib.frame_get_memory(handle)
+        self._address = _lib.frame_get_data(handle)
         self.sequence = _lib.frame_get_sequence(handle)
         self.dropped = 0
-        self.info = _lib.frame_get_info(handle)
-        self.caps = parsed.text
         self.copied = False
 
     def _make_private(self):
         """One copy; the lease goes back when the caller forgets the handle."""
-        shared = show(self._owner, self._address,
-                      _lib.Spec("uint8", (self._size,), (1,), 0))
+        self._info = _lib.frame_get_info(self._owner)
+        size = _lib.frame_get_size(self._owner)
+        shared = show(self._owner, self._address, _lib.Spec("uint8", (size,), (1,), 0))
         private = shared.copy()
         self._owner = private
         self._address = private.__array_interface__["data"][0]
@@ -89,7 +100,7 @@ class Frame:
         Numbers that are not in the machine's byte order are uint8 with one more
         dimension here; planes has them as numbers.
         """
-        return tuple(show(self._owner, self._address, spec) for spec in self._specs)
+        return tuple(show(self._owner, self._address, spec) for spec in self._meaning.specs)
 
     @property
     def planes(self):
@@ -100,14 +111,7 @@ class Frame:
         Strides are the writer's: rows may be padded.
         """
         return tuple(show(self._owner, self._address, view)
-                     for view in self._views())
-
-    def _views(self):
-        views = formats.views(self._parsed, self._specs)
-        if self._parsed.media == "audio/x-raw":
-            views = [view._replace(dtype=formats.audio_dtype(self._parsed, view.dtype))
-                     for view in views]
-        return views
+                     for view in self._meaning.views)
 
     @property
     def array(self):
@@ -121,13 +125,14 @@ class Frame:
 
         ValueError if it is several arrays that no single one can show: take planes.
         """
-        if len(self._specs) == 1:
-            return show(self._owner, self._address, self._views()[0])
-        joined = formats.join(self._parsed, self._views())
+        views = self._meaning.views
+        if len(views) == 1:
+            return show(self._owner, self._address, views[0])
+        joined = formats.join(self._meaning.caps, views)
         if joined is None:
             raise ValueError(
                 "this frame of channel '%s' is %d arrays that do not lie as one "
-                "(%s): take frame.planes" % (self._name, len(self._specs),
+                "(%s): take frame.planes" % (self._name, len(views),
                                              self.format or "no format"))
         return show(self._owner, self._address, joined)
 
@@ -170,14 +175,15 @@ class Frame:
 
         copy: None is as said; False raises ValueError where it would be a conversion;
             True always returns an array of its own, which may be written to
-        dtype: uint8; uint16 for formats of 16 bits a channel
+        dtype: uint8; uint16, in the format's own range, for RGB, BGR, GBR and gray of
+            more than 8 bits
         Raises ValueError for what is not a picture.
         """
-        return pixels.convert("bgr", self._parsed, self.planes, copy)
+        return pixels.convert("bgr", self._meaning.caps, self.planes, copy)
 
     def rgb(self, copy=None):
         """The same, red first."""
-        return pixels.convert("rgb", self._parsed, self.planes, copy)
+        return pixels.convert("rgb", self._meaning.caps, self.planes, copy)
 
     def gray(self, copy=None):
         """Brightness as (height, width).
@@ -188,14 +194,26 @@ class Frame:
 
         copy: as for bgr ()
         """
-        return pixels.convert("gray", self._parsed, self.planes, copy)
+        return pixels.convert("gray", self._meaning.caps, self.planes, copy)
 
     # --- What is known of it ---
 
     @property
+    def caps(self):
+        """What describes it, as text: GStreamer's caps; "" if the writer gave none."""
+        return self._meaning.caps.text
+
+    @property
+    def info(self):
+        """A FrameInfo: times, counts, flags and bytes that travelled with it."""
+        if self._info is None:
+            self._info = _lib.frame_get_info(self._owner)
+        return self._info
+
+    @property
     def format(self):
         """The caps' format, like "BGR", "NV12", "F32LE"; None if they name none."""
-        return self._parsed.format
+        return self._meaning.caps.format
 
     @property
     def pts(self):
@@ -210,7 +228,7 @@ class Frame:
 
     def __repr__(self):
         arrays = " ".join("%s%s" % (spec.dtype, list(spec.shape))
-                          for spec in self._specs)
+                          for spec in self._meaning.specs)
         return "<ndsh.Frame %d of '%s': %s%s>" % (
             self.sequence, self._name, arrays,
             " " + self.format if self.format else "")

@@ -27,6 +27,8 @@ for _end in ("LE", "BE"):
     _ORDERS.update({name + "64_" + _end: name.lower()
                     for name in ("ARGB", "RGBA", "BGRA", "ABGR")})
 _PLANAR_ORDERS = {"RGBP": "rgb", "BGRP": "bgr", "GBR": "gbr", "GBRA": "gbra"}
+_PLANAR_ORDERS.update({"GBR_" + bits: "gbr" for bits in (
+    "10LE", "10BE", "12LE", "12BE")})
 
 # Where Y, U and V lie in a pixel, and for two pixels that share a colour.
 _PACKED_YUV = {"AYUV": "ayuv", "VUYA": "vuya", "v308": "yuv", "IYU2": "uyv",
@@ -308,8 +310,10 @@ def _yuv(format, planes):
     if format in _PAIRS:
         luma, at, swapped = _PAIRS[format]
         even, odd = first[:, 0::2, at], first[:, 1::2, at]
-        if odd.shape[1] == 0:
-            odd = even
+        if odd.shape[1] < even.shape[1]:
+            # The second colour of a last pixel without a pair lies beyond the array.
+            last = odd[:, -1:] if odd.shape[1] else np.full_like(even[:, :1], 128)
+            odd = np.concatenate([odd, last], axis=1)
         u, v = (odd, even) if swapped else (even, odd)
         return (first[..., luma], _grow(u, height, width), _grow(v, height, width), 8)
     if not _is_planar_yuv(format):

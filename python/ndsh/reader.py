@@ -9,7 +9,7 @@ import threading
 import time
 
 from . import _lib, formats
-from .frame import Frame
+from .frame import Frame, Meaning
 
 _UNSET = object()
 
@@ -78,8 +78,9 @@ class Reader:
         self._pid = os.getpid()
         self._handle = _lib.reader_new(name, _lib.MODES.index(mode), queue, leases)
         self._fd = _lib.reader_get_fd(self._handle)
-        self._last = ("", 0)          # stream id and sequence of the last frame
-        self._parsed = formats.Caps("")
+        self._last = (b"", 0)         # stream id and sequence of the last frame
+        self._look = None             # how it looked; mostly the next looks the same
+        self._meaning = None
         self._due = None              # monotonic: when max_fps allows another frame
         self._waiting = None          # the task that waits, and how to stop it
 
@@ -115,8 +116,12 @@ class Reader:
             return self._make_frame(reader, handle)
 
     def _make_frame(self, reader, handle):
-        frame = Frame(self.name, handle, self._parse(handle))
-        frame.dropped = self._count(frame)
+        look = _lib.frame_get_look(handle)
+        if look != self._look:
+            specs, text = _lib.parse_look(look)
+            self._look, self._meaning = look, Meaning(specs, formats.Caps(text))
+        frame = Frame(self.name, handle, self._meaning)
+        frame.dropped = self._count(handle, frame.sequence)
         held, granted = _lib.reader_leases(reader)
         if held >= granted:
             frame._make_private()
@@ -127,18 +132,12 @@ class Reader:
             self._due = due + self._interval
         return frame
 
-    def _parse(self, handle):
-        """It is the same in nearly every frame."""
-        text = _lib.frame_get_description(handle)
-        if text != self._parsed.text:
-            self._parsed = formats.Caps(text)
-        return self._parsed
-
-    def _count(self, frame):
+    def _count(self, handle, sequence):
         """Frames missed since the last one."""
-        stream, last = self._last
-        self._last = (frame.info.stream_id, frame.sequence)
-        return frame.sequence - last - 1 if frame.info.stream_id == stream else 0
+        last_stream, last = self._last
+        stream = _lib.frame_get_stream_id(handle)
+        self._last = (stream, sequence)
+        return sequence - last - 1 if stream == last_stream else 0
 
     # --- Waiting ---
 
@@ -340,7 +339,7 @@ class Reader:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, error, traceback):
         self.close()
 
     def __reduce__(self):

@@ -2,7 +2,6 @@
 """Hides how arrays of any layout become a frame: which caps say what they are, where
 GStreamer expects their rows, and the one copy that puts them there."""
 
-import contextlib
 import os
 import threading
 import weakref
@@ -66,7 +65,7 @@ class Writer:
             _microseconds(lossless_timeout), _at_least_1(perms, "perms")))
         # At exit, too, or else when this is collected.
         self._end_of_life = weakref.finalize(self, self._life.close)
-        with self._life.use() as handle:
+        with self._life as handle:
             self.stream_id = _lib.writer_get_stream_id(handle)
 
     # --- Writing ---
@@ -140,7 +139,7 @@ class Writer:
     def _begin(self, kinds, travels):
         layout, packed = self._layout_for(kinds)
         handle, address = self._life.begin(packed)
-        if layout.size is not None:
+        if layout.is_padded:
             _lib.draft_set_size(handle, layout.size)
         return Draft(self, handle, address, layout, travels)
 
@@ -148,7 +147,7 @@ class Writer:
         if self._fps is not None:
             pts = _lib.monotonic_ns() if pts is None else pts
             duration = self._duration_ns if duration is None else duration
-        with self._life.use() as writer:
+        with self._life as writer:
             if caps != self._caps:
                 _lib.writer_set_description(writer, caps)
                 self._caps = caps
@@ -161,7 +160,7 @@ class Writer:
     def end(self):
         """Says that nothing more follows: readers' loops end after the last frame.
         Another write begins anew."""
-        with self._life.use() as writer:
+        with self._life as writer:
             _lib.writer_end(writer)
 
     # --- What is known ---
@@ -174,13 +173,13 @@ class Writer:
     @property
     def readers(self):
         """A list of ReaderInfo."""
-        with self._life.use() as writer:
+        with self._life as writer:
             return _lib.writer_get_readers(writer)
 
     @property
     def info(self):
         """A WriterInfo: frames published, slots and memory in use."""
-        with self._life.use() as writer:
+        with self._life as writer:
             return _lib.writer_get_info(writer)
 
     @property
@@ -197,7 +196,7 @@ class Writer:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, error, traceback):
         """What ends without an exception has sent all it had to: end (), close ()."""
         if kind is None and not self.closed and not self._life.is_forked():
             self.end()
@@ -275,7 +274,7 @@ class Draft:
     def __enter__(self):
         return self.arrays if self.array is None else self.array
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, error, traceback):
         if kind is None and self._handle is not None:
             self.publish()
         self._forget()
@@ -303,25 +302,31 @@ class _Life:
     def is_forked(self):
         return self._pid != os.getpid()
 
-    @contextlib.contextmanager
-    def use(self):
-        # In a forked child a thread of the parent's may hold the lock for ever.
+    def __enter__(self):
+        """The handle, to be used at once.
+
+        In a forked child a thread of the parent's may hold the lock for ever.
+        """
         if self.is_forked():
             raise _lib.make_error(
                 _lib.FORKED, "channel '%s' was opened by the process that forked this "
                              "one: open it in the child" % self._name)
-        with self._lock:
-            if self.closed:
-                raise ValueError("the writer of channel '%s' is closed" % self._name)
-            yield self._handle
+        self._lock.acquire()
+        if self.closed:
+            self._lock.release()
+            raise ValueError("the writer of channel '%s' is closed" % self._name)
+        return self._handle
+
+    def __exit__(self, *_):
+        self._lock.release()
 
     def begin(self, packed):
-        with self.use() as handle:
+        with self as handle:
             self._beginning.append(threading.get_ident())
         try:
             return _begin(handle, packed)
         except BlockingIOError:
-            with self.use():          # or was it closed meanwhile?
+            with self:          # or was it closed meanwhile?
                 raise
         finally:
             with self._lock:

@@ -253,23 +253,24 @@ def test_reading_takes_no_private_memory(program):
 
 
 def test_an_array_costs_the_same_at_64_bytes_and_at_4k():
-    """Told as a figure, not held to a limit: the machine may be busy."""
-    medians = []
-    for shape in ((64,), (2160, 3840, 3)):
-        with ndsh.Writer("b") as writer, ndsh.Reader("b", timeout=30) as reader:
-            reader.wait(0)
-            frame = send(writer, reader, np.zeros(shape, np.uint8))
-            times = []
-            for _ in range(2000):
+    """Told as a figure, and held only to a limit that a busy machine keeps; bench_hop.py
+    compares. One that touched the payload would take a thousand times as long."""
+    frames, times = [], ([], [])
+    with ndsh.Writer("b") as writer:
+        for shape in ((64,), (2160, 3840, 3)):
+            with ndsh.Reader("b", timeout=30) as reader:
+                reader.wait(0)
+                frames.append(send(writer, reader, np.zeros(shape, np.uint8)))
+        for _ in range(5000):
+            for frame, taken in zip(frames, times):
                 start = time.perf_counter()
                 frame.array
-                times.append(time.perf_counter() - start)
-            medians.append(sorted(times)[1000])
-            del frame
+                taken.append(time.perf_counter() - start)
+    small, large = (sorted(taken)[len(taken) // 2] for taken in times)
 
     figure("frame.array: %.2f us at 64 B, %.2f us at 25 MB, ratio %.2f" % (
-        medians[0] * 1e6, medians[1] * 1e6, medians[1] / medians[0]))
-    assert medians[1] < 10 * medians[0]
+        small * 1e6, large * 1e6, large / small))
+    assert large < 5 * small
 
 
 # --- Read-only ---------------------------------------------------------------

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One hop, write and read, beside a plain copy in the same run; and what it costs to
+take an array.
+
+The times are medians of the thread's processor time, and what is compared alternates,
+so that a busy machine disturbs both alike. The reader is in the same process: a hop is
+what the two calls cost, without the time that the system takes to wake another.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+import ndsh
+
+ROUNDS = 400
+
+
+def median_us(times):
+    return statistics.median(times) * 1e6
+
+
+def clock():
+    return time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
+
+
+def timed(times, function):
+    start = clock()
+    result = function()
+    times.append(clock() - start)
+    return result
+
+
+def hop(shape):
+    picture = np.random.RandomState(1).randint(0, 256, shape).astype(np.uint8)
+    target = np.empty_like(picture)
+    copies, fresh, hops, reads = [], [], [], []
+    with ndsh.Writer("bench", format="BGR", fps=30, max_bytes=1 << 30) as writer:
+        with ndsh.Reader("bench", timeout=30) as reader:
+            reader.wait(0)
+
+            def once():
+                writer.write(picture)
+                return timed(reads, lambda: reader.read().array)
+
+            for _ in range(ROUNDS):
+                timed(copies, lambda: np.copyto(target, picture))
+                timed(fresh, picture.copy)
+                timed(hops, once)
+            assert np.array_equal(once(), picture)
+    print("%-16s copy() %7.0f us  copyto() %7.0f us  hop %7.0f us = %.2f copy(), "
+          "%.2f copyto();  read %5.1f us" % (
+              "%dx%d BGR" % (shape[1], shape[0]), median_us(fresh), median_us(copies),
+              median_us(hops), median_us(hops) / median_us(fresh),
+              median_us(hops) / median_us(copies), median_us(reads)))
+    return median_us(hops) / median_us(fresh)
+
+
+def cost_of_an_array():
+    """At 64 bytes and at 4K, by turns."""
+    writers = [ndsh.Writer("a"), ndsh.Writer("b")]
+    readers = [ndsh.Reader("a", timeout=30), ndsh.Reader("b", timeout=30)]
+    frames, times = [], [[], []]
+    for writer, reader, shape in zip(writers, readers, ((64,), (2160, 3840, 3))):
+        reader.wait(0)
+        writer.write(np.zeros(shape, np.uint8))
+        frames.append(reader.read())
+    for _ in range(20000):
+        for frame, taken in zip(frames, times):
+            timed(taken, lambda: frame.array)
+    for frame, taken in zip(frames, times):
+        print("frame.array of %9d bytes: %.2f us" % (frame.array.nbytes,
+                                                      median_us(taken)))
+    return median_us(times[1]) / median_us(times[0])
+
+
+LOAD = {
+    "reader": """
+import ndsh, time
+frames, used = 0, time.process_time()
+for frame in ndsh.Reader("load", timeout=30):
+    frame.array[0, 0, 0]
+    frames += 1
+print(frames, time.process_time() - used)
+""",
+    "writer": """
+import ndsh, numpy as np, time
+picture = np.zeros((1080, 1920, 3), np.uint8)
+with ndsh.Writer("load", format="BGR", fps=30) as writer:
+    while not writer.readers:
+        time.sleep(0.01)
+    used, due = time.process_time(), time.monotonic()
+    for n in range(150):
+        writer.write(picture)
+        due += 1 / 30.0
+        time.sleep(max(0, due - time.monotonic()))
+    print(150, time.process_time() - used)
+""",
+}
+
+
+def load():
+    """Processor time of a writer and a reader of 1080p at 30 frames a second."""
+    running = {who: subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
+                                     universal_newlines=True)
+               for who, code in LOAD.items()}
+    for who, process in sorted(running.items()):
+        frames, used = process.communicate(timeout=120)[0].split()
+        print("1080p at 30 fps, %s: %s frames, %.1f %% of a core, %.0f us a frame" % (
+            who, frames, float(used) / 5 * 100, float(used) / int(frames) * 1e6))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["NDSH_DIR"] = directory
+        print("    ratio %.2f (goal: within 20 %%)" % cost_of_an_array())
+        for shape in ((480, 640, 3), (2160, 3840, 3)):
+            hop(shape)
+        ratio = hop((1080, 1920, 3))
+        print("    ratio %.2f (goal: at most 1.3)" % ratio)
+        load()
+    return ratio > 1.3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
