@@ -186,7 +186,7 @@ def test_c05_what_cannot_be_shared_is_refused_and_nothing_published(writer, read
 
 # --- In place ----------------------------------------------------------------
 
-def test_c07_an_array_lies_in_shared_memory(writer, reader):
+def test_c44_an_array_lies_in_shared_memory_that_is_mapped_read_only(writer, reader):
     array = send(writer, reader, numbers("uint8", (480, 640, 3))).array
 
     line = mapped_at(address_of(array))
@@ -390,7 +390,7 @@ def test_frames_that_nobody_keeps_give_their_leases_back(writer, reader):
     assert writer.info.slots < 12
 
 
-def test_arrays_outlive_the_reader_and_the_writer(program):
+def test_c32_arrays_outlive_the_reader_and_the_writer(program):
     other = program("""
         import ndsh, numpy as np, sys
         writer = ndsh.Writer("x")

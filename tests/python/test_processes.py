@@ -305,7 +305,8 @@ def test_c36_a_reader_opens_the_channel_anew_in_a_child():
 
         def read():
             again = reader.read()
-            return again.array[0], reader.info.pid == os.getppid(), frame.array[0]
+            return (int(again.array[0]), reader.info.pid == os.getppid(),
+                    int(frame.array[0]))
 
         assert in_child(read) == "(7, True, 7)"
         assert reader.info.n_leases == 1 and len(writer.readers) <= 2

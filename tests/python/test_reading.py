@@ -172,6 +172,24 @@ def test_c22_an_idle_reader_takes_next_to_no_processor_time():
         assert used < 0.4
 
 
+def test_c22_a_wake_up_is_soon():
+    """Told as a figure: a busy machine wakes whom it likes."""
+    with ndsh.Writer("a") as writer, joined(mode="queue", queue=32) as reader:
+        def write():
+            for n in range(200):
+                writer.write(number(n))
+                time.sleep(0.005)
+            writer.end()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        ages = sorted(frame.age for frame in reader)
+        thread.join()
+    figure("a frame is %.2f ms old when it is read, the worst of a hundred %.2f ms" % (
+        ages[100] * 1e3, ages[-2] * 1e3))
+    assert len(ages) == 200
+
+
 def test_time_outs_say_so():
     with ndsh.Writer("a"), joined() as reader:
         with pytest.raises(TimeoutError, match="'a' came within 0.050 s"):
@@ -330,7 +348,7 @@ def test_a_block_of_a_writer_that_ends_well_ends_the_loop():
     assert [f.array[0] for f in reader] == [1]
 
 
-def test_a_loop_goes_on_with_the_next_writer():
+def test_c32_a_loop_goes_on_with_the_next_writer():
     first = ndsh.Writer("a")
     reader = joined(mode="queue")
     first.write(number(1))
@@ -664,6 +682,21 @@ def test_c26_times_and_numbers_are_integers():
         info = reader.read().info
         assert info[:5] == (None, None, None, 0, info.publish_ns)
         assert info.metadata == b""
+
+
+def test_a_rate_gives_frames_a_time_and_a_duration():
+    with ndsh.Writer("a", fps=25) as writer, joined() as reader:
+        writer.write(number(1))
+        frame = reader.read()
+        assert 0 <= frame.info.publish_ns - frame.pts < 30 * 10 ** 9
+        assert frame.info.duration_ns == 40000000
+        writer.write(number(2), pts=5, duration=6)
+        assert reader.read().info[:2] == (5, 6)
+        for wrong in ({"pts": -1}, {"flags": 1 << 32}, {"offset": -1},
+                      {"metadata": b"x" * 65537}):
+            with pytest.raises(ValueError):
+                writer.write(number(3), **wrong)
+        assert writer.info.published == 2
 
 
 def test_channels_tell_what_is_live():
