@@ -173,21 +173,24 @@ def test_c22_an_idle_reader_takes_next_to_no_processor_time():
 
 
 def test_c22_a_wake_up_is_soon():
-    """Told as a figure: a busy machine wakes whom it likes."""
-    with ndsh.Writer("a") as writer, joined(mode="queue", queue=32) as reader:
+    """Told as a figure: a busy machine wakes whom it likes. But one that looked now and
+    then, instead of being woken, would be late half of the time."""
+    with ndsh.Writer("a", lossless_timeout=60) as writer:
+        reader = joined(mode="lossless")
+
         def write():
-            for n in range(200):
+            for n in range(100):
                 writer.write(number(n))
-                time.sleep(0.005)
+                time.sleep(0.01)
             writer.end()
 
         thread = threading.Thread(target=write)
         thread.start()
         ages = sorted(frame.age for frame in reader)
         thread.join()
-    figure("a frame is %.2f ms old when it is read, the worst of a hundred %.2f ms" % (
-        ages[100] * 1e3, ages[-2] * 1e3))
-    assert len(ages) == 200
+    figure("a frame is %.2f ms old when it is read, the oldest of a hundred %.2f ms" % (
+        ages[50] * 1e3, ages[-1] * 1e3))
+    assert len(ages) == 100 and ages[50] < 0.08
 
 
 def test_time_outs_say_so():
@@ -308,9 +311,9 @@ def test_max_fps_takes_no_more_than_that():
         stop.set()
         thread.join()
 
-    # One may have been due before the first.
-    assert took >= 9 / 20.0 - 0.01
-    assert all(frame.dropped > 0 for frame in frames[1:])
+    # The first may have been late, and the next is then due the sooner.
+    assert took >= 8 / 20.0
+    assert sum(frame.dropped for frame in frames) > 0
     assert frames[-1].age < took + 30
 
 
