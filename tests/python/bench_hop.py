@@ -2,7 +2,7 @@
 """One hop, write and read, beside a plain copy in the same run; and what it costs to
 take an array.
 
-The times are medians of the thread's processor time, and what is compared alternates,
+The times are medians of the thread's processor time, and what is compared takes turns,
 so that a busy machine disturbs both alike. The reader is in the same process: a hop is
 what the two calls cost, without the time that the system takes to wake another.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 import ndsh
 
-ROUNDS = 400
+ROUNDS = 1200
 
 
 def median_us(times):
@@ -37,9 +37,11 @@ def timed(times, function):
 
 
 def hop(shape):
+    """A copy that is dropped at once goes into the same, warm memory each time; frames go
+    round in two slots. So copies are taken both ways: dropped, and kept for a round."""
     picture = np.random.RandomState(1).randint(0, 256, shape).astype(np.uint8)
-    target = np.empty_like(picture)
-    copies, fresh, hops, reads = [], [], [], []
+    dropped, kept, hops, reads = [], [], [], []
+    copies = [None, None]
     with ndsh.Writer("bench", format="BGR", fps=30, max_bytes=1 << 30) as writer:
         with ndsh.Reader("bench", timeout=30) as reader:
             reader.wait(0)
@@ -48,17 +50,22 @@ def hop(shape):
                 writer.write(picture)
                 return timed(reads, lambda: reader.read().array)
 
-            for _ in range(ROUNDS):
-                timed(copies, lambda: np.copyto(target, picture))
-                timed(fresh, picture.copy)
-                timed(hops, once)
+            def keep():
+                copies[n % 2] = picture.copy()
+
+            # One kind after the other, several times: alternating, each would find the
+            # caches as another has left them.
+            for n in range(ROUNDS):
+                part = n // 20 % 3
+                timed((dropped, kept, hops)[part], (picture.copy, keep, once)[part])
             assert np.array_equal(once(), picture)
-    print("%-16s copy() %7.0f us  copyto() %7.0f us  hop %7.0f us = %.2f copy(), "
-          "%.2f copyto();  read %5.1f us" % (
-              "%dx%d BGR" % (shape[1], shape[0]), median_us(fresh), median_us(copies),
-              median_us(hops), median_us(hops) / median_us(fresh),
-              median_us(hops) / median_us(copies), median_us(reads)))
-    return median_us(hops) / median_us(fresh)
+            slots = writer.info.slots
+    print("%-14s copy() %6.0f us, kept %6.0f us;  hop %6.0f us = %.2f copies, %.2f kept"
+          " copies;  read %5.1f us, %d slots" % (
+              "%dx%d BGR" % (shape[1], shape[0]), median_us(dropped), median_us(kept),
+              median_us(hops), median_us(hops) / median_us(dropped),
+              median_us(hops) / median_us(kept), median_us(reads), slots))
+    return median_us(hops) / median_us(kept)
 
 
 def cost_of_an_array():

@@ -54,7 +54,8 @@ def test_c30_a_name_goes_with_its_writer(channel_directory):
 @pytest.mark.parametrize("ending", [
     "", "raise KeyError", "sys.exit(3)", "os.kill(os.getpid(), signal.SIGINT); time.sleep(9)",
     "del writer", "writer.close()",
-    "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()"])
+    "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+    "threading.Thread(target=lambda one: time.sleep(9), args=(writer,), daemon=True).start()"])
 def test_c30_every_orderly_end_removes_the_name(program, channel_directory, ending):
     other = program("""
         import ndsh, numpy as np, os, signal, sys, threading, time
