@@ -351,6 +351,16 @@ def test_a_block_of_a_writer_that_ends_well_ends_the_loop():
     assert [f.array[0] for f in reader] == [1]
 
 
+def test_a_block_of_a_writer_that_raises_does_not_end_the_stream():
+    """A camera service that fails is to be waited for."""
+    with pytest.raises(KeyError):
+        with ndsh.Writer("a"):
+            reader = joined()
+            raise KeyError
+    with pytest.raises(BrokenPipeError):
+        reader.read()
+
+
 def test_c32_a_loop_goes_on_with_the_next_writer():
     first = ndsh.Writer("a")
     reader = joined(mode="queue")
@@ -643,7 +653,7 @@ def test_closing_ends_what_a_task_waits_for(in_thread):
         else:
             reader.close()
         with pytest.raises(ValueError, match="closed"):
-            await task
+            await asyncio.wait_for(task, 15)      # sooner than the reader's time-out
 
     with ndsh.Writer("a"):
         reader = joined()
@@ -700,6 +710,20 @@ def test_a_rate_gives_frames_a_time_and_a_duration():
             with pytest.raises(ValueError):
                 writer.write(number(3), **wrong)
         assert writer.info.published == 2
+
+
+def test_caps_follow_each_change_of_shape():
+    with ndsh.Writer("a", fps=30) as writer, joined(mode="queue", queue=8) as reader:
+        arrays = [np.zeros((16, 17), "u1"), np.zeros((20, 30, 3), "u1"), np.zeros(5),
+                  np.zeros((16, 17), "u1"), np.zeros((16, 19), "u1")]
+        for array in arrays:
+            writer.write(array)
+        frames = [reader.read() for _ in arrays]
+
+    assert [frame.format for frame in frames] == ["GRAY8", "BGR", None, "GRAY8", "GRAY8"]
+    assert [frame.caps.count("width=(int)%d" % frame.array.shape[-1])
+            for frame in frames[3:]] == [1, 1]
+    assert frames[2].caps == ""
 
 
 def test_channels_tell_what_is_live():
