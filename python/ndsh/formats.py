@@ -169,6 +169,11 @@ class Plane:
         shape = (-(-height >> self.height_shift), -(-width >> self.width_shift))
         return shape + (self.channels,) if self.channels else shape
 
+    def strides(self):
+        """Within a row."""
+        item = _item_size(self.dtype)
+        return (item * self.channels, item) if self.channels else (item,)
+
 
 def _planes(*planes):
     return tuple(Plane(*plane) for plane in planes)
@@ -565,13 +570,24 @@ def join(caps, specs):
     with planes of one size are (planes, height, width).
     """
     planes = FORMATS.get(caps.format) if caps.media == "video/x-raw" else None
-    if planes is None or len(planes) != len(specs) or len(specs) < 2:
+    if planes is None or len(specs) < 2 or not _are_planes(planes, specs):
         return None
     if _are_alike(planes):
         return _join_alike(specs)
     if _are_joined_420(planes) and _item_size(planes[0].dtype) == 1:
         return _join_420(specs)
     return None
+
+
+def _are_planes(planes, specs):
+    """A writer may say anything, and an array must not reach beyond what it describes."""
+    if len(planes) != len(specs) or len(specs[0].shape) < 2:
+        return False
+    height, width = specs[0].shape[:2]
+    return all(
+        spec.shape == plane.shape(width, height)
+        and spec.dtype in (plane.dtype, "uint%d" % (8 * _item_size(plane.dtype)))
+        and spec.strides[1:] == plane.strides() for plane, spec in zip(planes, specs))
 
 
 def _join_alike(specs):

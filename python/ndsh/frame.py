@@ -64,6 +64,9 @@ class Frame:
     payload of what comes beyond is copied once into private memory (``copied`` is
     True then, and Reader.copied counts).
 
+    A writer that breaks the rules could change them all the same, but only their
+    numbers: code that would come to harm by that works on a copy.
+
     A forked child sees the arrays too, but does not hold the lease: they are good
     for as long as its parent holds them.
     """
@@ -100,7 +103,8 @@ class Frame:
         Numbers that are not in the machine's byte order are uint8 with one more
         dimension here; planes has them as numbers.
         """
-        return tuple(show(self._owner, self._address, spec) for spec in self._meaning.specs)
+        return tuple(show(self._owner, self._address, spec)
+                     for spec in self._meaning.specs)
 
     @property
     def planes(self):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
@@ -40,7 +41,12 @@ class Program:
 
     def line(self):
         """Its next line, without the line end."""
-        line = self.popen.stdout.readline()
+        dead_man = threading.Timer(DEADLINE, self.kill)
+        dead_man.start()
+        try:
+            line = self.popen.stdout.readline()
+        finally:
+            dead_man.cancel()
         assert line, "it ended: " + self.popen.stderr.read()
         return line.rstrip("\n")
 

@@ -94,6 +94,26 @@ def test_planes_are_joined_where_they_lie_so():
     assert join("Y42B", 8, 6) is None and join("BGR", 8, 6) is None
 
 
+def test_planes_that_are_not_what_the_caps_say_are_not_joined():
+    """The joined array would reach beyond the memory that the writer described."""
+    for format in ("NV12", "I420", "RGBP"):
+        layout = formats.video_layout(format, 16, 8)
+        caps = Caps(layout.caps)
+        assert formats.join(caps, layout.specs) is not None
+        for at in range(len(layout.specs)):
+            spec = layout.specs[at]
+            for wrong in (spec._replace(shape=(1,) + spec.shape[1:]),
+                          spec._replace(shape=spec.shape[:1], strides=spec.strides[:1]),
+                          spec._replace(dtype="float64"), spec._replace(dtype="bool"),
+                          spec._replace(strides=(spec.strides[0] + 4,) + spec.strides[1:]),
+                          spec._replace(strides=spec.strides[:1]
+                                        + (5,) + spec.strides[2:]),
+                          spec._replace(offset=spec.offset + 4)):
+                specs = layout.specs[:at] + (wrong,) + layout.specs[at + 1:]
+                assert formats.join(caps, specs) is None, (format, at, wrong)
+        assert formats.join(caps, layout.specs[:-1]) is None
+
+
 def plan(arrays, **what):
     sizes = [np.dtype(dtype).itemsize for dtype, _ in arrays]
     return formats.plan(arrays, sizes, **what)
