@@ -288,6 +288,26 @@ def test_the_matrix_is_that_of_the_caps(format, colorimetry, yuv):
     assert np.array_equal(rgb, bgr[..., ::-1])
 
 
+@pytest.mark.parametrize("colorimetry, kr, kb, low, luma, chroma", [
+    ("bt601", 0.299, 0.114, 16, 219, 224), ("bt709", 0.2126, 0.0722, 16, 219, 224),
+    ("bt2020", 0.2627, 0.0593, 16, 219, 224), ("1:4:0:0", 0.299, 0.114, 0, 255, 255)])
+def test_colours_that_are_not_pure_come_back(colorimetry, kr, kb, low, luma, chroma):
+    """To YUV by the definition, and back."""
+    for red, green, blue in ((200, 100, 50), (90, 120, 180), (60, 130, 70), (128,) * 3):
+        bright = kr * red + (1 - kr - kb) * green + kb * blue
+        y = low + bright * luma / 255.0
+        u = 128 + (blue - bright) / (2 * (1 - kb)) * chroma / 255.0
+        v = 128 + (red - bright) / (2 * (1 - kr)) * chroma / 255.0
+        for format, unit in (("Y444", 1), ("Y444_10LE", 4), ("Y444_16LE", 256)):
+            caps, planes = make(format, value=0, colorimetry=colorimetry)
+            if unit > 1 and low == 0:
+                continue
+            planes = tuple(np.full_like(plane, int(round(value * unit)))
+                           for plane, value in zip(planes, (y, u, v)))
+            rgb = pixels.convert("rgb", caps, planes).astype(int)
+            assert np.abs(rgb - (red, green, blue)).max() <= 2, (format, rgb[0, 0])
+
+
 def test_without_colorimetry_the_height_decides():
     assert pixels._colorimetry(Caps("video/x-raw"), 576)[1] == 4
     assert pixels._colorimetry(Caps("video/x-raw"), 577)[1] == 3

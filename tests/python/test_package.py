@@ -98,10 +98,12 @@ def test_the_stubs_say_what_is_there(tmp_path):
     allow = tmp_path / "allow"
     # Modules are reached through the package and have no stubs of their own; nobody
     # but the package makes these objects.
-    allow.write_text("ndsh\\.(Channel|Draft|Frame)\\.__init__\n"
-                     "ndsh\\.(_lib|channels|formats|frame|pixels|reader|writer)(\\..*)?\n")
+    allow.write_text(
+        "ndsh\\.(Channel|Draft|Frame)\\.__init__\n"
+        "ndsh\\.(_lib|channels|formats|frame|pixels|reader|writer)(\\..*)?\n")
     out = run(sys.executable, "-m", "mypy.stubtest", "ndsh", "--allowlist", str(allow),
-              "--ignore-unused-allowlist", "--mypy-config-file", str(config), cwd=str(tmp_path), env=environment)
+              "--ignore-unused-allowlist", "--mypy-config-file", str(config),
+              cwd=str(tmp_path), env=environment)
     print(out)
 
 

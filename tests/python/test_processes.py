@@ -52,10 +52,12 @@ def test_c30_a_name_goes_with_its_writer(channel_directory):
 
 
 @pytest.mark.parametrize("ending", [
-    "", "raise KeyError", "sys.exit(3)", "os.kill(os.getpid(), signal.SIGINT); time.sleep(9)",
+    "", "raise KeyError", "sys.exit(3)",
+    "os.kill(os.getpid(), signal.SIGINT); time.sleep(9)",
     "del writer", "writer.close()",
     "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
-    "threading.Thread(target=lambda one: time.sleep(9), args=(writer,), daemon=True).start()"])
+    "threading.Thread(target=lambda one: time.sleep(9), args=(writer,),"
+    " daemon=True).start()"])
 def test_c30_every_orderly_end_removes_the_name(program, channel_directory, ending):
     other = program("""
         import ndsh, numpy as np, os, signal, sys, threading, time
@@ -215,7 +217,10 @@ def held_up(program, code):
         reader.wait(0)
     other.say()
     first = reader.read()
-    time.sleep(0.3)               # by now the writer has filled its memory
+    published = 0
+    while ndsh.channel("x").published != published:
+        published = ndsh.channel("x").published
+        time.sleep(0.3)           # until the writer has filled its memory, and waits
     return other, reader, first
 
 

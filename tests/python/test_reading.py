@@ -14,6 +14,7 @@ import pytest
 
 import ndsh
 from conftest import figure
+from ndsh import _lib
 
 
 def joined(name="a", **options):
@@ -724,6 +725,13 @@ def test_caps_follow_each_change_of_shape():
     assert [frame.caps.count("width=(int)%d" % frame.array.shape[-1])
             for frame in frames[3:]] == [1, 1]
     assert frames[2].caps == ""
+
+
+def test_padding_after_the_last_row_belongs_to_the_frame():
+    """Elements that look at caps only count on it; without, ndshsrc would copy."""
+    with ndsh.Writer("a", format="GRAY8") as writer, joined() as reader:
+        writer.write(np.zeros((16, 17), "u1"))
+        assert _lib.frame_get_size(reader.read()._owner) == 16 * 20
 
 
 def test_channels_tell_what_is_live():
