@@ -216,12 +216,7 @@ def held_up(program, code):
     while not reader.connected:
         reader.wait(0)
     other.say()
-    first = reader.read()
-    published = 0
-    while ndsh.channel("x").published != published:
-        published = ndsh.channel("x").published
-        time.sleep(0.3)           # until the writer has filled its memory, and waits
-    return other, reader, first
+    return other, reader, reader.read()
 
 
 def test_ctrl_c_ends_a_write_that_waits_for_a_lossless_reader(program):
@@ -232,6 +227,10 @@ def test_ctrl_c_ends_a_write_that_waits_for_a_lossless_reader(program):
         print("interrupted", writer.info.published, flush=True)
     writer.end()
     """)
+    published = 0
+    while ndsh.channel("x").published != published:
+        published = ndsh.channel("x").published
+        time.sleep(0.3)           # until the writer has filled its memory, and waits
     other.kill(signal.SIGINT)
     start = time.monotonic()
     word, published = other.line().split()
