@@ -15,6 +15,7 @@ import sys
 import pytest
 
 import ndsh
+import ndsharray
 from ndsh import _lib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -67,7 +68,8 @@ YOUNGER = {
 }
 MODULES_OF_3_6 = set(YOUNGER) | {
     "ctypes", "errno", "collections", "fractions", "sys", "numpy", "setuptools",
-    "cv2", "itertools", "operator", "hashlib", "struct", "atexit", "warnings", "uuid"}
+    "cv2", "itertools", "operator", "hashlib", "io", "struct", "atexit", "warnings",
+    "uuid"}
 
 
 def test_c18_the_package_uses_only_what_the_3_6_library_has():
@@ -97,11 +99,12 @@ def test_the_stubs_say_what_is_there(tmp_path):
     config.write_text("[mypy]\nignore_missing_imports = True\n")
     allow = tmp_path / "allow"
     # Modules are reached through the package and have no stubs of their own; nobody
-    # but the package makes these objects.
-    allow.write_text(
-        "ndsh\\.(Channel|Draft|Frame)\\.__init__\n"
-        "ndsh\\.(_lib|channels|formats|frame|pixels|reader|writer)(\\..*)?\n")
-    out = run(sys.executable, "-m", "mypy.stubtest", "ndsh", "--allowlist", str(allow),
+    # but the package makes these objects. stubtest takes an empty array for no default.
+    allow.write_text("ndsh\\.(Channel|Draft|Frame)\\.__init__\n"
+                     "ndsh\\.(_lib|channels|formats|frame|pixels|reader|writer)(\\..*)?\n"
+                     "ndsharray\\..*NdShArray\\.__init__\n")
+    out = run(sys.executable, "-m", "mypy.stubtest", "ndsh", "ndsharray",
+              "--allowlist", str(allow),
               "--ignore-unused-allowlist", "--mypy-config-file", str(config),
               cwd=str(tmp_path), env=environment)
     print(out)
@@ -115,6 +118,7 @@ def test_mypy_accepts_a_program_and_refuses_a_wrong_one(tmp_path):
 import asyncio
 import numpy as np
 import ndsh
+import ndsharray
 
 with ndsh.Writer("cam", format="BGR", fps=30) as writer:
     number: int = writer.write(np.zeros((3, 4, 3), np.uint8), pts=3)
@@ -129,17 +133,23 @@ async def main() -> None:
         print(frame.pts, frame.info.stream_id)
 
 print([channel.rate for channel in ndsh.channels(measure=1)])
+
+shared = ndsharray.NdShArray("tag", np.zeros(3), r_w="w")
+shared.write(np.zeros((3, 4), ndsharray.supported_types[3]))
+is_new, array = ndsharray.NdShArray("tag", r_w="r", timeout=1).read()
+digits: str = shared.ndarray_mmap_name
 ''')
     wrong = ['ndsh.Reader(3)', 'ndsh.Reader("a").red()', 'ndsh.Writer("a", fsp=3)',
-             'ndsh.Reader("a").read().array = 3']
+             'ndsh.Reader("a").read().array = 3', 'ndsharray.NdShArray("a", r_w=3)']
     bad = tmp_path / "bad.py"
-    bad.write_text("\n".join(["import ndsh"] + wrong) + "\n")
+    bad.write_text("\n".join(["import ndsh, ndsharray"] + wrong) + "\n")
     result = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", str(good), str(bad)],
         cwd=str(tmp_path), env=environment, stdout=subprocess.PIPE,
         universal_newlines=True)
     errors = re.findall(r"(\w+)\.py:(\d+): error", result.stdout)
-    assert sorted(set(errors)) == [("bad", str(n)) for n in range(2, 6)], result.stdout
+    assert sorted(set(errors)) == [
+        ("bad", str(n)) for n in range(2, 2 + len(wrong))], result.stdout
 
 
 def test_pip_installs_the_package_without_network_or_compiler(tmp_path):
@@ -156,16 +166,18 @@ def test_pip_installs_the_package_without_network_or_compiler(tmp_path):
 
     assert (target / "ndsh" / "py.typed").exists()
     assert (target / "ndsh" / "__init__.pyi").exists()
+    assert (target / "ndsharray" / "ndsharray.pyi").exists()
     environment["PYTHONPATH"] = str(target)
-    out = run(sys.executable, "-c", "import ndsh; print(ndsh.__file__, ndsh.channels())",
+    out = run(sys.executable, "-c", "import ndsh, ndsharray; print(ndsh.__file__, ndsh.channels())",
               cwd=str(tmp_path), env=environment)
     assert out.split() == [str(target / "ndsh" / "__init__.py"), "[]"]
 
 
 def test_every_file_is_installed_and_versions_agree():
     with open(os.path.join(PACKAGE, "meson.build")) as file:
-        listed = set(re.findall(r"'(ndsh/[\w.]+)'", file.read()))
-    there = {"ndsh/" + name for name in os.listdir(os.path.join(PACKAGE, "ndsh"))
+        listed = set(re.findall(r"'(ndsh(?:array)?/[\w.]+)'", file.read()))
+    there = {package + "/" + name for package in ("ndsh", "ndsharray")
+             for name in os.listdir(os.path.join(PACKAGE, package))
              if re.search(r"\.(py|pyi|typed)$", name)}
     assert listed == there
     with open(os.path.join(ROOT, "meson.build")) as file:
@@ -173,6 +185,7 @@ def test_every_file_is_installed_and_versions_agree():
     with open(os.path.join(PACKAGE, "setup.py")) as file:
         assert re.search(r'version="([\d.]+)"', file.read()).group(1) == version
     assert ndsh.__version__ == version
+    assert ndsharray.__version__.endswith("+ndsh." + version)
 
 
 def test_want_of_the_library_says_what_to_do(tmp_path):

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""NumPy arrays shared between processes: the interface of ndsharray, on top of ndsh.
+
+Scripts that were written for the ndsharray package run as they are:
+
+    shared = ndsharray.NdShArray("my_unique_tag", r_w="w")     # one process
+    shared.write(array)
+
+    shared = ndsharray.NdShArray("my_unique_tag", r_w="r")     # another
+    is_new, array = shared.read()
+
+One difference shows: a name ends with its writer. When the writing object is
+collected, or its process ends, nothing is left behind, and a reader that comes then
+gets FileNotFoundError. The original left its files, and the last array in them, in
+/dev/shm. Readers keep what they have read, and follow the next writer of the name.
+
+It is one channel for all: ndsh.Reader and ndshsrc read what an NdShArray writes, an
+NdShArray reads what ndsh.Writer and ndshsink write; NdShArray.channel is its name
+there. New programs take ndsh itself: it waits, queues, and tells more of each frame.
+"""
+
+from .ndsharray import NdShArray, supported_types
+
+#: That of the interface, and of what it stands on.
+__version__ = "1.1.4+ndsh.0.1.0"
+__author__ = "the authors of ndsh"
+__email__ = ""
+__all__ = ["NdShArray", "supported_types"]

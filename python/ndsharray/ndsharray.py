@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Hides how the promises of ndsharray are kept by a channel of ndsh: which names a
+channel can have, what a second writer of one name is, and that a read never waits."""
+
+import errno
+import hashlib
+import io
+import itertools
+import os
+import re
+import sys
+import time
+import weakref
+
+import numpy as np
+
+import ndsh
+
+_NAMES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+          "float16", "float32", "float64", "float128", "complex64", "complex128",
+          "complex256")
+
+#: What arrays can be of; float128 and complex256 where NumPy has them.
+supported_types = [getattr(np, name) for name in _NAMES if hasattr(np, name)] + [bool]
+
+#: Bytes of the machine's integers.
+n_bytes_for_int = (sys.maxsize.bit_length() + 7) // 8
+
+# Memory is bounded by what the machine has. Twice this still fits in 64 bits.
+_NO_BOUND = 1 << 60
+_MAX_READERS = 64
+
+# Seconds for a writer that is there to answer a new reader. It takes longer than some
+# milliseconds only if it is stopped.
+_HANDSHAKE = 2.0
+_SLICE = 0.05
+
+
+# --- Names -------------------------------------------------------------------
+
+# Plain names are used as they are. Names that only look like encoded ones are encoded
+# too, so that no two names share a channel.
+_PLAIN = re.compile(r"(?!ndsharray[._])[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
+
+
+def _to_channel(name):
+    """The channel for a name: the name itself if a channel can have it."""
+    if not isinstance(name, str):
+        raise TypeError("a name is text, not %s" % type(name).__name__)
+    if _PLAIN.match(name):
+        return name
+    data = name.encode("utf-8", "surrogatepass")
+    encoded = "ndsharray." + re.sub(
+        "[^A-Za-z0-9.-]", lambda found: "_%02x" % ord(found.group()),
+        data.decode("latin-1"))
+    if len(encoded) <= 64:
+        return encoded
+    return "ndsharray_" + hashlib.sha256(data).hexdigest()[:54]
+
+
+# --- Writers -----------------------------------------------------------------
+
+class _Opened:
+    """An ndsh.Writer, and the objects of this process that write through it."""
+
+    def __init__(self, writer):
+        self.writer = writer
+        self.numbers = itertools.count(1)
+
+
+# (pid, channel) -> _Opened. Weak: the name goes with the last object that writes. A
+# forked child finds nothing of its parent's here.
+_opened = weakref.WeakValueDictionary()
+
+
+def _open_writer(channel):
+    """An _Opened; FileExistsError if another process writes."""
+    key = os.getpid(), channel
+    try:
+        opened = _Opened(ndsh.Writer(channel, max_bytes=_NO_BOUND,
+                                     max_readers=_MAX_READERS, lossless_timeout=-1))
+    except FileExistsError:
+        opened = _opened.get(key)
+        if opened is None or not _has_name(opened.writer, channel):
+            raise
+        return opened
+    _opened[key] = opened
+    return opened
+
+
+def _has_name(writer, channel):
+    """NDSH_DIR may have been changed since."""
+    try:
+        return ndsh.channel(channel).stream_id == writer.stream_id
+    except OSError:
+        return False
+
+
+def _to_plain_array(array):
+    """What is written; TypeError or NotImplementedError for what cannot be."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError("an array must be a numpy.ndarray, not %s"
+                        % type(array).__name__)
+    if array.dtype.kind not in "biufc" or not array.dtype.isnative \
+            or not any(array.dtype == np.dtype(one) for one in supported_types):
+        raise NotImplementedError("arrays of %s are not supported, only those of %s" % (
+            array.dtype.str, ", ".join(one.__name__ for one in supported_types)))
+    if isinstance(array, np.ma.MaskedArray):
+        if np.ma.is_masked(array):
+            raise TypeError("a mask cannot be shared: write array.filled (), or "
+                            "array.data and array.mask")
+        return array.data
+    return array
+
+
+# --- Readers -----------------------------------------------------------------
+
+def _open_reader(channel, wait, timeout):
+    """An ndsh.Reader whose first read has a frame.
+
+    wait: for a writer to come, for @timeout seconds; None is for ever
+    """
+    if not wait:
+        ndsh.channel(channel)         # FileNotFoundError, PermissionError
+    reader = ndsh.Reader(channel)
+    if not _join(reader, timeout if wait else _HANDSHAKE) and wait:
+        raise TimeoutError(errno.ETIMEDOUT, "nobody wrote channel '%s' within %.3f s" % (
+            channel, timeout))
+    return reader
+
+
+def _join(reader, timeout):
+    """Waits until the writer knows of its reader; False if time is up."""
+    until = None if timeout is None else time.monotonic() + timeout
+    while not _is_there(reader, _SLICE):
+        if until is not None and time.monotonic() >= until:
+            return False
+    return True
+
+
+def _is_there(reader, seconds):
+    """Whether it has a frame within that time, or at least a writer."""
+    try:
+        return reader.wait(seconds) or reader.connected
+    except (BrokenPipeError, EOFError):
+        return reader.connected
+
+
+# --- Both --------------------------------------------------------------------
+
+# Begins the metadata of frames by all but the first object that writes through one
+# ndsh.Writer: each has names of its own for its arrays.
+_MARK = b"ndsharray "
+
+_UNKNOWN = ("", "", (), b"")
+
+
+def _kind_of_frame(frame, array):
+    """What a change of makes a new ndarray_mmap_name."""
+    metadata = frame.info.metadata
+    return (frame.info.stream_id, array.dtype.str, array.shape,
+            metadata if metadata.startswith(_MARK) else b"")
+
+
+def _kind_of_newest(channel):
+    """The same, without reading; but for who wrote it."""
+    try:
+        told = ndsh.channel(channel)
+        (spec,) = told.arrays         # ValueError: none yet, or several
+        return told.stream_id, np.dtype(spec.dtype).str, spec.shape, b""
+    except (OSError, ndsh.Error, ValueError, TypeError):
+        return _UNKNOWN
+
+
+def _is_same(frame, other):
+    return (frame.sequence == other.sequence
+            and frame.info.stream_id == other.info.stream_id)
+
+
+class NdShArray:
+    """An array under a name: one process writes it, any number of others read it.
+
+    name: any text. Where a channel of ndsh cannot have it, another is made of it; see
+        channel.
+    array: what a writer publishes at once, by default an empty one of uint8; what a
+        reader returns before it has read any
+    r_w: "r" or "w", must be given
+    timeout: seconds that a reader waits here for its writer
+    wait: True waits for as long as that takes, or for timeout seconds
+
+    ValueError         r_w is neither
+    FileNotFoundError  nobody writes (and the reader shall not wait)
+    TimeoutError       nobody did within timeout
+    FileExistsError    another process writes
+    TypeError, NotImplementedError, MemoryError  as for write ()
+
+    The name ends with its writer: when the object is closed or collected, or its
+    process ends. Readers stay, and follow the next writer of the name.
+
+    A second writing object of one name in one process takes over: both write to the
+    same readers then, the array last written is what they get, and the name goes with
+    the last object. A second process is refused, as long as the first one lives.
+
+    After a fork (multiprocessing's default) a reading object can be used in the child;
+    a writing one must be made there: ndsh.Error says so. A reading object can be
+    pickled (spawn), and is opened where it is unpickled.
+
+    Any thread may use it.
+    """
+
+    def __init__(self, name, array=np.ndarray((0,), dtype=np.uint8), r_w=None,
+                 timeout=None, wait=False):
+        if r_w not in ("r", "w", "R", "W"):
+            raise ValueError("r_w must be given, as 'r' to read or 'w' to write; it is "
+                             "%r" % (r_w,))
+        self._name = name
+        self._access = r_w.lower()
+        self._channel = _to_channel(name)
+        self._array = array
+        self._frame = None
+        self._read_time_ms = 0.0
+        self._kind = _UNKNOWN
+        self._pid = os.getpid()
+        if self._access == "w":
+            self._begin_to_write(array)
+        else:
+            self._reader = _open_reader(self._channel, wait or timeout is not None,
+                                        timeout)
+            self._kind = _kind_of_newest(self._channel)
+
+    def _begin_to_write(self, array):
+        array = _to_plain_array(array)        # before there is anything
+        self._opened = _open_writer(self._channel)
+        number = next(self._opened.numbers)
+        self._mark = _MARK + b"%d" % number if number > 1 else b""
+        self.write(array)
+
+    # --- What it is ---
+
+    @property
+    def name(self):
+        """As it was given."""
+        return self._name
+
+    @property
+    def access(self):
+        """'r' or 'w'."""
+        return self._access
+
+    @property
+    def channel(self):
+        """The channel: what ndsh.Reader and `ndshsrc channel=` take for this name."""
+        return self._channel
+
+    @property
+    def ndarray_mmap_name(self):
+        """The name, '_' and 32 hex digits: the same for writer and reader, and new
+        with each dtype, shape and writer."""
+        what = repr(self._kind).encode("ascii")
+        return "%s_%s" % (self._name, hashlib.blake2b(what, digest_size=16).hexdigest())
+
+    @property
+    def read_time_ms(self):
+        """Milliseconds from the publishing of the last array to its reading; 0.0 before
+        any was read. To copy the array took no part of it."""
+        return self._read_time_ms
+
+    @property
+    def is_valid(self):
+        """Whether there is a writer now."""
+        if self._access == "w":
+            return self._opened is not None and not self._opened.writer.closed
+        try:
+            return self._reader is not None and _is_there(self._reader, 0)
+        except (OSError, ndsh.Error):
+            return False              # read () says why
+
+    @property
+    def frame(self):
+        """The ndsh.Frame of the last array that was read, or None: its sequence, how
+        many were missed before it (dropped), age, pts and more."""
+        return self._frame
+
+    # --- Writing ---
+
+    def write(self, array):
+        """Publishes a copy of an array, of any layout. Shape and dtype may change.
+
+        TypeError            not an ndarray, or one with masked elements
+        NotImplementedError  a dtype that is not in supported_types
+        MemoryError          the machine has not enough
+        io.UnsupportedOperation  r_w is 'r'
+        ValueError           it was closed
+        Nothing is published then, and readers keep what they have.
+        """
+        if self._access != "w":
+            raise io.UnsupportedOperation("'%s' was opened with r_w='r': it cannot be "
+                                          "written to" % self._name)
+        array = _to_plain_array(array)
+        if self._opened is None:
+            raise ValueError("'%s' is closed" % self._name)
+        writer = self._opened.writer
+        # The object itself may be given another shape or dtype meanwhile.
+        kind = writer.stream_id, array.dtype.str, array.shape, self._mark
+        writer.write(array, metadata=self._mark)
+        self._kind = kind
+
+    # --- Reading ---
+
+    def read(self):
+        """(True, array) for one that was not read before, at once (False, the array
+        read last) if there is none.
+
+        It is the newest there is, complete, read-only and C-contiguous, and no later
+        write changes it. It lies in shared memory, without a copy; where a program
+        keeps seven already, it is a private copy. Frames of other programs, like
+        ndshsink, may have padded rows.
+
+        io.UnsupportedOperation  r_w is 'w'
+        PermissionError          the next writer does not let us
+        ndsh.Error               it speaks another version
+        ValueError               it was closed, or a frame of another program is
+                                 several arrays
+        """
+        if self._access != "r":
+            raise io.UnsupportedOperation("'%s' was opened with r_w='w': it cannot be "
+                                          "read" % self._name)
+        if self._reader is None:
+            raise ValueError("'%s' is closed" % self._name)
+        frame = self._take()
+        if frame is None:
+            return False, self._array
+        is_new = self._frame is None or not _is_same(frame, self._frame)
+        array = frame.array
+        if is_new:
+            self._read_time_ms = max(0.0, frame.age * 1e3)
+            self._kind = _kind_of_frame(frame, array)
+        self._frame, self._array = frame, array
+        return is_new, array
+
+    def _take(self):
+        """The next ndsh.Frame, or None."""
+        if self._pid != os.getpid():
+            # In a forked child it is the parent who holds the last frame. The child's
+            # reader is given it anew, and then holds it, too.
+            _join(self._reader, _HANDSHAKE)
+            self._pid = os.getpid()
+        try:
+            return self._reader.read(0) if self._reader.wait(0) else None
+        except (BrokenPipeError, EOFError, FileNotFoundError, TimeoutError):
+            return None
+
+    def wait(self, timeout=None):
+        """Waits until read () has a new array; False if none came within @timeout
+        seconds, None is for ever. It takes no processor time, and Ctrl-C ends it."""
+        if self._access != "r":
+            raise io.UnsupportedOperation("'%s' was opened with r_w='w': nothing will "
+                                          "come" % self._name)
+        if self._reader is None:
+            raise ValueError("'%s' is closed" % self._name)
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            try:
+                return self._reader.wait(left)
+            except (BrokenPipeError, EOFError):
+                pass                  # wait for the next writer
+
+    # --- The end ---
+
+    def close(self):
+        """Gives up the name or lets the writer go; arrays that were read stay. What
+        collection does, too."""
+        # None where __init__ failed.
+        reader = self.__dict__.get("_reader")
+        self._reader = self._opened = None
+        if reader is not None:
+            reader.close()
+
+    def __del__(self):
+        self.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.close()
+
+    def __reduce__(self):
+        if self._access == "w":
+            raise TypeError("what writes '%s' cannot go to another process: make it in "
+                            "the child" % self._name)
+        return _reopen, (self._name,)
+
+    def __repr__(self):
+        return "<ndsharray.NdShArray of '%s', %s>" % (
+            self._name, "writing" if self._access == "w" else "reading")
+
+
+def _reopen(name):
+    return NdShArray(name, r_w="r", wait=True, timeout=_HANDSHAKE)
+
+
+# --- For those who imported them ---------------------------------------------
+
+def int_to_bytes(i, *, signed=False):
+    """n_bytes_for_int bytes, the most significant first."""
+    return i.to_bytes(n_bytes_for_int, "big", signed=signed)
+
+
+def bytes_to_int(b, *, signed=False):
+    """From any number of bytes, the most significant first."""
+    return int.from_bytes(b, "big", signed=signed)
+
+
+def str_to_bytes(s):
+    """As UTF-8."""
+    return s.encode("utf-8")
+
+
+def bytes_to_str(b):
+    """From UTF-8."""
+    return b.decode("utf-8")
