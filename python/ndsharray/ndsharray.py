@@ -124,8 +124,8 @@ def _open_reader(channel, wait, timeout):
         ndsh.channel(channel)         # FileNotFoundError, PermissionError
     reader = ndsh.Reader(channel)
     if not _join(reader, timeout if wait else _HANDSHAKE) and wait:
-        raise TimeoutError(errno.ETIMEDOUT, "nobody wrote channel '%s' within %.3f s" % (
-            channel, timeout))
+        raise TimeoutError(errno.ETIMEDOUT, "nobody wrote channel '%s' within %.3f s"
+                           % (channel, timeout))
     return reader
 
 

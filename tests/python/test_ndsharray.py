@@ -159,7 +159,8 @@ def test_c05_what_is_not_supported_is_refused_and_nothing_published(channel_dire
     writer.write(np.ma.masked_array([1, 2, 3]))
     assert reader.read()[1].tolist() == [1, 2, 3]
     writer.write(np.matrix([[1, 2]]))
-    assert reader.read()[1].tolist() == [[1, 2]] and type(reader.read()[1]) is np.ndarray
+    array = reader.read()[1]
+    assert array.tolist() == [[1, 2]] and type(array) is np.ndarray
 
 
 def test_c06_an_array_is_new_once_and_then_the_same():
@@ -667,7 +668,8 @@ ODD = ["", ".", "..", ".hidden", "a/b", "../../etc/x", "/tmp/x", "K\u00e4se", "a
        "a%20b", "a\0b", "x" * 65, "x" * 66, "y" * 300, "\u00fc" * 40,
        "\udcff", "\U0001f4f7", "\n", "ndsharray.", "ndsharray.a_20b", "ndsharray._20",
        "ndsharray_" + "0" * 54, "ndsharray.K_c3_a4se", "ndsharray._2e"]
-PLAIN = ["a", "a_20b", "_2e", "my_unique_tag123", "My_NdShArray", "testing_ndsharray_copy", "-x", "_",
+PLAIN = ["a", "a_20b", "_2e", "my_unique_tag123", "My_NdShArray",
+         "testing_ndsharray_copy", "-x", "_",
          "a.b", "x" * 64, "ndsharray", "ndsharray-1",
          "NDSHARRAY.x"]
 

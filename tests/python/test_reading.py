@@ -101,44 +101,6 @@ def test_c21_one_write_and_100000_polls_are_exactly_one_frame():
         assert n == 1
 
 
-# A million reads in all where NDSH_THOROUGH is set, else a few seconds.
-SIZES = [((480, 640, 3), 900000), ((720, 1280, 3), 80000), ((1080, 1920, 3), 15000),
-         ((2160, 3840, 3), 5000)]
-
-
-@pytest.mark.parametrize("shape, reads", SIZES)
-def test_c20_no_frame_is_torn_at_full_speed(program, shape, reads):
-    """Each frame is of one value; a mixture would be torn."""
-    other = program("""
-        import ndsh, numpy as np, sys
-        shape = tuple(int(n) for n in sys.argv[1:])
-        pictures = [np.full(shape, n * 37 % 256, np.uint8) for n in range(7)]
-        with ndsh.Writer("x", max_bytes=1 << 30) as writer:
-            print("ready", flush=True)
-            n = 0
-            while True:
-                n += 1
-                writer.write(pictures[n % 7])
-        """, *shape)
-    other.line()
-    thorough = "NDSH_THOROUGH" in os.environ
-    until = time.monotonic() + (36000 if thorough else 2)
-    frames, last, held = 0, 0, []
-    with ndsh.Reader("x", timeout=30) as reader:
-        while frames < reads and time.monotonic() < until:
-            frame = reader.read()
-            array = frame.array
-            assert frame.sequence > last
-            value = frame.sequence % 7 * 37 % 256
-            assert array.min() == array.max() == value
-            held = held[-3:] + [(array, value)]
-            assert all((a[::50, ::50] == v).all() for a, v in held)
-            frames, last = frames + 1, frame.sequence
-    figure("%dx%d: %d frames of %d read, none torn" % (
-        shape[1], shape[0], frames, last))
-    assert frames == reads or (frames > 5 and not thorough)
-
-
 # --- Waiting -----------------------------------------------------------------
 
 def test_c22_wait_sleeps_until_a_frame_comes(program):
