@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Takes a camera's pictures, paints on them, and publishes them as video."""
+
+import ndsh
+
+with ndsh.Writer("painted", format="BGR", fps=30) as writer:
+    for frame in ndsh.Reader("cam"):
+        seen = frame.bgr()
+        with writer.draft(seen.shape, pts=frame.pts) as picture:
+            picture[:] = seen[:, ::-1]        # mirrored, straight into shared memory
+            picture[:20] = (0, 0, 255)        # a red bar on top

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The programs of doc/cookbook.md run as written, and those of examples/python are they.
+A test picture stands for the camera."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import ndsh
+from conftest import DEADLINE, Program
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+EXAMPLES = os.path.join(ROOT, "examples", "python")
+
+
+def cookbook():
+    with open(os.path.join(ROOT, "doc", "cookbook.md")) as file:
+        return file.read()
+
+
+def pipelines():
+    return re.findall(r"^    (gst-launch-1.0 .*)$", cookbook(), re.M)
+
+
+class Command(Program):
+    """A command, both of whose outputs are one."""
+
+    def __init__(self, *words):
+        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        environment.pop("DISPLAY", None)
+        self.popen = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, universal_newlines=True, env=environment)
+        self.pid = self.popen.pid
+        self.dead_man = threading.Timer(2 * DEADLINE, self.kill)
+        self.dead_man.start()
+
+    def line(self):
+        line = self.popen.stdout.readline()
+        assert line, "%s ended" % (self.popen.args,)
+        return line.rstrip("\n")
+
+    def find(self, pattern):
+        """The match in the first line that has one."""
+        lines = []
+        while True:
+            lines.append(self.line())
+            assert "Traceback" not in lines[-1], self.popen.stdout.read()
+            found = re.search(pattern, lines[-1])
+            if found:
+                return found
+
+    def end_well(self):
+        out = self.popen.stdout.read()
+        assert self.popen.wait(DEADLINE) == 0, out
+        return out
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def run(*words):
+        started.append(Command(*words))
+        return started[-1]
+    yield run
+    for one in started:
+        one.dead_man.cancel()
+        one.kill()
+        one.popen.communicate()
+
+
+@pytest.fixture
+def example(start):
+    return lambda name: start(sys.executable, os.path.join(EXAMPLES, name))
+
+
+@pytest.fixture
+def camera(start):
+    """Starts the cookbook's camera; Ctrl-C ends it, and says so to readers."""
+    def run(line=pipelines()[0]):
+        words = shlex.split(line.replace("v4l2src", "videotestsrc is-live=true").replace(
+            "gst-launch-1.0", "gst-launch-1.0 -e"))
+        camera = start(*words)
+        camera.find("Setting pipeline to PLAYING|New clock|Redistribute")
+        return camera
+    return run
+
+
+def stop(camera):
+    camera.kill(signal.SIGINT)
+    camera.end_well()
+
+
+def test_the_cookbook_shows_the_examples_as_they_are():
+    blocks = re.findall(r"\[examples/python/(\w+\.py)\]\(../examples/python/(\w+\.py)\):"
+                        r"\n\n```python\n(.*?)```", cookbook(), re.S)
+    assert len(blocks) == cookbook().count("```python")
+    assert sorted(name for name, _, _ in blocks) == sorted(
+        name for name in os.listdir(EXAMPLES) if name.endswith(".py"))
+    for name, link, block in blocks:
+        with open(os.path.join(EXAMPLES, name)) as file:
+            first, _, rest = file.read().partition("\n")
+        assert name == link and block == rest, name
+        assert first == "# SPDX-License-Identifier: LGPL-2.1-or-later"
+        assert rest.count("\n") < 50, name + " is longer than a screen"
+
+
+def test_a_camera_in_opencv(example, camera):
+    shown = example("opencv.py")
+    source = camera()
+    for _ in range(5):
+        found = shown.find(r"^320 x 240, brightness (\d+), ([\d.]+) ms old$")
+        assert 10 < int(found.group(1)) < 250
+    stop(source)
+    shown.end_well()
+
+
+@pytest.mark.parametrize("line", pipelines()[:2])
+def test_every_camera_of_the_cookbook_is_one(example, camera, line):
+    shown = example("opencv.py")
+    source = camera(line)
+    shown.find(r"^\d+ x \d+, brightness")
+    stop(source)
+    shown.end_well()
+
+
+def test_numpy_back_into_a_pipeline(example, camera, start):
+    line = next(one for one in pipelines() if "channel=painted" in one)
+    screen = start(*shlex.split(line.replace("autovideosink", "fakesink silent=false -v")))
+    with ndsh.Reader("painted", timeout=DEADLINE) as reader:
+        paints = example("paint.py")
+        source = camera()
+        for _ in range(5):
+            picture = reader.read()
+            assert picture.format == "BGR" and picture.array.shape == (240, 320, 3)
+            assert picture.pts is not None
+            assert (picture.array[:20] == (0, 0, 255)).all()
+        # Mirrored: the bars of the test picture begin with white, now at the right.
+        assert picture.array[60, -5].min() > 150 > picture.array[60, 5].min()
+        screen.find("chain ")             # a picture, and no event before it
+        stop(source)
+        paints.end_well()
+    screen.end_well()
+
+
+def test_three_processes_on_one_camera(example, camera):
+    three = example("three.py")
+    source = camera()
+    seen = set()
+    while seen != {"brightness", "motion", "slow"}:
+        seen.add(three.find(r"^(brightness|motion|slow): ").group(1))
+    assert ndsh.channel("cam").readers == 3
+    stop(source)
+    three.end_well()
+
+
+def test_an_event_loop(example, camera):
+    loop = example("loop.py")
+    source = camera()
+    while int(loop.find(r"^(\d+) pictures a second").group(1)) == 0:
+        pass
+    stop(source)
+    loop.end_well()
+
+
+def test_inference(example, camera):
+    with ndsh.Reader("edges", timeout=DEADLINE) as reader:
+        infers = example("infer.py")
+        source = camera()
+        for _ in range(3):
+            assert float(infers.find(r"^picture \d+: edges of ([\d.]+), ").group(1)) > 0
+            edges = reader.read()
+            assert edges.array.shape == (238, 318) and edges.array.dtype == np.float32
+        stop(source)
+        infers.end_well()
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_two_consoles(example, first):
+    consoles = {first: example("console_%d.py" % first)}
+    if first == 1:
+        consoles[1].find("lies in")
+    consoles[3 - first] = example("console_%d.py" % (3 - first))
+    writer, reader = consoles[1], consoles[2]
+    reader.find(r"^new: True, [\d.]+ ms after it was written$")
+    reader.find(r"^new: False$")
+    writer.say("")
+    digits = reader.find(r"^new: True, lies in (two_consoles_[0-9a-f]{32})$").group(1)
+    assert writer.find(r"now it lies in (\S+)").group(1) == digits
+    told = reader.end_well()
+    writer.say("")
+    assert "[[" in told and writer.end_well().startswith(told)
