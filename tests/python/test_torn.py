@@ -20,12 +20,13 @@ from conftest import figure
 THOROUGH = "NDSH_THOROUGH" in os.environ
 
 # Reads of the thorough form.
-SIZES = {"480p": ((480, 640, 3), 700000), "720p": ((720, 1280, 3), 200000),
-         "1080p": ((1080, 1920, 3), 80000), "4K": ((2160, 3840, 3), 20000)}
+SIZES = {"480p": ((480, 640, 3), 900000), "720p": ((720, 1280, 3), 80000),
+         "1080p": ((1080, 1920, 3), 15000), "4K": ((2160, 3840, 3), 5000)}
 SECONDS = 3.0
 
-# Picture n is pattern + n in each of its 64-bit words, which all differ: a word of
-# another picture, or of another place, is seen.
+# The 64-bit words of a picture all differ, and from those of the pictures before and
+# after: a word of another picture, or of another place, is seen. Which picture it must
+# be is known from the sequence.
 WRITER = """
 import ndsh, ndsharray, numpy as np, sys
 who, shape = sys.argv[1], tuple(int(n) for n in sys.argv[2:])
@@ -34,10 +35,12 @@ if who == "ndsh":
 else:
     write = ndsharray.NdShArray("x", np.zeros(shape, "u1"), r_w="w").write
 words = np.arange(int(np.prod(shape)) // 8, dtype=np.uint64) << np.uint64(32)
+pictures = [(words + np.uint64(n)).view(np.uint8).reshape(shape) for n in range(7)]
+n = 2 if who == "ndsharray" else 1
 print("ready", flush=True)
 while True:
-    words += np.uint64(1)
-    write(words.view(np.uint8).reshape(shape))
+    write(pictures[n % 7])
+    n += 1
 """
 
 
@@ -46,30 +49,33 @@ class Checker:
 
     def __init__(self, shape, seed):
         self.n_words = int(np.prod(shape)) // 8
-        self.pattern = np.arange(self.n_words, dtype=np.uint64) << np.uint64(32)
+        words = np.arange(self.n_words, dtype=np.uint64) << np.uint64(32)
+        self.pictures = [words + np.uint64(n) for n in range(7)]
         self.generator = random.Random(seed)
         # First, last, beside them, at the boundaries of pages; others are drawn.
         self.places = np.array([0, 1, 511, 512, self.n_words // 2, self.n_words - 512,
                                 self.n_words - 2, self.n_words - 1])
         self.full = 0
 
-    def number(self, array):
-        return int(array.reshape(-1).view(np.uint64)[0])
-
-    def check(self, array, number, everything):
+    def check(self, array, sequence, everything):
+        number = sequence % 7
         words = array.reshape(-1).view(np.uint64)
         if everything:
             self.full += 1
-            assert np.array_equal(words, self.pattern + np.uint64(number))
+            assert np.array_equal(words, self.pictures[number])
             return
         drawn = [self.generator.randrange(self.n_words) for _ in range(8)]
         for places in (self.places, drawn):
-            assert (words[places] == self.pattern[places] + np.uint64(number)).all()
+            assert (words[places] == self.pictures[number][places]).all()
 
 
 def read_with_ndsh():
     reader = ndsh.Reader("x", timeout=60)
-    return lambda: reader.read().array, reader
+
+    def read():
+        frame = reader.read()
+        return frame.array, frame.sequence
+    return read, reader
 
 
 def read_with_ndsharray():
@@ -77,31 +83,30 @@ def read_with_ndsharray():
 
     def read():
         is_new, array = reader.read()
-        while not is_new or not array.any():      # the one that it was opened with
+        while not is_new or reader.frame.sequence == 1:   # what it was opened with
             is_new, array = reader.read()
-        return array
+        return array, reader.frame.sequence
     return read, reader
 
 
 def watch(read, checker, shape, reads, seconds):
-    """(reads, number of the last picture)"""
+    """(reads, sequence of the last picture)"""
     until = time.monotonic() + seconds
+    share = 0.005 if THOROUGH else 0.1
     last, n, held = 0, 0, []
     while n < reads and time.monotonic() < until:
-        array = read()
-        number = checker.number(array)
-        assert array.shape == shape and number > last
-        last = number
-        checker.check(array, number, checker.generator.random() < (0.02 if THOROUGH
-                                                                    else 0.1))
+        array, sequence = read()
+        assert array.shape == shape and sequence > last
+        last = sequence
+        checker.check(array, sequence, checker.generator.random() < share)
         # What was read stays as it was: up to six that are held in shared memory.
-        held.append((array, number))
+        held.append((array, sequence))
         if len(held) > 6:
-            array, number = held.pop(checker.generator.randrange(6))
-            checker.check(array, number, everything=n % 64 == 0)
+            array, sequence = held.pop(checker.generator.randrange(6))
+            checker.check(array, sequence, checker.generator.random() < share)
         n += 1
-    for array, number in held:
-        checker.check(array, number, everything=True)
+    for array, sequence in held:
+        checker.check(array, sequence, everything=True)
     return n, last
 
 
