@@ -23,6 +23,8 @@ _NAMES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint6
 #: What arrays can be of; float128 and complex256 where NumPy has them.
 supported_types = [getattr(np, name) for name in _NAMES if hasattr(np, name)] + [bool]
 
+_DTYPES = [np.dtype(one) for one in supported_types]
+
 #: Bytes of the machine's integers.
 n_bytes_for_int = (sys.maxsize.bit_length() + 7) // 8
 
@@ -101,8 +103,8 @@ def _to_plain_array(array):
     if not isinstance(array, np.ndarray):
         raise TypeError("an array must be a numpy.ndarray, not %s"
                         % type(array).__name__)
-    if array.dtype.kind not in "biufc" or not array.dtype.isnative \
-            or not any(array.dtype == np.dtype(one) for one in supported_types):
+    # Another byte order is another dtype.
+    if array.dtype not in _DTYPES:
         raise NotImplementedError("arrays of %s are not supported, only those of %s" % (
             array.dtype.str, ", ".join(one.__name__ for one in supported_types)))
     if isinstance(array, np.ma.MaskedArray):

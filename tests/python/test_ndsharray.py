@@ -155,7 +155,7 @@ def test_c05_what_is_not_supported_is_refused_and_nothing_published(channel_dire
     assert writer.ndarray_mmap_name == before
     is_new, array = reader.read()
     assert is_new is False and array is kept
-    assert names(channel_directory) == ["a"]
+    assert not any("other" in name for name in os.listdir(str(channel_directory)))
     writer.write(np.ma.masked_array([1, 2, 3]))
     assert reader.read()[1].tolist() == [1, 2, 3]
     writer.write(np.matrix([[1, 2]]))
@@ -664,8 +664,8 @@ def test_c37_another_directory_is_another_channel(tmp_path, monkeypatch):
     assert first.is_valid and second.is_valid
 
 
-ODD = ["", ".", "..", ".hidden", "a/b", "../../etc/x", "/tmp/x", "K\u00e4se", "a b",
-       "a%20b", "a\0b", "x" * 65, "x" * 66, "y" * 300, "\u00fc" * 40,
+ODD = ["", ".", "..", ".hidden", ".a b", ".a_20b", "a/b", "../../etc/x", "/tmp/x",
+       "K\u00e4se", "a b", "a%20b", "a\0b", "x" * 65, "x" * 66, "y" * 300, "\u00fc" * 40,
        "\udcff", "\U0001f4f7", "\n", "ndsharray.", "ndsharray.a_20b", "ndsharray._20",
        "ndsharray_" + "0" * 54, "ndsharray.K_c3_a4se", "ndsharray._2e"]
 PLAIN = ["a", "a_20b", "_2e", "my_unique_tag123", "My_NdShArray",
