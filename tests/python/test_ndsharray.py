@@ -43,6 +43,12 @@ def read_new(reader):
     raise AssertionError("nothing came")
 
 
+def memory_available():
+    with open("/proc/meminfo") as file:
+        return next(int(line.split()[1]) << 10 for line in file
+                    if line.startswith("MemAvailable"))
+
+
 # --- The interface -----------------------------------------------------------
 
 def test_the_interface_is_all_there():
@@ -319,6 +325,10 @@ def test_c11_the_originals_matrix_is_echoed_by_another_process(method):
             numbers = np.random.random(shape) * 255
             for dtype in supported_types:
                 array = numbers.astype(dtype)
+                # Three slots on each side, and what this test has.
+                if memory_available() < 8 * array.nbytes:
+                    figure("no memory for %s of %s" % (dtype.__name__, shape))
+                    continue
                 writer.write(array)
                 got = read_new(reader)
                 assert got.dtype == dtype and got.shape == shape
@@ -589,8 +599,9 @@ def test_c33_memory_that_is_not_there_is_an_error():
     assert reader.read()[1].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.skipif(memory_available() < 2 << 30, reason="not enough memory here")
 def test_memory_is_not_bounded_otherwise():
-    """The original's own test has arrays of complex256 (4 ** 12): 256 MiB."""
+    """The original's own test has arrays of 256 MiB and more."""
     writer, reader = pair()
     big = np.broadcast_to(np.arange(1 << 14, dtype=np.float64), (1 << 11, 1 << 14))
     for n in range(3):
@@ -813,7 +824,8 @@ def test_c16_scripts_of_the_original_run_as_they_are(program):
     # Not by communicate (), which does not know what line () has read ahead.
     written += server.popen.stdout.read().splitlines()
     server.succeed()
-    assert set(seen[1:]) <= set(written) and len(set(seen)) == 25
+    # The last one it may have written and not told.
+    assert set(seen[:-1]) <= set(written) and len(set(seen)) == 25
     assert {line.split(") ")[0] for line in seen} == {"(720, 1280, 3", "(1000, 500"}
     assert client.popen.poll() is None
     client.kill()

@@ -25,7 +25,8 @@ PACKAGE = os.path.join(ROOT, "python")
 
 def sources():
     found = glob.glob(os.path.join(PACKAGE, "**", "*.py"), recursive=True) \
-        + glob.glob(os.path.join(HERE, "*.py"))
+        + glob.glob(os.path.join(HERE, "*.py")) \
+        + glob.glob(os.path.join(ROOT, "examples", "python", "*.py"))
     return [path for path in found if os.sep + "build" + os.sep not in path]
 
 
@@ -250,8 +251,8 @@ def test_only_one_file_knows_ctypes():
 
 
 def test_everything_public_is_documented():
-    for name in ndsh.__all__:
-        one = getattr(ndsh, name)
+    public = [(name, getattr(ndsh, name)) for name in ndsh.__all__]
+    for name, one in public + [("NdShArray", ndsharray.NdShArray)]:
         if name == "dtypes":
             continue
         assert one.__doc__ and not one.__doc__.startswith(name + "("), name
