@@ -37,10 +37,18 @@ class Command(Program):
         environment.pop("DISPLAY", None)
         self.popen = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, universal_newlines=True, env=environment)
+            stderr=subprocess.STDOUT, universal_newlines=True, env=environment,
+            start_new_session=True)
         self.pid = self.popen.pid
         self.dead_man = threading.Timer(2 * DEADLINE, self.kill)
         self.dead_man.start()
+
+    def kill(self, number=signal.SIGKILL):
+        """Its children, too, who have its output."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass
 
     def line(self):
         line = self.popen.stdout.readline()
