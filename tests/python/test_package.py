@@ -101,9 +101,10 @@ def test_the_stubs_say_what_is_there(tmp_path):
     allow = tmp_path / "allow"
     # Modules are reached through the package and have no stubs of their own; nobody
     # but the package makes these objects. stubtest takes an empty array for no default.
-    allow.write_text("ndsh\\.(Channel|Draft|Frame)\\.__init__\n"
-                     "ndsh\\.(_lib|channels|formats|frame|pixels|reader|writer)(\\..*)?\n"
-                     "ndsharray\\..*NdShArray\\.__init__\n")
+    allow.write_text(
+        "ndsh\\.(Channel|Draft|Frame)\\.__init__\n"
+        "ndsh\\.(_lib|channels|formats|frame|pixels|reader|writer)(\\..*)?\n"
+        "ndsharray\\..*NdShArray\\.__init__\n")
     out = run(sys.executable, "-m", "mypy.stubtest", "ndsh", "ndsharray",
               "--allowlist", str(allow),
               "--ignore-unused-allowlist", "--mypy-config-file", str(config),
