@@ -121,6 +121,13 @@ def test_the_cookbook_shows_the_examples_as_they_are():
         assert rest.count("\n") < 50, name + " is longer than a screen"
 
 
+def test_the_readme_shows_an_example_as_it_is():
+    with open(os.path.join(ROOT, "README.md")) as file:
+        shown = re.search(r"```python\n(.*?)```", file.read(), re.S).group(1)
+    with open(os.path.join(EXAMPLES, "paint.py")) as file:
+        assert shown == file.read().partition("\n")[2]
+
+
 def test_a_camera_in_opencv(example, camera):
     shown = example("opencv.py")
     source = camera()
