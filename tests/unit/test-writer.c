@@ -14,6 +14,7 @@
 #include "message.h"
 #include "ndsh-test.h"
 #include "rendezvous.h"
+#include "segment.h"
 
 /* --- Drafts --------------------------------------------------------------- */
 
@@ -429,6 +430,32 @@ test_memory_stays_within_its_bound (void)
   ndsh_reader_wait (reader, 1000, NULL);
   ndsh_writer_get_info (writer, &now);
   g_assert_cmpuint (now.retired_bytes, ==, 0);
+}
+
+/* It holds all there is, and is none of those that may hold the writer up. */
+static void
+test_a_reader_that_may_lose_frames_is_not_waited_for (void)
+{
+  NdshWriterOptions options = { .max_bytes = 3 * 2 * ndsh_page_align (1),
+                                .lossless_timeout_us = 1000 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  NdshArrayInfo info = ndsh_test_bytes (8);
+  g_autoptr (NdshFrame) one = NULL;
+  g_autoptr (NdshFrame) two = NULL;
+  g_autoptr (GError) error = NULL;
+
+  ndsh_test_publish (writer, 8, 1);
+  one = ndsh_test_next (reader);
+  ndsh_test_publish (writer, 8, 1);
+  two = ndsh_test_next (reader);
+  ndsh_test_publish (writer, 8, 1);
+  ndsh_test_log_start ("nothing");
+
+  g_assert_null (ndsh_writer_begin (writer, &info, 1, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_FULL);
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 0);
 }
 
 static void
@@ -971,6 +998,8 @@ main (int argc, char **argv)
   ADD ("begin-that-must-not-wait-does-not",
        test_begin_that_must_not_wait_does_not);
   ADD ("memory-stays-within-its-bound", test_memory_stays_within_its_bound);
+  ADD ("a-reader-that-may-lose-frames-is-not-waited-for",
+       test_a_reader_that_may_lose_frames_is_not_waited_for);
   ADD ("full-is-said-and-passes", test_full_is_said_and_passes);
   ADD ("steady-state-makes-no-more-slots",
        test_steady_state_makes_no_more_slots);
