@@ -516,6 +516,9 @@ step (Reading *reading)
     return TRUE;
   default:
     print_error (error);
+    /* What it joins next is another stream to it, be it the same writer's: what was
+     * published between the two was not missed. */
+    reading->stream_id[0] = '\0';
     return TRUE;
   }
 }
