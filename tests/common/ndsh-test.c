@@ -219,6 +219,28 @@ ndsh_test_socketpair (int ends[2])
 }
 
 gboolean
+ndsh_test_send (int socket, gconstpointer data, gsize size, const int *fds,
+                guint n_fds)
+{
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE (NDSH_TEST_MAX_FDS * sizeof (int))];
+  } control = { .space = { 0 } };
+  struct iovec iov = { (gpointer) data, size };
+  struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+  if (n_fds > 0) {
+    msg.msg_control = &control;
+    msg.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
+    memcpy (CMSG_DATA (&control.header), fds, n_fds * sizeof (int));
+  }
+  return sendmsg (socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (gssize) size;
+}
+
+gboolean
 ndsh_test_is_readable (int fd)
 {
   struct pollfd poll_fd = { .fd = fd, .events = POLLIN };

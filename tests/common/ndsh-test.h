@@ -44,6 +44,12 @@ guint ndsh_test_log_stop (void);
 /* Two ends of a SOCK_SEQPACKET connection. */
 void ndsh_test_socketpair (int ends[2]);
 
+/* Sends what ndsh_message_send () would not: any bytes, and as many fds as the kernel
+ * takes in one message. FALSE with errno if it did not take them, now. */
+#define NDSH_TEST_MAX_FDS 253
+gboolean ndsh_test_send (int socket, gconstpointer data, gsize size, const int *fds,
+                         guint n_fds);
+
 /* Fails unless @fd polls readable within 10 s; whether it is now. */
 void ndsh_test_wait_readable (int fd);
 gboolean ndsh_test_is_readable (int fd);

@@ -16,6 +16,7 @@
 
 #include "array.h"
 #include "fuzz.h"
+#include "ndsh-test.h"
 
 #define MAX_STEPS 16
 #define PAGE 4096
@@ -166,7 +167,7 @@ send_changed (gpointer message, guint32 type, gsize size, const guint *kinds,
     fuzz_poke (&input, message, size);
   for (guint i = 0; i < n_fds; i++)
     sent[i] = fds[kinds[i]];
-  fuzz_send (sockets[1], message, size, sent, n_fds);
+  ndsh_test_send (sockets[1], message, size, sent, n_fds);
 }
 
 static guint
@@ -224,7 +225,7 @@ send_bytes (void)
   for (guint i = 0; i < n_fds; i++)
     sent[i] = fds[some_kind ()];
   fuzz_bytes (&input, bytes, size);
-  fuzz_send (sockets[1], bytes, size, sent, n_fds);
+  ndsh_test_send (sockets[1], bytes, size, sent, n_fds);
 }
 
 /* --- The reader ----------------------------------------------------------- */

@@ -99,28 +99,6 @@ fuzz_fence_new (gsize max)
   return start + size;
 }
 
-void
-fuzz_send (int socket, gconstpointer data, gsize size, const int *fds,
-           guint n_fds)
-{
-  union {
-    struct cmsghdr header;
-    char space[CMSG_SPACE (32 * sizeof (int))];
-  } control = { .space = { 0 } };
-  struct iovec vector = { (gpointer) data, size };
-  struct msghdr msg = { .msg_iov = &vector, .msg_iovlen = 1 };
-
-  if (n_fds > 0) {
-    msg.msg_control = &control;
-    msg.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
-    memcpy (CMSG_DATA (&control.header), fds, n_fds * sizeof (int));
-  }
-  (void) !sendmsg (socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 guint
 fuzz_count_fds (void)
 {

@@ -33,10 +33,6 @@ void fuzz_poke (FuzzInput *input, gpointer at, gsize size);
  * lies n bytes before it, and one step too far is seen without a sanitizer. */
 guint8 *fuzz_fence_new (gsize max);
 
-/* Sends @size bytes with fds 0 to @n_fds - 1 on @socket, if that is possible. */
-void fuzz_send (int socket, gconstpointer data, gsize size, const int *fds,
-                guint n_fds);
-
 /* Of the first numbers, how many are open. */
 guint fuzz_count_fds (void);
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "ndsh-test.h"
 #include "plain.h"
 
 #define MAX_STEPS 24
@@ -82,7 +83,7 @@ send_with_fds (guint i, gconstpointer message, gsize size, guint n_fds)
   for (guint n = 0; n < G_N_ELEMENTS (fds); n++)
     fds[n] = fuzz_segment_fd;
   if (ends[i] >= 0)
-    fuzz_send (ends[i], message, size, fds, n_fds);
+    ndsh_test_send (ends[i], message, size, fds, n_fds);
 }
 
 static void

@@ -19,26 +19,8 @@
 /* As large as the largest that a test sends, and aligned for its header. */
 typedef union {
   struct cmsghdr header;
-  char space[CMSG_SPACE (PEER_MAX_FDS * sizeof (int))];
+  char space[CMSG_SPACE (NDSH_TEST_MAX_FDS * sizeof (int))];
 } Control;
-
-gboolean
-peer_send (int fd, gconstpointer data, gsize size, const int *fds, guint n_fds)
-{
-  Control control = { .space = { 0 } };
-  struct iovec iov = { (gpointer) data, size };
-  struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-  if (n_fds > 0) {
-    msg.msg_control = &control;
-    msg.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
-    memcpy (CMSG_DATA (&control.header), fds, n_fds * sizeof (int));
-  }
-  return sendmsg (fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (gssize) size;
-}
 
 static guint
 take_fds (struct msghdr *msg, int *fds)
@@ -76,7 +58,7 @@ peer_hear (int fd, gpointer data, gsize size, int *fds, guint *n_fds)
 void
 peer_is_dropped (int fd)
 {
-  int fds[PEER_MAX_FDS];
+  int fds[NDSH_TEST_MAX_FDS];
   char data[512];
   guint n_fds;
 
@@ -117,7 +99,7 @@ peer_join (guint32 mode, guint32 queue_length, guint32 max_leases)
   NdshHello hello = { .mode = mode,
                       .queue_length = queue_length,
                       .max_leases = max_leases };
-  int fds[PEER_MAX_FDS];
+  int fds[NDSH_TEST_MAX_FDS];
   guint n_fds;
 
   g_assert_true (peer_say (reader.fd, NDSH_MESSAGE_HELLO, &hello, NULL, 0));
@@ -141,7 +123,7 @@ peer_catch_up (PeerReader *reader)
 {
   while (ndsh_test_is_readable (reader->fd)) {
     NdshSegmentMessage message = { .slot = 0 };
-    int fds[PEER_MAX_FDS];
+    int fds[NDSH_TEST_MAX_FDS];
     guint n_fds;
     gsize size
       = peer_hear (reader->fd, &message, sizeof message, fds, &n_fds);

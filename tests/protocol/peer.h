@@ -11,18 +11,12 @@
 #include "layout.h"
 #include "ndsh.h"
 
-#define PEER_MAX_FDS 253        /* what the kernel takes in one message */
-
 /* --- Messages ------------------------------------------------------------- */
-
-/* FALSE with errno if the kernel did not take it. */
-gboolean peer_send (int fd, gconstpointer data, gsize size, const int *fds,
-                    guint n_fds);
 
 /* With a header of @type and of the size of @message. */
 #define peer_say(fd, type, message, fds, n_fds)                                \
   (ndsh_header_init (message, type, sizeof *(message)),                        \
-   peer_send (fd, message, sizeof *(message), fds, n_fds))
+   ndsh_test_send (fd, message, sizeof *(message), fds, n_fds))
 
 /* The next message within 10 s; its size, 0 at the end. */
 gsize peer_hear (int fd, gpointer data, gsize size, int *fds, guint *n_fds);

@@ -172,7 +172,7 @@ send_garbage (Fixture *f, PeerReader *reader)
   for (guint i = 0; i < sizeof bytes; i++)
     bytes[i] = (guint8) g_test_rand_int ();
   bytes[0] = 'X';               /* no magic */
-  g_assert_true (peer_send (reader->fd, bytes, sizeof bytes, NULL, 0));
+  g_assert_true (ndsh_test_send (reader->fd, bytes, sizeof bytes, NULL, 0));
 }
 
 static void
@@ -182,7 +182,7 @@ send_half_a_header (Fixture *f, PeerReader *reader)
 
   (void) f;
   ndsh_header_init (&header, NDSH_MESSAGE_HELLO, sizeof (NdshHello));
-  g_assert_true (peer_send (reader->fd, &header, 8, NULL, 0));
+  g_assert_true (ndsh_test_send (reader->fd, &header, 8, NULL, 0));
 }
 
 static void
@@ -192,7 +192,7 @@ send_half_a_message (Fixture *f, PeerReader *reader)
 
   (void) f;
   ndsh_header_init (&header, NDSH_MESSAGE_HELLO, sizeof (NdshHello));
-  g_assert_true (peer_send (reader->fd, &header, sizeof header, NULL, 0));
+  g_assert_true (ndsh_test_send (reader->fd, &header, sizeof header, NULL, 0));
 }
 
 static void
@@ -277,12 +277,12 @@ static void
 send_fds_and_be_dropped (Fixture *f, const char *line, guint n_fds)
 {
   PeerReader reader = peer_join (NDSH_READ_LATEST, 1, 1);
-  int fds[PEER_MAX_FDS];
+  int fds[NDSH_TEST_MAX_FDS];
 
   for (guint i = 0; i < n_fds; i++)
     fds[i] = STDERR_FILENO;
   ndsh_test_log_start (line);
-  if (peer_send (reader.fd, "w", 1, fds, n_fds)) {
+  if (ndsh_test_send (reader.fd, "w", 1, fds, n_fds)) {
     ndsh_test_log_wait (1);
     peer_is_dropped (reader.fd);
     g_assert_cmpuint (ndsh_test_log_stop (), ==, 1);
@@ -303,7 +303,7 @@ test_fds_that_nobody_wants_do_not_stay (Fixture *f, gconstpointer data)
   send_fds_and_be_dropped (f, "dropped process *: the peer does not speak*", 8);
   send_fds_and_be_dropped (f, "dropped process *: *sent more than 8 fds*", 9);
   send_fds_and_be_dropped (f, "dropped process *: *sent more than 8 fds*",
-                           PEER_MAX_FDS);
+                           NDSH_TEST_MAX_FDS);
 }
 
 /* A socket that its last close waits for, as long as its owner likes. */
@@ -351,7 +351,7 @@ be_slow_to_close (void)
   alarm (20);
   setup (f, NULL);
   reader = peer_join (NDSH_READ_LATEST, 1, 1);
-  if (peer_send (reader.fd, "w", 1, &lingerer, 1))
+  if (ndsh_test_send (reader.fd, "w", 1, &lingerer, 1))
     close (lingerer);           /* that in the message is the last */
   ndsh_reader_free (f->honest);
   f->honest = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 2);
@@ -387,7 +387,7 @@ test_a_guest_that_does_not_greet_is_dropped_with_a_line (Fixture *f,
 
   (void) data;
   ndsh_test_log_start ("dropped process *: its first message was not HELLO");
-  g_assert_true (peer_send (fd, "w", 1, NULL, 0));
+  g_assert_true (ndsh_test_send (fd, "w", 1, NULL, 0));
   peer_is_dropped (fd);
   is_forgotten (f);
 
@@ -435,7 +435,7 @@ test_a_thousand_that_talk_nonsense_fill_no_log (Fixture *f, gconstpointer data)
   for (guint i = 0; i < 1000; i++) {
     int fd = peer_connect ();
 
-    peer_send (fd, "nonsense", 8, NULL, 0);
+    ndsh_test_send (fd, "nonsense", 8, NULL, 0);
     goes_on_with (f, SIZE, 1);
     close (fd);
   }
@@ -725,7 +725,7 @@ test_a_flood_of_wake_ups_costs_the_others_nothing (Fixture *f,
   (void) data;
   ndsh_test_log_start ("nothing");
   while (n_sent < 20000) {
-    while (peer_send (reader.fd, "w", 1, NULL, 0))
+    while (ndsh_test_send (reader.fd, "w", 1, NULL, 0))
       n_sent++;
     goes_on_with (f, SIZE, 1);
   }

@@ -115,7 +115,7 @@ announce_before_welcome (PeerWriter *writer)
 static void
 wake_before_welcome (PeerWriter *writer)
 {
-  g_assert_true (peer_send (writer->fd, "w", 1, NULL, 0));
+  g_assert_true (ndsh_test_send (writer->fd, "w", 1, NULL, 0));
 }
 
 static void
@@ -125,7 +125,7 @@ send_half_a_welcome (PeerWriter *writer)
 
   ndsh_header_init (&writer->welcome, NDSH_MESSAGE_WELCOME,
                     sizeof writer->welcome);
-  g_assert_true (peer_send (writer->fd, &writer->welcome, 20, fds, 2));
+  g_assert_true (ndsh_test_send (writer->fd, &writer->welcome, 20, fds, 2));
 }
 
 static void
@@ -153,7 +153,7 @@ welcome_with_nine_fds (PeerWriter *writer)
 static void
 welcome_with_all_fds (PeerWriter *writer)
 {
-  int fds[PEER_MAX_FDS];
+  int fds[NDSH_TEST_MAX_FDS];
 
   for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
     fds[i] = writer->page_fd;
@@ -294,7 +294,7 @@ static void
 test_a_hang_up_before_welcome_is_waited_through (Fixture *f, gconstpointer data)
 {
   NdshHello hello;
-  int fds[PEER_MAX_FDS];
+  int fds[NDSH_TEST_MAX_FDS];
   guint n_fds;
 
   (void) data;
@@ -360,7 +360,7 @@ refuse_after_welcome (PeerWriter *writer)
 static void
 send_nonsense (PeerWriter *writer)
 {
-  g_assert_true (peer_send (writer->fd, "nonsense", 8, NULL, 0));
+  g_assert_true (ndsh_test_send (writer->fd, "nonsense", 8, NULL, 0));
 }
 
 static void
@@ -671,7 +671,7 @@ flood_with_wakes (gpointer data)
   Worker *worker = data;
 
   while (!g_atomic_int_get (&worker->stop))
-    peer_send (worker->writer->fd, "w", 1, NULL, 0);
+    ndsh_test_send (worker->writer->fd, "w", 1, NULL, 0);
   return NULL;
 }
 
@@ -684,7 +684,7 @@ flood_with_segments (gpointer data)
   ndsh_header_init (&message, NDSH_MESSAGE_SEGMENT, sizeof message);
   while (!g_atomic_int_get (&worker->stop)) {
     message.slot = worker->n_done % NDSH_N_SLOTS;
-    worker->n_done += peer_send (worker->writer->fd, &message, sizeof message,
+    worker->n_done += ndsh_test_send (worker->writer->fd, &message, sizeof message,
                                  &worker->writer->slot_fd, 1);
   }
   return NULL;

@@ -260,28 +260,14 @@ receive (Sockets *sockets, NdshMessage *message)
   return io;
 }
 
-/* Also what ndsh_message_send () would not. */
 static void
 send_anything (Sockets *sockets, gconstpointer data, gsize size, guint n_fds)
 {
-  union {
-    struct cmsghdr header;
-    char space[CMSG_SPACE (64 * sizeof (int))];
-  } control = { .space = { 0 } };
-  struct iovec vector = { (gpointer) data, size };
-  struct msghdr msg = { .msg_iov = &vector, .msg_iovlen = 1 };
+  int fds[64];
 
-  if (n_fds > 0) {
-    msg.msg_control = &control;
-    msg.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
-    for (guint i = 0; i < n_fds; i++)
-      memcpy (CMSG_DATA (&control.header) + i * sizeof (int),
-              &sockets->ends[0], sizeof (int));
-  }
-  g_assert_cmpint (sendmsg (sockets->ends[0], &msg, 0), ==, (int) size);
+  for (guint i = 0; i < n_fds; i++)
+    fds[i] = sockets->ends[0];
+  g_assert_true (ndsh_test_send (sockets->ends[0], data, size, fds, n_fds));
 }
 
 static NdshIo
