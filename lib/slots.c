@@ -83,7 +83,8 @@ ndsh_slots_count_leases (const NdshSlotsReader *reader)
 bool
 ndsh_slots_reader_has_left (const NdshSlotsReader *reader)
 {
-  return load_relaxed (&reader->page->cursor) == 0;
+  /* A writer that goes to sleep on a "no" must look after it has armed (wake.h). */
+  return load_seq_cst (&reader->page->cursor) == 0;
 }
 
 NdshSlotsReport
@@ -99,8 +100,9 @@ ndsh_slots_get_report (const NdshSlotsReader *reader)
 }
 
 /* The cursor is foreign: it can only move on, and not past what there is, to which
- * end it is made a word before it is compared. The load meets the store in ndsh_leases_take, so the hazard that protects the frame
- * from then on is there to be seen. */
+ * end it is made a word before it is compared. The load meets the store in
+ * ndsh_leases_take, so the hazard that protects the frame from then on is there to
+ * be seen. */
 static void
 look_at_cursor (const NdshSlots *slots, NdshSlotsReader *reader)
 {

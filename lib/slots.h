@@ -126,7 +126,6 @@ typedef struct {
   NdshFrameRecord record;   /* a copy, not yet checked */
 } NdshLease;
 
-/* The next frame is the one after @cursor. */
 /* The rest of @leases is the caller's to fill. The next frame is the one after
  * @cursor. */
 void ndsh_leases_init (NdshLeases *leases, const NdshControl *control,

@@ -82,6 +82,7 @@ THOROUGH = [
     model('wake', 'ring', LOSSLESS.format(0), 'S=1 FRAMES=2 RING_ONLY'),
     model('wake', 'notified', LOSSLESS.format(0), 'S=1 FRAMES=2 NOTIFIED'),
     model('wake', 'leave', LOSSLESS.format(0), 'S=1 FRAMES=3 LEAVES'),
+    model('wake', 'ring-leave', LOSSLESS.format(0), 'S=1 FRAMES=3 LEAVES RING_ONLY'),
     model('wake', 'crash', LOSSLESS.format(0), 'S=1 FRAMES=2 MORTAL=0'),
     model('growth', 'longer-two-readers', 'FRAMES=2 GROWTHS=1'),
     model('growth', 'four-frames', 'ALONE FRAMES=4 GROWTHS=3'),
@@ -126,11 +127,12 @@ MUTANTS = [
     }),
     ('wake', 'two-ends', {'MUT_RUNNING_AFTER_THE_FRAME': 'ended'}),
     ('wake', 'ring', {'CURSOR_STORE=RELEASE': 'I4'}),
-    ('wake', 'leave', {'LEAVE_STORE=RELEASE': 'I4'}),
+    ('wake', 'leave', {'LEAVE_STORE=RELEASE': 'I4', 'LEFT_LOOK=ACQUIRE': 'I4'}),
     ('wake', 'crash', {'MUT_DEATH_DOES_NOT_SIGNAL': 'I4'}),
     ('wake', 'lossless', {
         'WRITER_ARM=RELEASE': 'I4',
-        'CURSOR_LOOK=ACQUIRE': 'I4',
+        # Either would do for a reader that stays.
+        'LEFT_LOOK=ACQUIRE CURSOR_LOOK=ACQUIRE': 'I4',
         'RELEASE_STORE=RELEASE': 'I4',
         'WRITER_LOOK=ACQUIRE': 'I4',
         'MUT_ARMS_AFTER_THE_LOOK': 'I4',

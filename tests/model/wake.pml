@@ -80,6 +80,9 @@
 #ifndef WRITER_ARM              /* ndsh_wake_arm_writer */
 #define WRITER_ARM SEQ_CST
 #endif
+#ifndef LEFT_LOOK               /* ndsh_slots_reader_has_left */
+#define LEFT_LOOK SEQ_CST
+#endif
 #ifndef CURSOR_LOOK             /* look_at_cursor */
 #define CURSOR_LOOK SEQ_CST
 #endif
@@ -128,16 +131,23 @@ byte last_before[4];            /* each end's last frame */
 
 /* --- The writer --------------------------------------------------------------- */
 
-#define IS_LOSSLESS(r) (listed[r] && MODE (r) == LOSSLESS && mem[CURSOR (r)] != NONE)
+#define IS_LOSSLESS(r) (listed[r] && MODE (r) == LOSSLESS)
 
-/* One reader's part of ndsh_slots_claim: is the place of frame @old free of it? The
- * cursor, then the hazard. */
+/* One reader's part of ndsh_slots_claim: is the place of frame @old free of it? Has
+ * the reader left, if not its cursor, then the hazard. Of one that left between the
+ * two looks the cursor is not believed, so it seems to stand where it stood. */
 inline look_at (q)
 {
   if
-  :: atomic { IS_LOSSLESS (q) && CAN_LOAD (WRITER, CURSOR_LOOK) ->
-              is_free = is_free && mem[CURSOR (q)] >= old }
+  :: atomic { IS_LOSSLESS (q) && CAN_LOAD (WRITER, LEFT_LOOK) ->
+              counts = (mem[CURSOR (q)] != NONE) }
   :: atomic { !IS_LOSSLESS (q) -> skip }
+  fi;
+  if
+  :: atomic { counts && CAN_LOAD (WRITER, CURSOR_LOOK) ->
+              is_free = is_free && mem[CURSOR (q)] >= old && mem[CURSOR (q)] != NONE;
+              counts = false }
+  :: atomic { !counts -> skip }
   fi;
 #ifndef RING_ONLY
   if
@@ -275,7 +285,7 @@ inline end_stream ()
 proctype writer ()
 {
   byte old, state;
-  bool is_free, armed, sleeps;
+  bool is_free, counts, armed, sleeps;
 
   do
   :: published == FRAMES -> break
