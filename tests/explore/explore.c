@@ -893,57 +893,8 @@ static const Scenario scenarios[] = {
 
 enum { N_SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
-static const MachineMutant mutants[] = {
-  /* The four of the handshake: each must be sequentially consistent. */
-  { "hazard-store-is-release", "lease", STORE, SEQ_CST, WEAKEN, RELEASE, 0 },
-  { "hazard-check-is-acquire", "lease", LOAD, SEQ_CST, WEAKEN, ACQUIRE, 0 },
-  { "claim-store-is-release", "claim_frame", STORE, SEQ_CST, WEAKEN, RELEASE, 0 },
-  { "scan-is-acquire", "is_leased", LOAD, SEQ_CST, WEAKEN, ACQUIRE, 0 },
-  /* Its steps and their places. */
-  { "no-hazard", "lease", STORE, SEQ_CST, LEAVE_OUT, 0, 0 },
-  { "no-check-after-the-hazard", "lease", LOAD, SEQ_CST, PRETEND, 0, 0 },
-  { "hazard-after-the-check", "lease", STORE, SEQ_CST, POSTPONE, 0, "lease" },
-  { "scan-before-the-claim", "claim_frame", STORE, SEQ_CST, POSTPONE, 0,
-    "is_leased" },
-  { "no-claim", "claim_frame", STORE, SEQ_CST, LEAVE_OUT, 0, 0 },
-  { "hazard-is-not-released", "ndsh_leases_release", STORE, SEQ_CST, LEAVE_OUT,
-    0, 0 },
-  { "hazard-is-free-before-it-is-0", "ndsh_leases_release", STORE, SEQ_CST,
-    POSTPONE, 0, "ndsh_leases_release" },
-  { "hazard-release-is-relaxed", "ndsh_leases_release", STORE, SEQ_CST, WEAKEN,
-    RELAXED, 0 },
-  { "scan-is-relaxed", "is_leased", LOAD, SEQ_CST, WEAKEN, RELAXED, 0 },
-  /* Publishing. */
-  { "hazard-check-is-relaxed", "lease", LOAD, SEQ_CST, WEAKEN, RELAXED, 0 },
-  { "head-before-the-frame", "ndsh_slots_publish", STORE, RELEASE, POSTPONE, 0,
-    "ndsh_slots_publish" },
-  { "head-before-the-ring", "ndsh_slots_publish", STORE, RELAXED, POSTPONE, 0,
-    "ndsh_slots_publish" },
-  { "head-store-is-relaxed", "ndsh_slots_publish", STORE, SEQ_CST, WEAKEN,
-    RELAXED, 0 },
-  { "head-load-is-relaxed", "ndsh_leases_find", LOAD, ACQUIRE, WEAKEN, RELAXED,
-    0 },
-  /* Waking. */
-  { "head-store-is-release", "ndsh_slots_publish", STORE, SEQ_CST, WEAKEN,
-    RELEASE, 0 },
-  { "last-look-is-acquire", "ndsh_leases_have_new", LOAD, SEQ_CST, WEAKEN,
-    ACQUIRE, 0 },
-  { "reader-arms-with-release", "ndsh_wake_arm_reader", STORE, SEQ_CST, WEAKEN,
-    RELEASE, 0 },
-  { "look-at-sleepers-is-acquire", "ndsh_wake_reader_sleeps", LOAD, SEQ_CST,
-    WEAKEN, ACQUIRE, 0 },
-  { "writer-arms-with-release", "ndsh_wake_arm_writer", STORE, SEQ_CST, WEAKEN,
-    RELEASE, 0 },
-  { "look-at-the-writer-is-acquire", "ndsh_wake_writer_sleeps", LOAD, SEQ_CST,
-    WEAKEN, ACQUIRE, 0 },
-  { "cursor-store-is-release", "ndsh_leases_take", STORE, SEQ_CST, WEAKEN,
-    RELEASE, 0 },
-  { "cursor-is-not-stored", "ndsh_leases_take", STORE, SEQ_CST, LEAVE_OUT, 0,
-    0 },
-  { "look-at-cursor-is-acquire", "look_at_cursor", LOAD, SEQ_CST, WEAKEN, ACQUIRE,
-    0 },
-  { "hazard-release-is-release", "ndsh_leases_release", STORE, SEQ_CST, WEAKEN,
-    RELEASE, 0 },
+static const Mutant mutants[] = {
+  MUTANT_ROWS,
   /* Those of functions that the above leave alone. */
   { "claim-is-not-taken-back", "claim_frame", STORE, RELEASE, LEAVE_OUT, 0, 0 },
   { "hazard-is-not-marked", "lease", RMW, RELAXED, LEAVE_OUT, 0, 0 },
@@ -972,7 +923,7 @@ static const MachineMutant mutants[] = {
 enum { N_MUTANTS = sizeof mutants / sizeof mutants[0] };
 
 static void
-set_misuse (const MachineMutant *mutant)
+set_misuse (const Mutant *mutant)
 {
   const char *name = mutant != NULL ? mutant->name : "";
 
@@ -983,7 +934,7 @@ set_misuse (const MachineMutant *mutant)
 }
 
 static MachineProgram
-make_program (const Scenario *s, const MachineMutant *mutant,
+make_program (const Scenario *s, const Mutant *mutant,
               MachineBounds bounds)
 {
   MachineProgram program = {
@@ -1023,7 +974,7 @@ typedef struct {
 } Options;
 
 static void
-print_violation (const Scenario *s, const MachineMutant *mutant,
+print_violation (const Scenario *s, const Mutant *mutant,
                  MachineBounds bounds, const char *what)
 {
   printf ("%s: %s\n  replay with --scenario %s%s%s --preemptions %u --stale %u"
@@ -1084,7 +1035,7 @@ run_scenarios (const Options *options)
 
 /* Finds the first scenario that notices @mutant. */
 static bool
-is_caught (const Options *options, const MachineMutant *mutant)
+is_caught (const Options *options, const Mutant *mutant)
 {
   unsigned long schedules = 0;
 
@@ -1126,7 +1077,7 @@ run_mutants (const Options *options)
 static bool
 replay (const Options *options)
 {
-  const MachineMutant *mutant = NULL;
+  const Mutant *mutant = NULL;
   bool good = true;
 
   for (unsigned i = 0; i < N_MUTANTS && options->mutant != NULL; i++)

@@ -31,7 +31,7 @@ typedef struct {
   void *p;
   size_t size;
   uint32_t value;
-  MachineOrder order;
+  MemoryOrder order;
   const char *past;
 } Postponed;
 
@@ -338,7 +338,7 @@ append (unsigned i, uint32_t value, const MachineView *view)
 }
 
 static void
-store_now (void *p, size_t size, uint32_t value, MachineOrder order,
+store_now (void *p, size_t size, uint32_t value, MemoryOrder order,
            const char *function)
 {
   Routine *self;
@@ -367,9 +367,9 @@ store_now (void *p, size_t size, uint32_t value, MachineOrder order,
 /* --- Mutants --- */
 
 static bool
-is_mutated (const char *function, int operation, MachineOrder order)
+is_mutated (const char *function, int operation, MemoryOrder order)
 {
-  const MachineMutant *m = program->mutant;
+  const Mutant *m = program->mutant;
 
   return m != NULL && (int) m->operation == operation && m->order == order
          && running != NOBODY && strcmp (m->function, function) == 0;
@@ -392,7 +392,7 @@ do_postponed (const char *function)
 /* --- What the code under test calls --- */
 
 void
-machine_store (void *p, size_t size, uint32_t value, MachineOrder order,
+machine_store (void *p, size_t size, uint32_t value, MemoryOrder order,
                const char *function)
 {
   if (!is_shared (p)) {
@@ -401,7 +401,7 @@ machine_store (void *p, size_t size, uint32_t value, MachineOrder order,
   }
   do_postponed (function);
   if (is_mutated (function, STORE, order)) {
-    const MachineMutant *m = program->mutant;
+    const Mutant *m = program->mutant;
 
     if (m->action == LEAVE_OUT)
       return;
@@ -420,7 +420,7 @@ machine_store (void *p, size_t size, uint32_t value, MachineOrder order,
  * one event, however often somebody looks for it. Not so a relaxed load: nothing
  * is promised on grounds of those, and progress may need them. */
 static unsigned
-choose_age (Routine *self, unsigned i, unsigned oldest, MachineOrder order)
+choose_age (Routine *self, unsigned i, unsigned oldest, MemoryOrder order)
 {
   unsigned age;
 
@@ -438,7 +438,7 @@ choose_age (Routine *self, unsigned i, unsigned oldest, MachineOrder order)
 }
 
 uint32_t
-machine_load (const void *p, size_t size, MachineOrder order,
+machine_load (const void *p, size_t size, MemoryOrder order,
               const char *function)
 {
   Routine *self;
@@ -472,7 +472,7 @@ machine_load (const void *p, size_t size, MachineOrder order,
 
 uint32_t
 machine_rmw (void *p, MachineOperator operator, uint32_t value,
-             MachineOrder order, const char *function)
+             MemoryOrder order, const char *function)
 {
   uint32_t old, new;
   Routine *self;

@@ -25,10 +25,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mutant.h"
+
 #define MACHINE_LOCATIONS 64      /* that one schedule may touch */
 #define MACHINE_ROUTINES 4
 
-typedef enum { RELAXED, ACQUIRE, RELEASE, SEQ_CST } MachineOrder;
 typedef enum { EXCHANGE, OR, AND } MachineOperator;
 
 typedef struct {
@@ -48,18 +49,6 @@ typedef struct {
   unsigned stale;                 /* loads that return something old */
 } MachineBounds;
 
-/* A wrong order, a store left out and the like, told by the function of the code
- * under test, by operation and by order. */
-typedef struct {
-  const char *name;
-  const char *function;
-  enum { NO_OPERATION, LOAD, STORE, RMW } operation;
-  MachineOrder order;
-  enum { WEAKEN, LEAVE_OUT, PRETEND, POSTPONE } action;
-  MachineOrder weaker;            /* WEAKEN: the order instead */
-  const char *past;               /* POSTPONE: behind the operations of this one */
-} MachineMutant;
-
 typedef struct {
   unsigned n_routines;
   void (*routine[MACHINE_ROUTINES]) (void);
@@ -70,7 +59,7 @@ typedef struct {
   void (*name) (const void *p, char *name, size_t size);
   bool (*is_owned) (const void *p);       /* stores to it must be ordered */
   MachineBounds bounds;
-  const MachineMutant *mutant;
+  const Mutant *mutant;
 } MachineProgram;
 
 typedef struct {
@@ -97,12 +86,12 @@ void machine_print_choices (void);
 
 /* --- For routines --- */
 
-uint32_t machine_load (const void *p, size_t size, MachineOrder order,
+uint32_t machine_load (const void *p, size_t size, MemoryOrder order,
                        const char *function);
-void machine_store (void *p, size_t size, uint32_t value, MachineOrder order,
+void machine_store (void *p, size_t size, uint32_t value, MemoryOrder order,
                     const char *function);
 uint32_t machine_rmw (void *p, MachineOperator operator, uint32_t value,
-                      MachineOrder order, const char *function);
+                      MemoryOrder order, const char *function);
 
 uint32_t machine_read_plain (const uint32_t *p);
 void machine_write_plain (uint32_t *p, uint32_t value);

@@ -9,32 +9,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum { RELAXED, ACQUIRE, RELEASE, SEQ_CST } MutantOrder;
-
-/* As in tests/explore/machine.h. */
-typedef struct {
-  const char *name;
-  const char *function;
-  enum { NO_OPERATION, LOAD, STORE } operation;
-  MutantOrder order;
-  enum { WEAKEN, LEAVE_OUT, PRETEND, POSTPONE } action;
-  MutantOrder weaker;           /* WEAKEN: the order instead */
-  const char *past;             /* POSTPONE: behind the operations of this one */
-  bool is_gross;                /* must be caught on any machine, soon */
-} Mutant;
+#include "mutant.h"
 
 /* Number 0 is no mutant at all. */
 unsigned mutants_count (void);
 const Mutant *mutants_choose (unsigned i);
+
+/* Must be caught on any machine, soon. */
+bool mutants_is_gross (const Mutant *mutant);
 
 /* What was postponed has come by now: before the payload is touched. */
 void mutants_settle (void);
 
 /* --- For mutant-atomics.h --- */
 
-bool mutants_is_chosen (const char *function, int operation, MutantOrder order);
+bool mutants_is_chosen (const char *function, int operation, MemoryOrder order);
 int mutants_action (void);
-MutantOrder mutants_weaker (void);
+MemoryOrder mutants_weaker (void);
 void mutants_note_stored (uint32_t value);
 uint32_t mutants_last_stored (void);
 void mutants_postpone (void *p, size_t size, uint32_t value);

@@ -734,12 +734,12 @@ run_all (void)
     const Mutant *mutant = mutants_choose (i);
     gboolean caught;
 
-    if (i > 0 && ((gross_only && !mutant->is_gross)
+    if (i > 0 && ((gross_only && !mutants_is_gross (mutant))
                   || (mutant_wanted != NULL
                       && strcmp (mutant_wanted, mutant->name) != 0)))
       continue;
     caught = is_caught (mutant->name);
-    good &= i == 0 ? !caught : caught || !mutant->is_gross;
+    good &= i == 0 ? !caught : caught || !mutants_is_gross (mutant);
     n_caught += caught;
     n_run += i > 0;
   }
