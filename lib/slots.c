@@ -56,6 +56,15 @@ ndsh_slots_leave (NdshSlots *slots, NdshSlotsReader *reader)
   *at = reader->next;
 }
 
+/* Meets the store in ndsh_leases_take, so the hazard that protects the frame from
+ * then on is there to be seen; and comes after a writer that goes to sleep on it has
+ * armed (wake.h). */
+static uint32_t
+get_cursor (const NdshSlotsReader *reader)
+{
+  return load_seq_cst (&reader->page->cursor);
+}
+
 bool
 ndsh_slots_reader_is_lossless (const NdshSlotsReader *reader)
 {
@@ -83,8 +92,7 @@ ndsh_slots_count_leases (const NdshSlotsReader *reader)
 bool
 ndsh_slots_reader_has_left (const NdshSlotsReader *reader)
 {
-  /* A writer that goes to sleep on a "no" must look after it has armed (wake.h). */
-  return load_seq_cst (&reader->page->cursor) == 0;
+  return get_cursor (reader) == 0;
 }
 
 NdshSlotsReport
@@ -100,13 +108,11 @@ ndsh_slots_get_report (const NdshSlotsReader *reader)
 }
 
 /* The cursor is foreign: it can only move on, and not past what there is, to which
- * end it is made a word before it is compared. The load meets the store in
- * ndsh_leases_take, so the hazard that protects the frame from then on is there to
- * be seen. */
+ * end it is made a word before it is compared. */
 static void
 look_at_cursor (const NdshSlots *slots, NdshSlotsReader *reader)
 {
-  uint32_t cursor = load_seq_cst (&reader->page->cursor) | 1;
+  uint32_t cursor = get_cursor (reader) | 1;
 
   if (ndsh_word_distance (cursor, reader->cursor) > 0
       && ndsh_word_distance (ndsh_word (slots->published), cursor) >= 0)

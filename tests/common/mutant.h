@@ -69,8 +69,8 @@ typedef struct {
     RELEASE, 0 },                                                              \
   { "cursor-is-not-stored", "ndsh_leases_take", STORE, SEQ_CST, LEAVE_OUT, 0,  \
     0 },                                                                       \
-  { "look-at-cursor-is-acquire", "look_at_cursor", LOAD, SEQ_CST, WEAKEN,      \
-    ACQUIRE, 0 },                                                              \
+  { "look-at-cursor-is-acquire", "get_cursor", LOAD, SEQ_CST, WEAKEN, ACQUIRE, \
+    0 },                                                                       \
   { "hazard-release-is-release", "ndsh_leases_release", STORE, SEQ_CST,        \
     WEAKEN, RELEASE, 0 }
 

@@ -80,10 +80,10 @@
 #ifndef WRITER_ARM              /* ndsh_wake_arm_writer */
 #define WRITER_ARM SEQ_CST
 #endif
-#ifndef LEFT_LOOK               /* ndsh_slots_reader_has_left */
+#ifndef LEFT_LOOK               /* get_cursor, of ndsh_slots_reader_has_left */
 #define LEFT_LOOK SEQ_CST
 #endif
-#ifndef CURSOR_LOOK             /* look_at_cursor */
+#ifndef CURSOR_LOOK             /* get_cursor, of look_at_cursor */
 #define CURSOR_LOOK SEQ_CST
 #endif
 #ifndef SCAN                    /* is_leased, the scan before the claim */
