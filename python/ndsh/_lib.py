@@ -185,7 +185,16 @@ _reader_free = _prototype(_quick, None, "ndsh_reader_free", c_void_p)
 _writer_free = _prototype(_slow, None, "ndsh_writer_free", c_void_p)
 
 
-class FrameHandle(c_void_p):
+class _Handle(c_void_p):
+    """ctypes would pickle and copy it as a number, and what that names would then be
+    given back twice, or in another process."""
+
+    def __reduce__(self):
+        raise TypeError("a %s can neither be copied nor go to another process"
+                        % type(self).__name__)
+
+
+class FrameHandle(_Handle):
     """A lease. ctypes makes it inside the call that takes the lease, so that no
     KeyboardInterrupt comes between the two."""
 
@@ -193,14 +202,14 @@ class FrameHandle(c_void_p):
         release(self)
 
 
-class DraftHandle(c_void_p):
+class DraftHandle(_Handle):
     """A slot of the writer's side."""
 
     def __del__(self, release=_draft_release):
         release(self)
 
 
-class ReaderHandle(c_void_p):
+class ReaderHandle(_Handle):
     """What a Reader holds."""
 
     def __del__(self, free=_reader_free):
@@ -212,7 +221,7 @@ class ReaderHandle(c_void_p):
         self.value = None
 
 
-class WriterHandle(c_void_p):
+class WriterHandle(_Handle):
     """What a Writer holds. Its name must go at exit, too: see writer_free()."""
 
     def __del__(self, free=_writer_free):

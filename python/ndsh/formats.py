@@ -8,6 +8,7 @@ library. Sizes, strides and offsets are bytes; dtypes are text that NumPy takes.
 import re
 import sys
 from fractions import Fraction
+from numbers import Rational
 
 from ._lib import MAX_DIMS, Spec
 
@@ -133,20 +134,32 @@ def _unquote(text):
 
 
 def fraction(fps):
-    """Frames a second as caps have it: 29.97 becomes 30000/1001.
+    """Frames a second as caps have it.
 
-    fps: a number or a text like "30000/1001"; None is 0/1, no fixed rate.
+    fps: a text like "30000/1001" or a Fraction, taken as it is; or any other number,
+        of which 29.97 and 23.976 are known to mean 30000/1001 and 24000/1001. None is
+        0/1, no fixed rate.
     """
     if fps is None:
         return "0/1"
-    value = Fraction(str(fps)) if isinstance(fps, float) else Fraction(fps)
-    ntsc = Fraction(round(value * Fraction(1001, 1000)) * 1000, 1001)
-    if value.denominator != 1 and abs(value - ntsc) < Fraction(1, 100):
-        value = ntsc
-    if value < 0 or value.numerator >= 2 ** 31:
-        raise ValueError("fps is %s, which cannot be" % fps)
-    value = value.limit_denominator(10 ** 6)
+    try:
+        exact = isinstance(fps, (str, Rational))
+        value = Fraction(fps) if exact else _nearest_rate(float(fps))
+    except (ValueError, OverflowError, ZeroDivisionError):
+        raise ValueError("fps is %r, which is no rate" % (fps,))
+    if value < 0 or (value == 0 and not exact) \
+            or max(value.numerator, value.denominator) >= 2 ** 31:
+        raise ValueError("fps is %r, which cannot be" % (fps,))
     return "%d/%d" % (value.numerator, value.denominator)
+
+
+def _nearest_rate(fps):
+    """Of what a float may stand for, the rate of NTSC video if that is near."""
+    value = Fraction(fps).limit_denominator(10 ** 5)
+    ntsc = Fraction(round(value * Fraction(1001, 1000)) * 1000, 1001)
+    if value.denominator != 1 and abs(value - ntsc) < min(value / 5000, Fraction(1, 200)):
+        return ntsc
+    return value
 
 
 # --- Raw video ---------------------------------------------------------------
@@ -473,7 +486,29 @@ def _plan_caps(caps, arrays, sizes):
     align = 1 if caps.media == "other/tensors" else ALIGNMENT
     if caps.media == "video/x-bayer" and len(arrays) == 1:
         return _plan_bayer(caps, arrays[0], sizes[0])
-    return Layout(caps.text, dense_specs(arrays, sizes, align))
+    specs = dense_specs(arrays, sizes, align)
+    if caps.media == "audio/x-raw":
+        return _plan_audio(caps, specs)
+    return Layout(caps.text, specs)
+
+
+def _plan_audio(caps, specs):
+    """Numbers in the caps' own byte order, which may not be the machine's."""
+    kind, bits = {"F": "float", "S": "int", "U": "uint"}, ""
+    if re.match(r"[FSU](8|(16|32|64)(LE|BE))$", caps.format or ""):
+        bits = re.search(r"\d+", caps.format).group()
+    if not bits:
+        return Layout(caps.text, specs)       # of 20 or 24 bits: no dtype has those
+    dtype = kind[caps.format[0]] + bits
+    for spec in specs:
+        if spec.dtype != dtype:
+            raise ValueError("%s is made of %s, not of %s" % (
+                caps.format, dtype, spec.dtype))
+    if not _is_other_order(caps):
+        return Layout(caps.text, specs)
+    views = [spec._replace(dtype="%s%s%d" % ("<" if _BIG_ENDIAN else ">", _kind(caps),
+                                             int(bits) // 8)) for spec in specs]
+    return Layout(caps.text, [_carried(view) for view in views], views)
 
 
 def _plan_bayer(caps, array, size):

@@ -60,9 +60,11 @@ class Frame:
     The arrays are views; nothing is copied, and no byte of them changes while any of
     them, or a slice, or this object, is alive. They stay valid when the reader is
     closed and when the writer has gone, in any thread. In exchange their place in
-    shared memory is taken: a reader may hold Reader.leases of them, less one; the
-    payload of what comes beyond is copied once into private memory (``copied`` is
+    shared memory is taken: a reader may hold as many of them as its `leases`, less one;
+    the payload of what comes beyond is copied once into private memory (``copied`` is
     True then, and Reader.copied counts).
+
+    A frame can neither be copied nor go to another process; its arrays can.
 
     A writer that breaks the rules could change them all the same, but only their
     numbers: code that would come to harm by that works on a copy.
@@ -161,6 +163,8 @@ class Frame:
         if arguments.pop("copy", None) is False:
             raise BufferError("a read-only array cannot be handed over without a copy "
                               "before DLPack 1.0 and NumPy 2.1")
+        if arguments.get("dl_device") not in (None, self.__dlpack_device__()):
+            raise BufferError("the frame is in the memory of the CPU")
         stream = arguments.get("stream")
         return self.array.copy().__dlpack__(stream=stream)
 
@@ -229,6 +233,11 @@ class Frame:
     def age(self):
         """Seconds since it was published."""
         return (_lib.monotonic_ns() - self.info.publish_ns) / 1e9
+
+    def __reduce__(self):
+        raise TypeError("a frame of channel '%s' can neither be copied nor go to another "
+                        "process: take frame.array.copy (), or send frame.array"
+                        % self._name)
 
     def __repr__(self):
         arrays = " ".join("%s%s" % (spec.dtype, list(spec.shape))

@@ -82,7 +82,7 @@ class Reader:
         self._look = None             # how it looked; mostly the next looks the same
         self._meaning = None
         self._due = None              # monotonic: when max_fps allows another frame
-        self._waiting = None          # the task that waits, and how to stop it
+        self._waiting = None          # a _Waiting while a task waits
 
     def _get_lock(self):
         """What a thread holds while it uses the handle. In a forked child all is made
@@ -141,6 +141,25 @@ class Reader:
 
     # --- Waiting ---
 
+    def _look_until(self, step, timeout, deadline):
+        """One look. Once the wait is over, (what @step returned or why there is none,
+        None); before, (None, how to sleep): seconds, and whether for a frame or, as
+        max_fps has it, for nothing but the time."""
+        pause = self._until_due()
+        if pause > 0:
+            with self._get_lock():
+                self._get()
+            result = _lib.TIMEOUT, "the next frame of channel '%s' is due in %.3f s" % (
+                self.name, pause)
+        else:
+            result = step()
+            if not _is_failure(result, _lib.TIMEOUT, _lib.NOT_FOUND):
+                return result, None
+        left = float("inf") if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            return self._name_time_out(result, timeout), None
+        return None, (min(left, pause) if pause > 0 else left, pause <= 0)
+
     def _until_due(self):
         return 0.0 if self._due is None else self._due - time.monotonic()
 
@@ -148,26 +167,19 @@ class Reader:
         """What @step returns once it has a frame; its last failure if time is up."""
         if timeout is _UNSET:
             timeout = self._timeout
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = _deadline(timeout)
         while True:
-            pause = self._until_due()
-            if pause > 0 and deadline is not None \
-                    and time.monotonic() + pause > deadline:
-                time.sleep(max(0.0, deadline - time.monotonic()))
-                return _lib.TIMEOUT, self._time_out_sentence(timeout, None)
-            if pause > 0:
-                time.sleep(pause)
-            result = step()
-            if not _is_failure(result, _lib.TIMEOUT, _lib.NOT_FOUND):
+            result, sleep = self._look_until(step, timeout, deadline)
+            if sleep is None:
                 return result
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return self._name_time_out(result, timeout)
-            self._sleep(left)
+            self._sleep(*sleep)
 
-    def _sleep(self, seconds):
-        """Until the descriptor is ready, or it is time to look anyway."""
-        seconds = _CLOSE_CHECK if seconds is None else min(seconds, _CLOSE_CHECK)
+    def _sleep(self, seconds, for_a_frame):
+        """Not too long to see that another thread has closed the reader."""
+        seconds = min(seconds, _CLOSE_CHECK)
+        if not for_a_frame:
+            time.sleep(seconds)
+            return
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.poll(int(seconds * 1000) + 1)
@@ -176,12 +188,8 @@ class Reader:
         if timeout <= 0:
             return failure
         code, message = failure
-        why = message if code == _lib.NOT_FOUND else None
-        return _lib.TIMEOUT, self._time_out_sentence(timeout, why)
-
-    def _time_out_sentence(self, timeout, why):
-        return "no frame of channel '%s' came within %.3f s%s" % (
-            self.name, timeout, ": " + why if why else "")
+        return _lib.TIMEOUT, "no frame of channel '%s' came within %.3f s%s" % (
+            self.name, timeout, ": " + message if code == _lib.NOT_FOUND else "")
 
     def wait(self, timeout=_UNSET):
         """Waits until read () has a frame; False if none came within @timeout seconds.
@@ -240,51 +248,29 @@ class Reader:
         return self
 
     async def __anext__(self):
-        timeout = self._timeout
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = _deadline(self._timeout)
         while True:
-            pause = self._until_due()
-            if pause > 0:
-                await asyncio.sleep(pause)
-            result = self._take()
-            if isinstance(result, Frame):
+            result, sleep = self._look_until(self._take, self._timeout, deadline)
+            if sleep is not None:
+                await self._sleep_in_loop(*sleep)
+            elif isinstance(result, Frame):
                 return result
-            if not _is_failure(result, _lib.TIMEOUT, _lib.NOT_FOUND):
-                if self._is_end(result):
-                    raise StopAsyncIteration
-                continue
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise _lib.make_error(*self._name_time_out(result, timeout))
-            await self._ready(left)
+            elif self._is_end(result):
+                raise StopAsyncIteration
 
-    async def _ready(self, seconds):
-        """Until the descriptor is readable, or that many seconds are over."""
-        if self._waiting is not None:
+    async def _sleep_in_loop(self, seconds, for_a_frame):
+        if not for_a_frame:
+            await asyncio.sleep(min(seconds, _CLOSE_CHECK))
+            return
+        if self._waiting is not None and not self._waiting.loop.is_closed():
             raise RuntimeError("another task waits for this reader of channel '%s'"
                                % self.name)
-        loop, fd = asyncio.get_event_loop(), self._fd
-        future = loop.create_future()
-
-        def wake():
-            if not future.done():
-                future.set_result(None)
-
-        def stop():
-            if self._waiting is not None:
-                self._waiting = None
-                loop.remove_reader(fd)
-            wake()
-
-        self._waiting = (loop, threading.get_ident(), stop)
-        timer = None if seconds is None else loop.call_later(seconds, wake)
-        loop.add_reader(fd, wake)
+        self._waiting = waiting = _Waiting(self._fd)
         try:
-            await future
+            await waiting.wait(seconds)
         finally:
-            stop()
-            if timer is not None:
-                timer.cancel()
+            if self._waiting is waiting:
+                self._waiting = None
 
     # --- What is known ---
 
@@ -323,18 +309,11 @@ class Reader:
         """Frames still held stay valid. Closing twice does nothing."""
         with self._get_lock():
             handle, self._handle = self._handle, None
-            if handle is None:
-                return
-            if self._waiting is not None:
-                self._stop_task(*self._waiting)
+            waiting, self._waiting = self._waiting, None
+        if handle is not None and waiting is not None:
+            waiting.stop(handle.close)
+        elif handle is not None:
             handle.close()
-
-    def _stop_task(self, loop, thread, stop):
-        """Before the descriptor is closed, whose number may then be another's."""
-        if thread == threading.get_ident():
-            stop()
-        else:
-            loop.call_soon_threadsafe(stop)
 
     def __enter__(self):
         return self
@@ -343,11 +322,63 @@ class Reader:
         self.close()
 
     def __reduce__(self):
-        return Reader, self._arguments
+        return type(self), self._arguments
 
     def __repr__(self):
         return "<ndsh.Reader of '%s'%s>" % (self.name,
                                             ", closed" if self.closed else "")
+
+
+class _Waiting:
+    """A task that waits in an event loop until a descriptor is readable."""
+
+    def __init__(self, fd):
+        self.loop = asyncio.get_event_loop()
+        self._thread = threading.get_ident()
+        self._fd = fd
+        self._future = self.loop.create_future()
+
+    async def wait(self, seconds):
+        timer = None
+        if seconds < float("inf"):
+            timer = self.loop.call_later(seconds, self._wake)
+        self.loop.add_reader(self._fd, self._wake)
+        try:
+            await self._future
+        finally:
+            self._forget()
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self):
+        if not self._future.done():
+            self._future.set_result(None)
+
+    def _forget(self):
+        """Not once the descriptor is closed, whose number may then be another's."""
+        fd, self._fd = self._fd, None
+        if fd is not None and not self.loop.is_closed():
+            self.loop.remove_reader(fd)
+
+    def stop(self, close):
+        """Wakes the task, and calls @close once the loop does not watch the descriptor
+        any more: now, or in the loop's own thread."""
+        def stop():
+            self._forget()
+            close()
+            if not self.loop.is_closed():
+                self._wake()
+        if self._thread == threading.get_ident() or self.loop.is_closed():
+            stop()
+            return
+        try:
+            self.loop.call_soon_threadsafe(stop)
+        except RuntimeError:          # it was closed just now
+            stop()
+
+
+def _deadline(timeout):
+    return None if timeout is None else time.monotonic() + timeout
 
 
 def _is_failure(result, *codes):

@@ -2,6 +2,7 @@
 """Hides how arrays of any layout become a frame: which caps say what they are, where
 GStreamer expects their rows, and the one copy that puts them there."""
 
+import operator
 import os
 import threading
 import weakref
@@ -22,12 +23,13 @@ class Writer:
         that begins with '/' is the path of the channel's socket
     format: what GStreamer calls it: "BGR", "GRAY8", "NV12", ...: then ndshsrc shows
         the arrays as video. Rows begin at multiples of 4 bytes.
-    fps: frames a second, also as text "30000/1001". Without a format it makes video
-        of arrays that look like some: uint8 (height, width) is GRAY8, (height, width,
-        3) is BGR, (height, width, 4) is BGRx, uint16 (height, width) is GRAY16_LE.
+    fps: frames a second: a number, or a text like "30000/1001", which is what 29.97
+        is taken for. Without a format it makes video of arrays that look like some:
+        uint8 (height, width) is GRAY8, (height, width, 3) is BGR, (height, width, 4)
+        is BGRx, uint16 (height, width) is GRAY16_LE.
     caps: instead of both, GStreamer caps that go with each frame as they are. Arrays
-        are checked against those of video/x-raw, video/x-bayer, other/tensors and
-        application/x-ndarray.
+        are checked against those of video/x-raw, video/x-bayer, audio/x-raw,
+        other/tensors and application/x-ndarray.
     history: newest frames kept for late and queueing readers, 1 to 32
     max_readers: readers beyond are refused
     max_bytes: bound on the shared memory for frames
@@ -77,13 +79,14 @@ class Writer:
         array: an ndarray, or what offers one without a copy (__array_interface__, the
             buffer protocol); a list or tuple of ndarrays is one frame of several
             arrays, at most 16. Any layout is copied exactly once: sliced, transposed,
-            Fortran, negative strides, broadcast; other byte orders are swapped.
+            Fortran, negative strides, broadcast; other byte orders are swapped
+            to the machine's, or to that of the caps.
             NV12, I420 and their like are their planes, or (height * 3 / 2, width).
         pts: nanoseconds of CLOCK_MONOTONIC when it was captured or is to be shown.
             None: now if the writer has an fps, else unknown
         duration: nanoseconds; None: that of one frame if the writer has an fps
         offset: the producer's own count; flags: its own 32 bits
-        metadata: bytes that go with the frame, at most 65536
+        metadata: bytes, or what offers them, that go with the frame; at most 65536
 
         TypeError          not an array, or a dtype that cannot be shared
         ValueError         not of the format that was given; more than 32 dimensions;
@@ -114,10 +117,12 @@ class Writer:
         dtype: of the array, or of all
         The rest, and what is raised, is as for write ().
 
-        Let go of the array, too: its place is not used again while you have it.
+        Let go of the array, too: its place is not used again while you have it. It is
+        read-only once it is published; a slice of it that you kept is not, and what is
+        written there changes the frame that readers have.
         """
-        several = isinstance(shape, list) and bool(shape) and not any(
-            isinstance(one, int) for one in shape)
+        several = isinstance(shape, list) and bool(shape) and isinstance(
+            shape[0], (list, tuple))
         dtype = np.dtype(dtype)
         kinds = [(dtype, _as_shape(one)) for one in (shape if several else [shape])]
         draft = self._begin(kinds, (pts, duration, offset, flags, metadata))
@@ -256,10 +261,10 @@ class Draft:
 
     def publish(self):
         """Makes it visible and returns its number; the end of the block does that."""
-        if self._handle is None:
-            raise ValueError("this draft is published, or was given up, already")
-        if self.metadata:
-            _lib.draft_set_metadata(self._handle, bytes(self.metadata))
+        self._check_open()
+        metadata = bytes(memoryview(self.metadata))
+        if metadata:
+            _lib.draft_set_metadata(self._handle, metadata)
         for array in self.arrays + ((self.array,) if self.array is not None else ()):
             array.flags.writeable = False
         self.number = self._writer._publish(self._handle, self._layout.caps, self.pts,
@@ -267,11 +272,16 @@ class Draft:
         self._forget()
         return self.number
 
+    def _check_open(self):
+        if self._handle is None:
+            raise ValueError("this draft is published, or was given up, already")
+
     def _forget(self):
         self._handle = None
         self.array, self.arrays = None, ()
 
     def __enter__(self):
+        self._check_open()
         return self.arrays if self.array is None else self.array
 
     def __exit__(self, kind, error, traceback):
@@ -417,10 +427,20 @@ def _microseconds(seconds):
 
 
 def _as_shape(shape):
-    try:
-        return tuple(int(length) for length in shape)
-    except TypeError:
-        return (int(shape),)
+    """As NumPy takes it: a number, or some of them."""
+    lengths = shape if hasattr(shape, "__iter__") else (shape,)
+    shape = tuple(operator.index(length) for length in lengths)
+    _check_n_dims(len(shape))
+    for length in shape:
+        if not 0 <= length < 1 << 63:
+            raise ValueError("an array cannot have a length of %d" % length)
+    return shape
+
+
+def _check_n_dims(n):
+    if n > _lib.MAX_DIMS:
+        raise ValueError("an array has %d dimensions, and %d at the most" % (
+            n, _lib.MAX_DIMS))
 
 
 def _as_arrays(array):
@@ -443,9 +463,7 @@ def _check_array(array):
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError("a mask cannot be shared: write array.filled (), or array.data "
                         "and array.mask")
-    if array.ndim > _lib.MAX_DIMS:
-        raise ValueError("an array has %d dimensions, and %d at the most" % (
-            array.ndim, _lib.MAX_DIMS))
+    _check_n_dims(array.ndim)
     return array
 
 

@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import sys
+import threading
 import time
 import weakref
 
@@ -70,32 +71,58 @@ class _Opened:
         self.numbers = itertools.count(1)
 
 
-# (pid, channel) -> _Opened. Weak: the name goes with the last object that writes. A
-# forked child finds nothing of its parent's here.
-_opened = weakref.WeakValueDictionary()
+class _Writers:
+    """The _Opened of one process, by channel."""
+
+    def __init__(self):
+        self.pid = os.getpid()
+        # A signal's handler may come to write, too.
+        self._lock = threading.RLock()
+        # Weak: the name goes with the last object that writes.
+        self._opened = weakref.WeakValueDictionary()
+
+    def open(self, channel):
+        """An _Opened; FileExistsError if another process writes."""
+        until = time.monotonic() + _HANDSHAKE
+        while True:
+            with self._lock:
+                try:
+                    opened = self._opened[channel] = self._make(channel)
+                    return opened
+                except FileExistsError:
+                    opened = self._opened.get(channel)
+                    pid, stream_id = _who_writes(channel)
+                    if opened is not None and stream_id == opened.writer.stream_id:
+                        return opened
+                    # Ours, and nobody's any more: another thread collects it.
+                    if pid not in (None, self.pid) or time.monotonic() >= until:
+                        raise
+            time.sleep(0.001)
+
+    @staticmethod
+    def _make(channel):
+        return _Opened(ndsh.Writer(channel, max_bytes=_NO_BOUND,
+                                   max_readers=_MAX_READERS, lossless_timeout=-1))
+
+
+def _who_writes(channel):
+    """(pid, stream id)"""
+    try:
+        told = ndsh.channel(channel)
+        return told.pid, told.stream_id
+    except OSError:
+        return None, None
+
+
+_writers = _Writers()
 
 
 def _open_writer(channel):
-    """An _Opened; FileExistsError if another process writes."""
-    key = os.getpid(), channel
-    try:
-        opened = _Opened(ndsh.Writer(channel, max_bytes=_NO_BOUND,
-                                     max_readers=_MAX_READERS, lossless_timeout=-1))
-    except FileExistsError:
-        opened = _opened.get(key)
-        if opened is None or not _has_name(opened.writer, channel):
-            raise
-        return opened
-    _opened[key] = opened
-    return opened
-
-
-def _has_name(writer, channel):
-    """NDSH_DIR may have been changed since."""
-    try:
-        return ndsh.channel(channel).stream_id == writer.stream_id
-    except OSError:
-        return False
+    """In a forked child all is made anew: a thread of the parent's may hold the lock."""
+    global _writers
+    if _writers.pid != os.getpid():
+        _writers = _Writers()
+    return _writers.open(channel)
 
 
 def _to_plain_array(array):
@@ -345,7 +372,8 @@ class NdShArray:
         if self._pid != os.getpid():
             # In a forked child it is the parent who holds the last frame. The child's
             # reader is given it anew, and then holds it, too.
-            _join(self._reader, _HANDSHAKE)
+            if _who_writes(self._channel) != (None, None):
+                _join(self._reader, _HANDSHAKE)
             self._pid = os.getpid()
         try:
             return self._reader.read(0) if self._reader.wait(0) else None
@@ -416,8 +444,8 @@ def bytes_to_int(b, *, signed=False):
 
 
 def str_to_bytes(s):
-    """As UTF-8."""
-    return s.encode("utf-8")
+    """A bytearray of UTF-8."""
+    return bytearray(s, "utf-8")
 
 
 def bytes_to_str(b):

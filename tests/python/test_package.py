@@ -68,7 +68,7 @@ YOUNGER = {
     "shutil": set(), "weakref": set(), "select": set(), "re": {"Pattern", "Match"},
 }
 MODULES_OF_3_6 = set(YOUNGER) | {
-    "ctypes", "errno", "collections", "fractions", "sys", "numpy", "setuptools",
+    "ctypes", "errno", "collections", "fractions", "numbers", "sys", "numpy", "setuptools",
     "cv2", "itertools", "operator", "hashlib", "io", "struct", "atexit", "warnings",
     "uuid"}
 
