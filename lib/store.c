@@ -57,6 +57,7 @@ tail_to_commit (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays)
 typedef struct {
   gsize payload;                /* bytes, page-aligned, at least one page */
   gsize tail;
+  gboolean may_grow;            /* or of what was made already */
 } Need;
 
 static guint64
@@ -108,23 +109,44 @@ may_retire (NdshWriter *writer, int slot)
 /* ndsh_slots_claim, or ndsh_slots_claim_queued. */
 typedef int (*ClaimFunc) (NdshSlots *slots, uint64_t capacity);
 
-/* Takes the memory of other slots, which are all too small to be of use, until
- * @need fits in the place of @slot. */
+/* Whether it is large enough already: it may have come free since that was looked
+ * for, and to make it anew would be a waste. */
 static gboolean
-make_room (NdshWriter *writer, int slot, ClaimFunc claim_other, const Need *need)
+fits (NdshWriter *writer, int slot, const Need *need)
 {
-  while (bytes_with (writer, slot, need) > writer->options.max_bytes) {
-    int small = claim_other (&writer->slots, 1);
-    gboolean freed = small >= 0 && may_retire (writer, small);
+  return writer->slots.slot[slot].capacity >= need->payload;
+}
 
-    if (freed)
-      retire (writer, small);
-    if (small >= 0)
-      ndsh_slots_release (&writer->slots, small);
-    if (!freed)
+/* Lets go of a claimed slot, and of its memory if that is possible. */
+static gboolean
+give_up (NdshWriter *writer, int slot)
+{
+  gboolean freed = may_retire (writer, slot);
+
+  if (freed)
+    retire (writer, slot);
+  ndsh_slots_release (&writer->slots, slot);
+  return freed;
+}
+
+/* Takes the memory of other slots until @grown fits in the place of @slot; or another
+ * slot instead, if one that fits @need as it is has come free. */
+static gboolean
+make_room (NdshWriter *writer, int *slot, ClaimFunc claim_other, const Need *need,
+           const Need *grown)
+{
+  while (bytes_with (writer, *slot, grown) > writer->options.max_bytes) {
+    int other = claim_other (&writer->slots, 1);
+
+    if (other >= 0 && fits (writer, other, need)) {
+      ndsh_slots_release (&writer->slots, *slot);
+      *slot = other;
+      return TRUE;
+    }
+    if (other < 0 || !give_up (writer, other))
       return FALSE;
   }
-  return may_retire (writer, slot);
+  return may_retire (writer, *slot);
 }
 
 /* --- A slot is claimed ---------------------------------------------------- */
@@ -139,13 +161,15 @@ claim_and_grow (NdshWriter *writer, ClaimFunc claim_other, Need *need)
 
   if (slot < 0)
     slot = ndsh_slots_add (&writer->slots);
-  if (slot < 0)
-    return -1;
+  if (slot < 0 || fits (writer, slot, need))
+    return slot;
   add_headroom (writer, slot, &grown);
-  if (!make_room (writer, slot, claim_other, &grown)) {
+  if (!make_room (writer, &slot, claim_other, need, &grown)) {
     ndsh_slots_release (&writer->slots, slot);
     return -1;
   }
+  if (fits (writer, slot, need))
+    return slot;
   retire (writer, slot);
   writer->bytes += cost (&grown);
   *need = grown;
@@ -163,12 +187,12 @@ claim (NdshWriter *writer, Need *need)
   if (ndsh_slots_lossless_lag (&writer->slots) >= NDSH_RING - 1)
     return -1;
   slot = ndsh_slots_claim (&writer->slots, need->payload);
-  if (slot < 0)
+  if (slot < 0 && need->may_grow)
     slot = claim_and_grow (writer, ndsh_slots_claim, need);
   /* What readers queue is theirs only as long as memory allows. */
   if (slot < 0)
     slot = ndsh_slots_claim_queued (&writer->slots, need->payload);
-  if (slot < 0)
+  if (slot < 0 && need->may_grow)
     slot = claim_and_grow (writer, ndsh_slots_claim_queued, need);
   return slot;
 }
@@ -231,6 +255,7 @@ find_need (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
   if (size < G_MAXSSIZE - NDSH_MAX_TAIL) {
     need->payload = ndsh_page_align (MAX (size, 1));
     need->tail = tail_to_commit (writer, arrays, n_arrays);
+    need->may_grow = TRUE;
     if (cost (need) <= writer->options.max_bytes / n_slots)
       return TRUE;
   }
@@ -274,23 +299,35 @@ furnish (NdshWriter *writer, int slot, const Need *need, GError **error)
   return TRUE;
 }
 
+/* When there is no memory to be had what was made must do, as at the bound. */
+static int
+take_made_slot (NdshWriter *writer, Need *need, gboolean may_wait)
+{
+  gboolean any = FALSE;
+
+  for (guint i = 0; i < writer->slots.n_slots; i++)
+    any |= fits (writer, (int) i, need);
+  need->may_grow = FALSE;
+  return any ? claim_or_wait (writer, need, may_wait, NULL) : -1;
+}
+
 int
 ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
                       guint n_arrays, gsize size, gboolean may_wait,
                       GError **error)
 {
   g_autoptr (GError) why = NULL;
-  Need need;
+  Need need, grown;
   int slot;
 
   if (!find_need (writer, arrays, n_arrays, size, &need, error))
     return -1;
-  slot = claim_or_wait (writer, &need, may_wait, error);
+  grown = need;
+  slot = claim_or_wait (writer, &grown, may_wait, error);
   if (slot < 0 || writer->memory[slot].segment != NULL
-      || furnish (writer, slot, &need, &why))
+      || furnish (writer, slot, &grown, &why))
     return slot;
-  /* What readers queue is theirs only as long as memory allows. */
-  slot = ndsh_slots_claim_queued (&writer->slots, need.payload);
+  slot = take_made_slot (writer, &need, may_wait);
   if (slot < 0)
     g_propagate_error (error, g_steal_pointer (&why));
   return slot;
