@@ -42,8 +42,10 @@ struct _NdshReader {
   guint32 told_state;           /* the end that was reported */
   gboolean rung;                /* JOINED: the timer stands for a wake-up */
 
-  guint64 delivered;            /* by earlier writers */
+  guint64 delivered;            /* over earlier links */
   guint64 missed;
+  char stream_id[33];           /* of the last one, and the word of the last frame */
+  guint32 taken;                /* taken there; 0 if none was */
   NdshFrameCache cache;
 };
 
@@ -108,6 +110,8 @@ leave (NdshReader *reader)
     return;
   reader->delivered += link->leases.delivered;
   reader->missed += link->leases.missed;
+  if (link->leases.delivered > 0)
+    reader->taken = link->leases.taken;
   if (!is_forked (reader)) {
     ndsh_waiter_remove (&reader->waiter, link->fd);
     ndsh_leases_leave (&link->leases);
@@ -224,6 +228,23 @@ try_to_connect (NdshReader *reader, GError **error)
                  : fail_try (reader, why, error);
 }
 
+/* The writer may be the one that was left, and knows nothing of that. */
+static void
+resume (NdshReader *reader)
+{
+  NdshLink *link = reader->link;
+
+  if (strcmp (reader->stream_id, link->stream_id) != 0) {
+    memcpy (reader->stream_id, link->stream_id, sizeof reader->stream_id);
+    reader->taken = 0;
+    reader->told_state = 0;
+  }
+  if (reader->taken == 0)
+    return;
+  ndsh_leases_resume (&link->leases, reader->taken);
+  ndsh_link_ring (link);
+}
+
 static gboolean
 join (NdshReader *reader, NdshMessage *welcome, GError **error)
 {
@@ -233,7 +254,7 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   if (reader->link == NULL)
     return fail_try (reader, why, error);
   reader->greeting_fd = -1;
-  reader->told_state = 0;
+  resume (reader);
   set_next (reader, 0);
   g_clear_error (&reader->why_alone);
   return TRUE;
@@ -301,8 +322,8 @@ hear_answer (NdshReader *reader, GError **error)
 
 /* --- JOINED --------------------------------------------------------------- */
 
-/* Notes why, where it is not the writer's end; wait tells it once what it had
- * published was taken. */
+/* Notes why, where it is not the writer's end; wait tells it, once what it had
+ * published was taken if the writer is not to blame. */
 static void
 drain (NdshReader *reader)
 {
@@ -369,11 +390,13 @@ find_frame (NdshReader *reader, NdshLease *lease)
 }
 
 /* Nothing more is taken from a writer that lied, or it would be told about each
- * lie. */
+ * lie. That fds or memory of our own ran out is no lie. */
 static gboolean
 is_trusted (NdshReader *reader)
 {
-  return reader->link != NULL && reader->why_gone == NULL;
+  return reader->link != NULL
+         && !g_error_matches (reader->why_gone, NDSH_ERROR,
+                              NDSH_ERROR_INCOMPATIBLE);
 }
 
 /* Leases it for a moment: that a number is new does not yet say that its memory is
@@ -452,7 +475,7 @@ check_end (NdshReader *reader, GError **error)
   if (ndsh_leases_are_stalled (&reader->link->leases) && !reader->link->gone)
     return TRUE;
   if ((state & 1) == NDSH_STATE_ENDED && state != reader->told_state
-      && is_trusted (reader)) {
+      && reader->why_gone == NULL) {
     reader->told_state = state;
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_ENDED,
                  "the writer of channel '%s' has sent all it had to",

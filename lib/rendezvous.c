@@ -173,12 +173,11 @@ ndsh_name_check (const char *name, GError **error)
   const char *base = strrchr (name, '/');
 
   if (name_is_path (name)) {
-    if (base[1] != '\0' && strcmp (base, "/.") != 0 && strcmp (base, "/..") != 0
-        && strlen (base + 1) <= MAX_NAME)
+    if (base[1] != '\0' && base[1] != '.' && strlen (base + 1) <= MAX_NAME)
       return TRUE;
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
                  "'%s' cannot be the path of a channel's socket: its last part "
-                 "must be a name of 1 to %d characters",
+                 "must be a name of 1 to %d characters, not beginning with '.'",
                  name, MAX_NAME);
     return FALSE;
   }
@@ -385,9 +384,20 @@ refuse_fds (int fd)
 #endif
 }
 
+/* Only who has the lock uses that name: a socket that is there was left by a writer
+ * that was killed before it came to move it. Anything else is somebody's. */
+static void
+remove_left_socket (const Place *place, const char *fresh)
+{
+  struct stat st;
+
+  if (fstatat (place->dir_fd, fresh, &st, AT_SYMLINK_NOFOLLOW) == 0
+      && S_ISSOCK (st.st_mode))
+    unlinkat (place->dir_fd, fresh, 0);
+}
+
 /* Binds a name that nobody looks for, makes it ready to be found, then moves it to
- * the place where others look. Only who has the lock uses that name: what is there
- * was left by a writer that was killed before it came to move it. */
+ * the place where others look. */
 static gboolean
 bind_and_rename (NdshName *name, guint perms, int fd, GError **error)
 {
@@ -397,9 +407,10 @@ bind_and_rename (NdshName *name, guint perms, int fd, GError **error)
   socklen_t size = make_address (place, fresh, &address);
 
   refuse_fds (fd);
-  unlinkat (place->dir_fd, fresh, 0);
+  remove_left_socket (place, fresh);
   if (bind (fd, (struct sockaddr *) &address, size) < 0)
-    return ndsh_set_errno (error, "cannot create a socket in %s", place->dir);
+    return ndsh_set_errno (error, "cannot create the socket %s/%s", place->dir,
+                           fresh);
   if (fchmodat (place->dir_fd, fresh, perms, 0) == 0
       && fstatat (place->dir_fd, fresh, &name->st, AT_SYMLINK_NOFOLLOW) == 0
       && listen (fd, BACKLOG) == 0

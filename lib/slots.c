@@ -350,6 +350,18 @@ ndsh_leases_init (NdshLeases *leases, const NdshControl *control,
   leases->had = leases->taken = cursor;
 }
 
+void
+ndsh_leases_resume (NdshLeases *leases, uint32_t taken)
+{
+  leases->taken = taken;
+  if (ndsh_word_distance (taken, leases->had) <= 0)
+    return;
+  leases->had = taken;
+
+  /* As in ndsh_leases_take: the writer need not keep what was had. */
+  store_seq_cst (&leases->page->cursor, taken);
+}
+
 uint32_t
 ndsh_leases_get_state (const NdshLeases *leases)
 {

@@ -131,6 +131,10 @@ typedef struct {
 void ndsh_leases_init (NdshLeases *leases, const NdshControl *control,
                        NdshLeasePage *page, uint32_t cursor);
 
+/* It had taken frame @taken of the same stream before: that one, and what came before
+ * it, is not new; what came after it, and is lost, was missed. */
+void ndsh_leases_resume (NdshLeases *leases, uint32_t taken);
+
 /* The writer's NDSH_STATE_* with its number of changes. After this shows an end,
  * ndsh_leases_have_new () knows of every frame before it. */
 uint32_t ndsh_leases_get_state (const NdshLeases *leases);

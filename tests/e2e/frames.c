@@ -328,6 +328,7 @@ typedef struct {
   guint64 gaps;                 /* sum of what was missed between two frames */
   guint64 missed;               /* what the library said then */
   char stream_id[33];
+  gboolean was_away;            /* since the last frame: some may be lost */
 } Reading;
 
 static char *
@@ -396,7 +397,7 @@ frame_is_right (const NdshFrame *frame)
 }
 
 /* Each gap within a stream is what the library says was missed, and nothing comes
- * twice; a lossless reader has none. How many were published between its joining and its
+ * twice; a lossless reader has none while it stays. How many were published between its joining and its
  * first frame only the reader knows. */
 static void
 count_gap (Reading *reading, const NdshFrame *frame)
@@ -412,7 +413,7 @@ count_gap (Reading *reading, const NdshFrame *frame)
     guint64 gap = n - reading->expected;
 
     if (n < reading->expected || gap != info.missed - reading->missed
-        || (gap > 0 && info.mode == NDSH_READ_LOSSLESS)
+        || (gap > 0 && info.mode == NDSH_READ_LOSSLESS && !reading->was_away)
         || info.delivered != reading->n_read) {
       reading->n_miscounted++;
       g_print ("{\"event\": \"miscounted\", \"n\": %" G_GUINT64_FORMAT
@@ -423,6 +424,7 @@ count_gap (Reading *reading, const NdshFrame *frame)
     reading->gaps += gap;
   }
   g_strlcpy (reading->stream_id, ndsh_frame_get_stream_id (frame), 33);
+  reading->was_away = FALSE;
   reading->expected = n + 1;
   reading->missed = info.missed;
 }
@@ -516,9 +518,7 @@ step (Reading *reading)
     return TRUE;
   default:
     print_error (error);
-    /* What it joins next is another stream to it, be it the same writer's: what was
-     * published between the two was not missed. */
-    reading->stream_id[0] = '\0';
+    reading->was_away = TRUE;
     return TRUE;
   }
 }

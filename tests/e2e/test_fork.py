@@ -13,6 +13,10 @@ import e2e
 FORKED = 10
 
 
+def fds_of(pid):
+    return sorted(os.listdir("/proc/%d/fd" % pid))
+
+
 def name_of(pid):
     with open("/proc/%d/comm" % pid) as file:
         return file.read().strip()
@@ -129,11 +133,12 @@ class Fork(e2e.TestCase):
             os.kill(pid, signal.SIGKILL)
 
     def assert_has_nothing(self, pid):
-        while name_of(pid) != "sleep":
+        until = time.monotonic() + e2e.DEADLINE
+        # While it is loaded it has the libraries open.
+        while name_of(pid) != "sleep" or fds_of(pid) != ["0", "1", "2"]:
+            self.assertLess(time.monotonic(), until, [
+                os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in fds_of(pid)])
             time.sleep(0.01)
-        self.assertEqual(sorted(os.listdir("/proc/%d/fd" % pid)), ["0", "1", "2"], [
-            os.readlink("/proc/%d/fd/%s" % (pid, fd))
-            for fd in sorted(os.listdir("/proc/%d/fd" % pid))])
 
     def assert_parents_death_is_noticed(self, child):
         """While @child lives."""

@@ -230,7 +230,6 @@ make_pages (PeerWriter *writer)
   control->n_slots = NDSH_N_SLOTS;
   control->ring_size = NDSH_RING;
   control->byte_order = 0x01020304;
-  memset (control->stream_id, 'a', sizeof control->stream_id);
 }
 
 void
@@ -246,6 +245,7 @@ peer_writer_init (PeerWriter *writer)
                          sizeof address), ==, 0);
   g_assert_cmpint (listen (writer->listen_fd, 8), ==, 0);
   make_pages (writer);
+  peer_begin_stream (writer);
 }
 
 void
@@ -263,6 +263,17 @@ peer_writer_clear (PeerWriter *writer)
     close (writer->fd);
   close (writer->listen_fd);
   g_unlink (path);
+}
+
+void
+peer_begin_stream (PeerWriter *writer)
+{
+  static guint n_streams;
+  g_autofree char *id = g_strdup_printf ("%032x", ++n_streams);
+
+  memcpy (writer->control->stream_id, id, sizeof writer->control->stream_id);
+  store_release (&writer->control->head, 0);
+  store_release (&writer->control->state, 0);
 }
 
 void

@@ -82,6 +82,9 @@ int peer_memfd (gsize size, int seals, gpointer *data);
 void peer_writer_init (PeerWriter *writer);
 void peer_writer_clear (PeerWriter *writer);
 
+/* Another id, and no frame yet: a reader that finds the old one goes on where it was. */
+void peer_begin_stream (PeerWriter *writer);
+
 /* Drives @reader until it has connected anew and said HELLO. */
 void peer_accept (PeerWriter *writer, NdshReader *reader);
 

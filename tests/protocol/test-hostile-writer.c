@@ -58,8 +58,7 @@ takes_the_next_writer (Fixture *f)
 {
   g_autoptr (NdshFrame) frame = NULL;
 
-  store_release (&f->writer.control->head, 0);
-  store_release (&f->writer.control->state, 0);
+  peer_begin_stream (&f->writer);
   join (f);
   peer_write (&f->writer, 0, 1);
   peer_publish (&f->writer, 0, 1);
@@ -323,7 +322,7 @@ test_a_hang_up_after_welcome_is_told_once (Fixture *f, gconstpointer data)
 {
   (void) data;
   for (guint i = 0; i < 6; i++) {
-    store_release (&f->writer.control->head, 0);
+    peer_begin_stream (&f->writer);
     peer_accept (&f->writer, f->reader);
     peer_welcome (&f->writer, NDSH_READ_QUEUE);
     if (i / 2 >= 1)

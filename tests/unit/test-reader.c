@@ -388,6 +388,93 @@ test_want_of_fds_is_told (void)
   g_assert_cmpuint (ndsh_test_count_fds (), ==, fds);
 }
 
+/* A draft that needs a slot of its own, which the reader is told of where it has no
+ * fd for it: it leaves, for a while. */
+static NdshDraft *
+drive_away (NdshWriter *writer, NdshReader *reader, gsize size)
+{
+  NdshArrayInfo info = ndsh_test_bytes (size);
+  NdshDraft *draft = ndsh_writer_begin (writer, &info, 1, NULL);
+
+  ndsh_test_limit_fds (0);
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_SYSTEM);
+  ndsh_test_unlimit_fds ();
+  return draft;
+}
+
+static void
+publish_draft (NdshDraft *draft, guint number)
+{
+  memset (ndsh_draft_get_data (draft), (int) number, ndsh_draft_get_size (draft));
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, number);
+  ndsh_draft_release (draft);
+}
+
+static void
+next_is (NdshReader *reader, guint64 sequence, guint64 missed)
+{
+  g_autoptr (NdshFrame) frame = ndsh_test_next (reader);
+  NdshReaderInfo info;
+
+  g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, sequence);
+  ndsh_reader_get_info (reader, &info);
+  g_assert_cmpuint (info.missed, ==, missed);
+}
+
+/* Nothing comes twice, and what was published between is counted. */
+static void
+test_a_reader_that_joins_again_goes_on_where_it_was (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 1);
+  NdshReaderInfo seen;
+  NdshDraft *draft;
+
+  ndsh_test_publish (writer, 1000, 1);
+  next_is (reader, 1, 0);
+  ndsh_test_log_start ("left the writer of channel 'test': *open files*");
+  publish_draft (drive_away (writer, reader, 1000), 2);
+  ndsh_test_publish (writer, 1000, 3);
+  next_is (reader, 5, 3);
+
+  draft = drive_away (writer, reader, 100000);
+  while (!ndsh_reader_is_connected (reader))
+    ndsh_test_wait_fails (reader, 10000, NDSH_ERROR_TIMEOUT);
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_TIMEOUT);
+  g_assert_cmpuint (ndsh_writer_get_readers (writer, &seen, 1), ==, 1);
+  g_assert_cmpuint (seen.lag, ==, 0);
+  publish_draft (draft, 6);
+  next_is (reader, 6, 3);
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 2);
+}
+
+/* The writer is not to blame, so what came before the reader left is taken. */
+static void
+test_want_of_fds_loses_no_more_than_it_must (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+
+  for (guint n = 1; n <= 10; n++) {
+    ndsh_test_publish (writer, 1000, 1);
+    next_is (reader, n, 0);
+  }
+  ndsh_test_publish (writer, 100000, 1);
+  ndsh_test_publish (writer, 1000, 1);
+
+  ndsh_test_log_start ("left the writer of channel 'test': *open files*");
+  ndsh_test_limit_fds (0);
+  next_is (reader, 12, 1);
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_SYSTEM);
+  ndsh_test_unlimit_fds ();
+  g_assert_cmpuint (ndsh_test_log_stop (), ==, 1);
+
+  ndsh_test_publish (writer, 100000, 1);
+  next_is (reader, 13, 1);
+}
+
 static gpointer
 publish_one (gpointer writer)
 {
@@ -821,6 +908,10 @@ main (int argc, char **argv)
   ADD ("options-out-of-range-are-refused",
        test_options_out_of_range_are_refused);
   ADD ("want-of-fds-is-told", test_want_of_fds_is_told);
+  ADD ("a-reader-that-joins-again-goes-on-where-it-was",
+       test_a_reader_that_joins_again_goes_on_where_it_was);
+  ADD ("want-of-fds-loses-no-more-than-it-must",
+       test_want_of_fds_loses_no_more_than_it_must);
   ADD ("a-wait-can-be-as-long-as-a-number",
        test_a_wait_can_be_as_long_as_a_number);
   ADD ("a-writer-made-by-hand-is-read", test_a_writer_made_by_hand_is_read);
