@@ -2,10 +2,12 @@
 """What the Python tests share: a directory of channels for each test, and programs in
 processes of their own."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 
@@ -33,22 +35,33 @@ class Program:
     """Python code in a process; it is killed when the test ends."""
 
     def __init__(self, code, *arguments, **environment):
+        # Not a pipe, which would stop a program that says much there.
+        self.errors = tempfile.TemporaryFile()
         self.popen = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(code)] + [str(a) for a in arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
             universal_newlines=True, env=dict(os.environ, **environment))
         self.pid = self.popen.pid
 
+    @contextlib.contextmanager
+    def within_deadline(self):
+        timer = threading.Timer(DEADLINE, self.kill)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     def line(self):
         """Its next line, without the line end."""
-        dead_man = threading.Timer(DEADLINE, self.kill)
-        dead_man.start()
-        try:
+        with self.within_deadline():
             line = self.popen.stdout.readline()
-        finally:
-            dead_man.cancel()
-        assert line, "it ended: " + self.popen.stderr.read()
+        assert line, "it ended: " + self.stderr()
         return line.rstrip("\n")
+
+    def stderr(self):
+        """What it has said there; its own place in the file stays."""
+        return os.pread(self.errors.fileno(), 1 << 20, 0).decode()
 
     def say(self, text="go"):
         self.popen.stdin.write(text + "\n")
@@ -59,15 +72,23 @@ class Program:
             self.popen.send_signal(number)
 
     def wait(self):
-        """(exit code, rest of stdout, stderr)"""
-        out, err = self.popen.communicate(timeout=DEADLINE)
-        return self.popen.returncode, out, err
+        """(exit code, rest of stdout, stderr); its stdin ends. communicate () would not
+        know what line () has read ahead."""
+        with self.within_deadline():
+            self.popen.stdin.close()
+            out = self.popen.stdout.read()
+            code = self.popen.wait()
+        return code, out, self.stderr()
 
     def succeed(self):
         code, out, err = self.wait()
         assert code == 0, "exit code %d\n%s\n%s" % (code, out, err)
         assert "Exception ignored" not in err and "CRITICAL" not in err, err
         return out
+
+    def end(self):
+        with self.popen, self.errors:
+            self.kill()
 
 
 @pytest.fixture
@@ -79,8 +100,7 @@ def program():
         return started[-1]
     yield start
     for one in started:
-        one.kill()
-        one.popen.communicate()
+        one.end()
 
 
 def mapped_at(address):

@@ -173,7 +173,7 @@ def test_time_outs_say_so():
         assert reader.wait() is False
 
 
-def test_c13_reader_may_come_before_its_writer(program):
+def test_c04_a_reader_may_come_before_its_writer(program):
     with ndsh.Reader("later", timeout=30) as reader:
         with pytest.raises(FileNotFoundError, match="later"):
             reader.read(0)
