@@ -289,6 +289,10 @@ class Draft:
             self.publish()
         self._forget()
 
+    def __reduce__(self):
+        raise TypeError("a draft of channel '%s' can neither be copied nor go to another "
+                        "process: write () an array instead" % self._writer.name)
+
 
 # Seconds for a thread to leave a write; to give it memory may take a while.
 _PATIENCE = 10.0

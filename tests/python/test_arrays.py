@@ -2,6 +2,7 @@
 """What a reader gets is what was written, in place, read-only, for as long as anything
 shows it."""
 
+import copy
 import gc
 import os
 import pickle
@@ -351,10 +352,12 @@ def test_an_array_can_be_pickled_and_copied(writer, reader):
     array = numbers("float32", (5, 6))
     got = send(writer, reader, array).array
 
-    copy = got.copy()
-    copy += 1
+    own = got.copy()
+    own += 1
 
     assert np.array_equal(pickle.loads(pickle.dumps(got)), array)
+    assert np.array_equal(copy.copy(got), array)
+    assert np.array_equal(copy.deepcopy(got), array)
     assert np.array_equal(got, array)
 
 
@@ -378,10 +381,54 @@ def test_dlpack_hands_over_a_view_where_it_can_say_read_only(writer, reader):
     assert np.array_equal(tensor, array)
 
 
+@pytest.mark.skipif(not hasattr(np, "from_dlpack"), reason="this NumPy has no DLPack")
+def test_dlpack_knows_no_device_but_the_cpu(writer, reader):
+    frame = send(writer, reader, np.arange(5))
+
+    for version in (None, (1, 0)):
+        with pytest.raises(BufferError):
+            frame.__dlpack__(max_version=version, dl_device=(2, 0))
+        assert frame.__dlpack__(max_version=version, dl_device=(1, 0)) is not None
+
+
 # --- Lifetimes ---------------------------------------------------------------
 
 def leases(reader):
     return reader.info.n_leases
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_what_holds_memory_has_one_owner(writer, reader, way):
+    """A second one would give it back a second time."""
+    frame, draft = send(writer, reader, np.arange(1000)), writer.draft(3)
+    for one, words in ((frame, "channel 'a'.*frame.array"),
+                       (draft, "channel 'a'.*array"), (writer, "channel 'a'"),
+                       (frame._owner, "FrameHandle"), (draft._handle, "DraftHandle"),
+                       (reader._handle, "ReaderHandle"),
+                       (writer._life._handle, "WriterHandle")):
+        with pytest.raises(TypeError, match=words):
+            way(one)
+    gc.collect()
+
+    assert leases(reader) == 1
+    for n in range(20):
+        writer.write(np.full(1000, n))
+    assert np.array_equal(frame.array, np.arange(1000))
+
+
+def test_the_base_of_an_array_may_be_copied_and_keeps_the_lease(writer, reader):
+    base = copy.copy(send(writer, reader, np.arange(1000)).array.base)
+    gc.collect()
+    assert leases(reader) == 1
+    assert np.array_equal(np.asarray(base), np.arange(1000))
+
+    with pytest.raises(TypeError):
+        copy.deepcopy(base)
+    with pytest.raises(TypeError):
+        pickle.dumps(base)
+    del base
+    gc.collect()
+    assert leases(reader) == 0
 
 
 @pytest.mark.parametrize("what", [
@@ -555,11 +602,59 @@ def test_a_draft_may_be_several_arrays_and_say_more(writer, reader):
 
 
 def test_shapes_of_drafts_may_be_lists_and_numbers(writer, reader):
-    for shape, result in ((5, (5,)), ([2, 3], (2, 3)), ((), ()), (np.int64(4), (4,))):
+    for shape, result in ((5, (5,)), ([2, 3], (2, 3)), ((), ()), (np.int64(4), (4,)),
+                          ([np.int64(4), np.int64(5)], (4, 5)), ([], ()), ((0, 2), (0, 2)),
+                          (np.array([2, 3]), (2, 3)), (range(1, 3), (1, 2))):
         with writer.draft(shape, "u1") as array:
             assert array.shape == result
             array[...] = 1
         assert reader.read().array.shape == result
+
+
+def test_shapes_that_cannot_be_are_refused(writer):
+    for shape in (4.0, (4.0, 5), np.float64(4), [(3, 4), (2.5,)], "34", None, (3, None),
+                  [5, (3, 4)]):
+        with pytest.raises(TypeError):
+            writer.draft(shape)
+    for shape, words in (((1,) * 33, "33 dimensions, and 32"), (1 << 70, str(1 << 70)),
+                         (-1, "length of -1"), ((3, -1), "length of -1"),
+                         ([(3,), (-2,)], "length of -2"), ((1 << 62, 1 << 62), "."),
+                         ((1 << 31,) * 3, "."), ([(1,)] * 17, "17|16")):
+        with pytest.raises(ValueError, match=words):
+            writer.draft(shape)
+    assert writer.write(np.zeros(3)) == 1
+
+
+def test_a_draft_is_for_one_block(writer, reader):
+    draft = writer.draft(3, "u1")
+    with draft as array:
+        array[:] = 1
+    with pytest.raises(ValueError, match="published, or was given up"):
+        with draft:
+            pass
+    draft = writer.draft(3, "u1")
+    with pytest.raises(KeyError):
+        with draft:
+            raise KeyError
+    for use in (draft.__enter__, draft.publish):
+        with pytest.raises(ValueError, match="published, or was given up"):
+            use()
+
+    assert writer.info.published == 1 and reader.read().sequence == 1
+
+
+def test_metadata_is_bytes(writer, reader):
+    for wrong in (5, "text", None, [1, 2]):
+        with pytest.raises(TypeError):
+            writer.write(np.zeros(3), metadata=wrong)
+        with pytest.raises(TypeError):
+            with writer.draft(3, metadata=wrong):
+                pass
+    assert writer.info.published == 0
+    for right in (b"ab", bytearray(b"ab"), memoryview(b"ab"), np.frombuffer(b"ab", "u1")):
+        frame = send(writer, reader, np.zeros(3), metadata=right)
+        assert frame.info.metadata == b"ab"
+    assert frame.sequence == 4
 
 
 def test_a_draft_that_outlives_its_writer_keeps_its_memory():
