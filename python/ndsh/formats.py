@@ -494,12 +494,11 @@ def _plan_caps(caps, arrays, sizes):
 
 def _plan_audio(caps, specs):
     """Numbers in the caps' own byte order, which may not be the machine's."""
-    kind, bits = {"F": "float", "S": "int", "U": "uint"}, ""
-    if re.match(r"[FSU](8|(16|32|64)(LE|BE))$", caps.format or ""):
-        bits = re.search(r"\d+", caps.format).group()
-    if not bits:
-        return Layout(caps.text, specs)       # of 20 or 24 bits: no dtype has those
-    dtype = kind[caps.format[0]] + bits
+    found = re.match(r"([FSU])(?:2[04]_)?(8|16|32|64)(?:LE|BE)?$", caps.format or "")
+    if found is None:
+        return Layout(caps.text, specs)       # in 3 bytes: no dtype has those
+    kind, bits = found.groups()
+    dtype = {"F": "float", "S": "int", "U": "uint"}[kind] + bits
     for spec in specs:
         if spec.dtype != dtype:
             raise ValueError("%s is made of %s, not of %s" % (

@@ -2,11 +2,13 @@
 """Caps and arrays, without a channel: what caps text says, where planes lie, which
 pictures are views and what the others are converted to."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+import ndsh
 from ndsh import formats, pixels
 from ndsh.formats import Caps, Spec
 
@@ -57,8 +59,33 @@ def test_rates_are_fractions():
                       "30000/1001"), (None, "0/1"), (0, "0/1"), (0.5, "1/2"),
                       (Fraction(7, 3), "7/3"), (np.float64(25), "25/1")):
         assert formats.fraction(fps) == text
-    for fps in (-1, 1e12, "x"):
-        with pytest.raises(ValueError):
+    for fps, text in ((1 / 60., "1/60"), (1 / 3., "1/3"), (100 / 3., "100/3"),
+                      (1 / 0.033, "1000/33"), (0.005, "1/200"), (0.99, "99/100"),
+                      ("1/300", "1/300"), ("2998/100", "1499/50"), ("29.97", "2997/100"),
+                      (Fraction(2997, 100), "2997/100"), (np.float32(30), "30/1"),
+                      (np.float32(29.97), "30000/1001"), (np.int64(30), "30/1"),
+                      (Decimal("29.97"), "30000/1001"), (Decimal("12.5"), "25/2"),
+                      (23.98, "24000/1001"), (119.88, "120000/1001"), (7.5, "15/2"),
+                      (14.985, "15000/1001"), ("2147483647", "2147483647/1")):
+        assert formats.fraction(fps) == text, fps
+    got = Fraction(formats.fraction(12.3456789012))
+    assert abs(got - Fraction(12.3456789012)) < Fraction(1, 10 ** 7)
+
+
+def test_every_rate_that_is_a_whole_number_or_one_over_it_is_exact():
+    for n in range(1, 1000):
+        assert formats.fraction(float(n)) == formats.fraction(n) == "%d/1" % n
+        assert Fraction(formats.fraction(1.0 / n)) == Fraction(1, n)
+        ntsc = Fraction(n * 1000, 1001)
+        assert Fraction(formats.fraction(float(ntsc))) == ntsc
+
+
+def test_what_is_no_rate_is_refused():
+    infinity = float("inf")
+    for fps in (-1, -29.97, 1e12, 1e-12, "x", "", "x/0", "1/0", "0/0", "-1", "nan", "inf",
+                float("nan"), infinity, -infinity, Decimal("nan"), np.float32("inf"),
+                "1/2147483648", "2147483648"):
+        with pytest.raises(ValueError, match="fps is"):
             formats.fraction(fps)
 
 
@@ -77,6 +104,29 @@ def test_numbers_in_the_other_order_travel_as_bytes_and_come_back():
     assert layout.specs == (Spec("uint8", (3, 5, 2), (12, 2, 1), 0),)
     assert layout.views == (Spec(">u2", (3, 5), (12, 2), 0),)
     assert formats.views(Caps(layout.caps), layout.specs) == layout.views
+
+
+@pytest.mark.parametrize("format, dtype", [
+    ("S16BE", ">i2"), ("U16BE", ">u2"), ("S32BE", ">i4"), ("F32BE", ">f4"),
+    ("F64BE", ">f8"), ("S24_32BE", ">i4"), ("S16LE", "<i2"), ("F32LE", "<f4"),
+    ("F64LE", "<f8"), ("U32LE", "<u4"), ("S8", "i1"), ("U8", "u1")])
+def test_audio_is_written_in_the_order_of_its_caps_and_read_as_numbers(format, dtype):
+    caps = "audio/x-raw,format=%s,rate=8000,channels=2,layout=interleaved" % format
+    sound = np.arange(200).reshape(100, 2).astype(np.dtype(dtype).newbyteorder("="))
+    with ndsh.Writer("a", caps=caps) as writer, ndsh.Reader("a", timeout=30) as reader:
+        reader.wait(0)
+        for one in (sound, sound.astype(dtype), np.asfortranarray(sound)):
+            writer.write(one)
+            frame = reader.read()
+            assert frame.array.dtype == dtype and np.array_equal(frame.array, sound)
+            assert frame.arrays[0].tobytes() == sound.astype(dtype).tobytes()
+        with writer.draft(sound.shape, sound.dtype) as draft:
+            draft[...] = sound
+        assert reader.read().array.tobytes() == sound.astype(dtype).tobytes()
+        wrong = "u2" if dtype[-2:] != "u2" else "i2"
+        with pytest.raises(ValueError, match=format + " is made of .*, not of"):
+            writer.write(sound.astype(wrong))
+        assert writer.info.published == 4
 
 
 def test_planes_are_joined_where_they_lie_so():
@@ -151,6 +201,11 @@ def test_arrays_are_checked_against_format_and_caps():
             ([("uint8", (4, 6))], {"caps": "other/tensors,num_tensors=1,"
                                            "types=(string)uint8,dimensions=(string)4:6"}),
             ([("uint8", (4, 6))], {"caps": "video/x-bayer,format=rggb,width=4,height=6"}),
+            ([("uint16", (4, 2))], {"caps": "audio/x-raw,format=S16LE"}),
+            ([("int8", (8,))], {"caps": "audio/x-raw,format=S16BE"}),
+            ([("int32", (4, 2))], {"caps": "audio/x-raw,format=F32BE"}),
+            ([("float64", (4, 2))], {"caps": "audio/x-raw,format=S24_32BE"}),
+            ([("int8", (4, 2))], {"caps": "audio/x-raw,format=U8"}),
     ):
         with pytest.raises(ValueError):
             plan(arrays, **what)
@@ -165,6 +220,10 @@ def test_arrays_that_caps_describe_are_taken():
             ([("bool", ())], "application/x-ndarray,dtype=bool,shape=<>"),
             ([("uint8", (77,))], "image/jpeg"),
             ([("int16", (100, 2))], "audio/x-raw,format=S16LE,rate=8000,channels=2"),
+            ([("uint8", (100, 2, 3))], "audio/x-raw,format=S24LE,rate=8000,channels=2"),
+            ([("float64", (2, 100))], "audio/x-raw,format=F64BE,layout=non-interleaved"),
+            ([("int32", (9, 2))], "audio/x-raw,format=S24_32LE,rate=8000,channels=2"),
+            ([("uint32", (9, 2))], "audio/x-raw,format=U20_32BE,rate=8000,channels=2"),
             ([("uint8", (4, 6))], "video/x-bayer,format=rggb,width=6,height=4"),
             ([("uint16", (4, 6))], "video/x-bayer,format=rggb10le,width=6,height=4"),
             ([("uint8", (6, 4))], "video/x-raw,format=NV12,width=4,height=4")):

@@ -183,6 +183,23 @@ def test_arrays_without_caps_are_ndarrays(launch, tmp_path):
     assert np.array_equal(np.fromfile(str(tmp_path / "out"), "f4"), range(12))
 
 
+@pytest.mark.parametrize("format, dtype", [("S16BE", ">i2"), ("F32BE", ">f4"),
+                                           ("S16LE", "<i2")])
+def test_audio_has_the_byte_order_of_its_caps(launch, tmp_path, format, dtype):
+    sound = np.arange(-100, 100).reshape(100, 2).astype(dtype[1:])
+    caps = "audio/x-raw,format=%s,rate=8000,channels=2,layout=interleaved" % format
+    with ndsh.Writer("s", caps=caps) as writer:
+        pipeline = launch("ndshsrc channel=s num-buffers=1 ! audioconvert !",
+                          "audio/x-raw,format=S32LE !",
+                          "filesink location=%s/out" % tmp_path)
+        wait_for_a_reader(writer)
+        writer.write(sound)
+        pipeline.end()
+    got = np.fromfile(str(tmp_path / "out"), "<i4").reshape(100, 2)
+    unit = 1 << 16 if dtype[1] == "i" else 1 << 31
+    assert np.array_equal(got, np.clip(sound.astype("f8") * unit, -2 ** 31, 2 ** 31 - 1))
+
+
 # --- A pipeline into NumPy ---------------------------------------------------
 
 def read_one(launch, caps, *more):
