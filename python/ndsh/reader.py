@@ -262,10 +262,12 @@ class Reader:
         if not for_a_frame:
             await asyncio.sleep(min(seconds, _CLOSE_CHECK))
             return
-        if self._waiting is not None and not self._waiting.loop.is_closed():
-            raise RuntimeError("another task waits for this reader of channel '%s'"
-                               % self.name)
-        self._waiting = waiting = _Waiting(self._fd)
+        with self._get_lock():
+            self._get()                # or else the descriptor may be another's
+            if self._waiting is not None and not self._waiting.loop.is_closed():
+                raise RuntimeError("another task waits for this reader of channel '%s'"
+                                   % self.name)
+            self._waiting = waiting = _Waiting(self._fd)
         try:
             await waiting.wait(seconds)
         finally:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import ndsh
-from conftest import figure
-from ndsh import _lib
+from conftest import DEADLINE, figure
+from ndsh import _lib, reader as reader_module
 
 
 def joined(name="a", **options):
@@ -290,6 +290,71 @@ def test_max_fps_keeps_time_outs():
             reader.read(0.1)
         assert reader.wait(0) is False
         assert time.monotonic() - start < 9
+
+
+class Clock:
+    """Stands for module time: a sleep is over at once, and a little late."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds + 0.003
+
+
+def test_max_fps_counts_from_the_schedule_not_from_who_was_late(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(reader_module, "time", clock)
+    with ndsh.Writer("a") as writer, joined(max_fps=10) as reader:
+        times = []
+        for n in range(101):
+            writer.write(number(n))
+            reader.read()
+            times.append(clock.now)
+        assert abs(times[-1] - times[0] - 10) < 0.004
+        assert min(b - a for a, b in zip(times, times[1:])) > 0.09
+
+        # Who comes much later makes up for one frame, not for all that it missed.
+        clock.now += 100
+        start, late = clock.now, []
+        for n in range(4):
+            writer.write(number(n))
+            reader.read()
+            late.append(round(clock.now - start, 2))
+        assert late == [0, 0, 0.1, 0.2]
+
+
+@pytest.mark.parametrize("wait", ["read", "wait", "__next__"])
+def test_closing_in_another_thread_ends_a_pause_of_max_fps(monkeypatch, wait):
+    pauses, caught, sleep = threading.Event(), [], time.sleep
+
+    def tell_and_sleep(seconds):
+        pauses.set()
+        sleep(seconds)
+
+    def wait_and_catch():
+        try:
+            getattr(reader, wait)()
+        except ValueError as error:
+            caught.append(str(error))
+
+    monkeypatch.setattr(time, "sleep", tell_and_sleep)
+    with ndsh.Writer("a") as writer:
+        reader = ndsh.Reader("a", max_fps=0.001)
+        assert not reader.wait(0)
+        writer.write(number(1))
+        reader.read()
+        thread = threading.Thread(target=wait_and_catch, daemon=True)
+        thread.start()
+        assert pauses.wait(DEADLINE)
+
+        reader.close()
+
+        thread.join(DEADLINE)
+        assert len(caught) == 1 and "closed" in caught[0]
 
 
 # --- Ends --------------------------------------------------------------------
@@ -623,6 +688,124 @@ def test_closing_ends_what_a_task_waits_for(in_thread):
         run(main())
 
 
+def test_a_loop_forgets_a_descriptor_before_another_thread_closes_it():
+    """Its number may be that of another file afterwards."""
+    async def main():
+        loop = asyncio.get_event_loop()
+        remove_reader = loop.remove_reader
+
+        def look_and_remove(fd):
+            were_open.append(os.readlink("/proc/self/fd/%d" % fd) == target)
+            return remove_reader(fd)
+
+        loop.remove_reader = look_and_remove
+        fd = reader.fileno()
+        target = os.readlink("/proc/self/fd/%d" % fd)
+        task = asyncio.ensure_future(reader.__anext__())
+        while reader._waiting is None:
+            await asyncio.sleep(0)
+        thread = threading.Thread(target=reader.close)
+        thread.start()
+        thread.join()             # while the loop cannot do anything
+        assert reader.closed and os.readlink("/proc/self/fd/%d" % fd) == target
+        with pytest.raises(ValueError, match="closed"):
+            await asyncio.wait_for(task, DEADLINE)
+        with pytest.raises(OSError):
+            os.fstat(fd)
+
+    were_open = []
+    with ndsh.Writer("a"):
+        reader = joined()
+        run(main())
+    assert were_open == [True]
+
+
+def test_closing_just_before_a_task_begins_to_wait():
+    async def main():
+        with pytest.raises(ValueError, match="closed"):
+            await asyncio.wait_for(reader.__anext__(), DEADLINE)
+
+    with ndsh.Writer("a"):
+        reader = joined()
+        take = reader._take
+
+        def take_and_be_closed():
+            result = take()
+            reader.close()
+            return result
+
+        reader._take = take_and_be_closed
+        run(main())
+
+
+def test_a_loop_may_be_closed_while_a_task_waits(program):
+    """The reader goes on in the next loop; and nothing is said when the task goes, but
+    what asyncio says of every task."""
+    other = program("""
+        import asyncio, gc, ndsh, numpy as np, sys
+
+        def leave():
+            loop = asyncio.new_event_loop()
+            task = loop.create_task(reader.__anext__())
+            for _ in range(5):
+                loop.run_until_complete(asyncio.sleep(0))
+            assert reader._waiting is not None
+            loop.close()
+            return task
+
+        with ndsh.Writer("x") as writer, ndsh.Reader("x") as reader:
+            while not reader.connected:
+                reader.wait(0)
+            tasks = [leave()]
+            for n in range(2):
+                loop = asyncio.new_event_loop()
+                task = loop.create_task(reader.__anext__())
+                loop.call_soon(writer.write, np.array([n]))
+                print(loop.run_until_complete(task).array[0], flush=True)
+                loop.close()
+            tasks.append(leave())
+            writer.write(np.array([2]))
+            print(reader.read(0).array[0], flush=True)
+            reader.close()
+            del tasks, task
+            gc.collect()
+        """)
+    code, out, err = other.wait()
+    assert code == 0 and out.split() == ["0", "1", "2"], err
+    for word in ("Traceback", "Exception", "RuntimeError"):
+        assert word not in err, err
+
+
+def test_closing_ends_a_task_in_a_pause_of_max_fps():
+    async def main():
+        task = asyncio.ensure_future(reader.__anext__())
+        await asyncio.sleep(0)
+        reader.close()
+        with pytest.raises(ValueError, match="closed"):
+            await asyncio.wait_for(task, DEADLINE)
+
+    with ndsh.Writer("a") as writer:
+        reader = ndsh.Reader("a", max_fps=0.001)
+        assert not reader.wait(0)
+        writer.write(number(1))
+        reader.read()
+        run(main())
+
+
+def test_async_for_keeps_its_time_out_in_a_pause_of_max_fps():
+    async def main():
+        with pytest.raises(TimeoutError, match="0.050 s"):
+            await asyncio.wait_for(reader.__anext__(), DEADLINE)
+
+    with ndsh.Writer("a") as writer:
+        with ndsh.Reader("a", max_fps=0.001, timeout=0.05) as reader:
+            assert not reader.wait(0)
+            writer.write(number(1))
+            reader.read(DEADLINE)
+            writer.write(number(2))
+            run(main())
+
+
 def test_async_max_fps_takes_no_more_than_that():
     async def main():
         start, frames = time.monotonic(), 0
@@ -739,6 +922,19 @@ def test_repr_says_what_it_is():
         writer.write(np.zeros((3, 4), "f4"))
         assert repr(reader.read()) == "<ndsh.Frame 1 of 'a': float32[3, 4]>"
         assert repr(writer) == "<ndsh.Writer of 'a'>"
+
+
+class Mine(ndsh.Reader):
+    pass
+
+
+def test_a_pickled_reader_of_another_class_stays_one():
+    with ndsh.Writer("a"), Mine("a", "queue", leases=3) as reader:
+        with pickle.loads(pickle.dumps(reader)) as copy:
+            assert type(copy) is Mine and copy.name == "a"
+            while not copy.connected:
+                copy.wait(0)
+            assert (copy.info.mode, copy.info.max_leases) == ("queue", 3)
 
 
 def test_a_pickled_reader_is_opened_anew():
