@@ -76,6 +76,7 @@ def test_helpers_that_could_be_imported_still_can():
         int_to_bytes(-1)
     for text in ("", "tag", "K\u00e4se"):
         assert bytes_to_str(str_to_bytes(text)) == text
+        assert type(str_to_bytes(text)) is bytearray
 
 
 def test_c01_supported_types_are_those_documented_in_their_order():
@@ -663,6 +664,26 @@ def test_c37_a_second_object_of_one_process_takes_over(channel_directory):
     assert names(channel_directory) == []
 
 
+def test_c37_threads_make_and_drop_objects_of_one_name_at_once():
+    barrier, failed = threading.Barrier(2), []
+
+    def make():
+        try:
+            for n in range(300):
+                barrier.wait(DEADLINE)
+                NdShArray("a", np.array([n]), r_w="w")
+        except Exception as error:
+            failed.append(error)
+            barrier.abort()
+
+    threads = [threading.Thread(target=make) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert failed == [] and ndsh.channels() == []
+
+
 def test_c37_another_directory_is_another_channel(tmp_path, monkeypatch):
     first = NdShArray("a", np.array([1]), r_w="w")
     (tmp_path / "other").mkdir()
@@ -754,6 +775,26 @@ def test_c36_what_the_parent_had_read_is_not_new_in_its_child():
     assert reader.read()[1][0] == 8
 
 
+def test_c36_a_child_does_not_wait_for_a_writer_that_has_gone(monkeypatch):
+    writer, reader = pair(np.arange(3))
+    reader.read()
+    writer.close()
+    waits = []
+    monkeypatch.setattr(module, "_join", lambda *arguments: waits.append(arguments))
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            is_new, array = reader.read()
+            os.write(write, ("%s %s %d" % (is_new, array, len(waits))).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        assert answer.read() == "False [0 1 2] 0"
+    os.waitpid(pid, 0)
+
+
 def test_a_writer_cannot_be_pickled():
     writer = NdShArray("a", r_w="w")
     with pytest.raises(TypeError, match="make it in the child"):
@@ -813,6 +854,44 @@ while True:
         print("%s %i" % (array.shape, np.sum(array)), flush=True)
     time.sleep(0)
 """
+
+
+CONSOLE = """
+import code, sys
+sys.ps1 = sys.ps2 = ""
+code.interact(banner="", exitmsg="")
+"""
+
+
+def test_c16_two_consoles_of_the_original(program):
+    """What its manual has one type into two interpreters, and nothing else."""
+    first, second = (program(CONSOLE, PYTHONUNBUFFERED="1") for _ in range(2))
+    for console in (first, second):
+        console.say("import numpy as np")
+        console.say("from ndsharray import NdShArray")
+    first.say("my_array = np.random.random((4, 2))")
+    first.say("shared = NdShArray('my_unique_tag', array=my_array, r_w='w')")
+    first.say("print(my_array.tolist())")
+    numbers = first.line()
+    second.say("shared = NdShArray('my_unique_tag', r_w='r')")
+    second.say("status, my_array = shared.read()")
+    second.say("print(status, my_array.tolist())")
+    assert second.line() == "True " + numbers
+    second.say("shared.read()[0]")
+    assert second.line() == "False"
+
+    second.say("while not shared.read()[0]: pass\n")
+    second.say("status, my_array = shared.read()")
+    second.say("status, my_array.dtype, my_array.shape, int(my_array.sum())")
+    second.say("shared.ndarray_mmap_name, shared.read_time_ms >= 0, shared.is_valid")
+    first.say("shared.write((255 * np.ones((24, 48, 3))).astype(np.uint8))")
+    assert second.line() == "(False, dtype('uint8'), (24, 48, 3), %d)" % (
+        255 * 24 * 48 * 3)
+    first.say("shared.ndarray_mmap_name, True, True")
+    assert second.line() == first.line()
+    for console in (first, second):
+        code, out, err = console.wait()
+        assert (code, out) == (0, "") and "Error" not in err, err
 
 
 def test_c16_scripts_of_the_original_run_as_they_are(program):

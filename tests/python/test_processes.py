@@ -18,6 +18,7 @@ import pytest
 
 import ndsh
 from conftest import DEADLINE, figure
+from ndsh import _lib, writer as writer_module
 
 
 def names(directory):
@@ -266,6 +267,45 @@ def test_closing_ends_a_write_that_waits(program, in_main):
     """ % ("write_and_catch, close" if in_main else "close, write_and_catch"))
     assert "closed" in other.line()
     other.succeed()
+
+
+def test_closing_frees_nothing_while_a_thread_is_in_a_write(monkeypatch):
+    begun, flushed, leave = (threading.Event() for _ in range(3))
+    begin, free = writer_module._begin, _lib.writer_free
+    set_flushing, freed, caught = _lib.writer_set_flushing, [], []
+
+    def begin_late(*arguments):
+        begun.set()
+        assert leave.wait(DEADLINE) and not freed
+        return begin(*arguments)
+
+    monkeypatch.setattr(writer_module, "_begin", begin_late)
+    monkeypatch.setattr(_lib, "writer_free", lambda one: (freed.append(one.value),
+                                                          free(one)))
+    monkeypatch.setattr(_lib, "writer_set_flushing",
+                        lambda *arguments: (set_flushing(*arguments), flushed.set()))
+    writer = ndsh.Writer("a")
+
+    def write():
+        try:
+            writer.write(np.zeros(3))
+        except ValueError as error:
+            caught.append(str(error))
+
+    writes, closes = (threading.Thread(target=one) for one in (write, writer.close))
+    writes.start()
+    assert begun.wait(DEADLINE)
+    closes.start()
+    assert flushed.wait(DEADLINE)
+
+    with writer._life._lock:          # close () has done all, or waits
+        assert not freed
+    leave.set()
+
+    writes.join()
+    closes.join()
+    assert freed[0] and not any(freed[1:])
+    assert len(caught) == 1 and "closed" in caught[0]
 
 
 def test_the_interpreter_ends_while_a_thread_waits_in_a_write(program, channel_directory):
