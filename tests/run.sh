@@ -6,7 +6,8 @@
 #   tests/run.sh                everything that CI runs
 #   tests/run.sh unit e2e       only these suites, in the plain build
 #   tests/run.sh thorough       what takes hours: all of it with larger bounds, the
-#                               fuzzers for long, and every break of tests/breaks
+#                               fuzzers for long, the benches, and every break of
+#                               tests/breaks
 #
 # The suites are run in a plain build with gcc; the library's once more under
 # AddressSanitizer and UBSan, with hostile peers, under ThreadSanitizer, and under
@@ -44,6 +45,7 @@ configure_fuzz() {
 configure plain
 if [ "$*" = thorough ]; then
   check plain --suite thorough
+  check plain --suite bench
   configure_fuzz
   check fuzz --suite thorough
   tests/breaks/breaks.py

@@ -16,6 +16,9 @@ import pytest
 # Generous: it is there to end a test that hangs.
 DEADLINE = 60
 
+# Set by the suite `thorough`.
+THOROUGH = "NDSH_THOROUGH" in os.environ
+
 
 def figure(text):
     """Prints what a test measured; meson keeps it in its log."""

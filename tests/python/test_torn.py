@@ -15,9 +15,7 @@ import pytest
 
 import ndsh
 import ndsharray
-from conftest import figure
-
-THOROUGH = "NDSH_THOROUGH" in os.environ
+from conftest import THOROUGH, figure
 
 # Reads of the thorough form.
 SIZES = {"480p": ((480, 640, 3), 900000), "720p": ((720, 1280, 3), 80000),
