@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
+from fractions import Fraction
 from types import TracebackType
 from typing import (Any, AsyncIterator, Dict, Iterator, List, NamedTuple, Optional,
                     Sequence, Tuple, Type, Union)
@@ -99,21 +100,23 @@ class Reader:
                  error: Optional[BaseException],
                  traceback: Optional[TracebackType]) -> None: ...
 
+_Bytes = Union[bytes, bytearray, memoryview]
 _Shape = Union[int, Tuple[int, ...], List[Tuple[int, ...]], List[int]]
 
 class Writer:
     name: str
     stream_id: str
     def __init__(self, name: str, format: Optional[str] = ...,
-                 fps: Union[None, int, float, str] = ..., caps: Optional[str] = ...,
+                 fps: Union[None, float, Fraction, str] = ...,
+                 caps: Optional[str] = ...,
                  history: int = ..., max_readers: int = ..., max_bytes: int = ...,
                  lossless_timeout: float = ..., perms: int = ...) -> None: ...
     def write(self, array: Any, pts: Optional[int] = ...,
               duration: Optional[int] = ..., offset: Optional[int] = ...,
-              flags: int = ..., metadata: bytes = ...) -> int: ...
+              flags: int = ..., metadata: _Bytes = ...) -> int: ...
     def draft(self, shape: _Shape, dtype: Any = ..., pts: Optional[int] = ...,
               duration: Optional[int] = ..., offset: Optional[int] = ...,
-              flags: int = ..., metadata: bytes = ...) -> Draft: ...
+              flags: int = ..., metadata: _Bytes = ...) -> Draft: ...
     def end(self) -> None: ...
     @property
     def caps(self) -> str: ...
@@ -137,7 +140,7 @@ class Draft:
     duration: Optional[int]
     offset: Optional[int]
     flags: int
-    metadata: bytes
+    metadata: _Bytes
     def publish(self) -> int: ...
     def __enter__(self) -> Any: ...
     def __exit__(self, kind: Optional[Type[BaseException]],

@@ -118,14 +118,17 @@ def test_mypy_accepts_a_program_and_refuses_a_wrong_one(tmp_path):
     good = tmp_path / "good.py"
     good.write_text('''
 import asyncio
+from fractions import Fraction
 import numpy as np
 import ndsh
 import ndsharray
 
 with ndsh.Writer("cam", format="BGR", fps=30) as writer:
     number: int = writer.write(np.zeros((3, 4, 3), np.uint8), pts=3)
+    writer.write(np.zeros(3), metadata=bytearray(b"more"))
     with writer.draft((3, 4, 3), "uint8") as array:
         array[:] = 3
+ndsh.Writer("film", fps=Fraction(24000, 1001))
 for frame in ndsh.Reader("cam", mode="queue", queue=3, max_fps=2.5, timeout=1):
     total = frame.array.sum() + frame.planes[0].mean() + frame.bgr()[0, 0, 0]
     age: float = frame.age
