@@ -300,13 +300,17 @@ leave (guint i)
 
 /* --- The writer ----------------------------------------------------------- */
 
+/* It is we who look, so nobody meddles. */
 static gboolean
 somebody_is_lossless (void)
 {
+  gboolean found = FALSE;
+
+  busy = TRUE;
   FOR_EACH_READER (writer, reader)
-    if (ndsh_slots_reader_is_lossless (&reader->slots))
-      return TRUE;
-  return FALSE;
+    found |= ndsh_slots_reader_is_lossless (&reader->slots);
+  busy = FALSE;
+  return found;
 }
 
 /* There is always a slot if there is memory; unless a lossless reader has to be
