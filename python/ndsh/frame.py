@@ -154,6 +154,8 @@ class Frame:
         tensors (DLPack 1.0). Else a tensor of a private copy, since its consumer
         might write to it; BufferError if that is asked not to be.
         """
+        if arguments.get("dl_device") not in (None, self.__dlpack_device__()):
+            raise BufferError("the frame is in the memory of the CPU")
         version = arguments.get("max_version")
         if version is not None and tuple(version) >= (1, 0):
             try:
@@ -163,8 +165,6 @@ class Frame:
         if arguments.pop("copy", None) is False:
             raise BufferError("a read-only array cannot be handed over without a copy "
                               "before DLPack 1.0 and NumPy 2.1")
-        if arguments.get("dl_device") not in (None, self.__dlpack_device__()):
-            raise BufferError("the frame is in the memory of the CPU")
         stream = arguments.get("stream")
         return self.array.copy().__dlpack__(stream=stream)
 
