@@ -1,37 +1,43 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Slots that get other memory while readers are at work: how those hear of it, and
- * what they do with a frame whose memory they do not know.
+ * Slots that get other memory while readers are at work: how those hear of it, what
+ * they do with a frame whose memory they do not know, and how a writer that is in
+ * need of room hears what they do.
  *
- *   writer  claim_and_grow, make_room, retire (store.c), tell, hear_what_was_unmapped
- *           (audience.c), publish_locked
- *   service on_writable, ndsh_service_watch_writable
+ *   writer  claim_and_grow, make_room, retire, may_retire, claim_or_wait (store.c),
+ *           tell, hear_what_was_unmapped (audience.c), publish_locked
+ *   service on_writable, on_woken, ndsh_service_watch_writable
  *   reader  ndsh_reader_wait with look_or_arm, find_frame, find_segment, pass_over
- *           (reader.c), ndsh_link_drain, take_segment (link.c), ndsh_leases_stall,
- *           _skip, _set_segments_handled, _have_new (slots.c)
+ *           (reader.c), ndsh_link_drain, take_segment, ndsh_link_ring (link.c),
+ *           ndsh_leases_stall, _skip, _set_segments_handled, _have_new (slots.c)
  *
  * Checked:
  *   I12 a frame is read in the segment that its record names
- *   I4  who waits for a frame, or for the announcement it lacks, is woken: a state in
- *       which nothing moves and a reader sleeps is an error
+ *   I4  who waits for a frame, for the announcement it lacks or for room is woken: a
+ *       state in which nothing moves and somebody sleeps is an error
  *   I3  the newest frame is had in the end; a lossless reader has each
  *   I13 memory that the writer takes for unmapped is
  *
  * Left out: store buffers and the steps of a lease, which is one step here (lease.pml
  * and wake.pml have those); a claim sees the leases and cursors of now. A writer that
- * finds no slot gives up that frame. Each slot has a segment at the start, known to all.
+ * finds no slot gives up that frame, unless it WAITS; then it takes no memory from other
+ * slots. Each slot has a segment at the start, known to all.
  *
- * Configured by MODEr, LENGTHr (of a queue), FRAMES that are tried, GROWTHS and SOCKET,
- * the messages that a socket holds; ALONE: without the second reader. A message is a
- * byte: 0 a wake-up, else 1 + slot + S * generation.
+ * Configured by MODEr, LENGTHr (of a queue), S, FRAMES that are tried, GROWTHS and
+ * SOCKET, the messages that a socket holds; ALONE: without the second reader; WAITS;
+ * RETIRED: how many segments that were replaced the first reader may map; IDLES: after
+ * any wait a reader may do something else for good. A message is a byte: 0 a wake-up,
+ * else 1 + slot + S * generation.
  */
 #define LATEST 0
 #define QUEUE 1
 #define LOSSLESS 2
 
 #define R 2
-#define S 4
+#ifndef S
+#define S 4                     /* or 2 */
+#endif
 #ifndef FRAMES
 #define FRAMES 3
 #endif
@@ -66,6 +72,7 @@ bool waiting[R];
 byte leased[R];                 /* the one hazard: 1 + slot */
 byte cursor[R];
 byte handled[R];                /* segments_handled */
+bool writer_waiting;
 chan to_reader[R] = [SOCKET] of { byte };
 
 /* The writer's own. */
@@ -79,6 +86,7 @@ bool watched[R];                /* ndsh_service_watch_writable */
 byte replaced_slot[R * (GROWTHS + 1)];          /* Reader.replaced, by message */
 byte replaced[R * (GROWTHS + 1)];               /* its generation */
 bool is_done;
+bool rung;                      /* on_woken signals, or notifies */
 
 /* The readers' own: NdshLink.slot[].generation */
 byte knows[R * S];
@@ -89,6 +97,15 @@ byte knows[R * S];
   (leased[q] == 1 + (i) || (MODE (q) == LOSSLESS && frame[i] > cursor[q]))
 #define CAN_GO(i)                                                              \
   (i != draft && frame[i] != published && !IS_IN_THE_WAY (0, i) && !IS_IN_THE_WAY (1, i))
+
+/* may_retire, where all is retired that the first reader maps and has been told, or is
+ * to be told, to unmap */
+#ifdef RETIRED
+#define IS_UNTOLD(i) (told[i] != current[i])
+#define MAY_RETIRE (n_sent[0] - handled[0] + IS_UNTOLD (0) + IS_UNTOLD (1) < RETIRED)
+#else
+#define MAY_RETIRE true
+#endif
 
 /* tell: a step under the mutex, or part of one */
 inline tell (q, i)
@@ -170,11 +187,13 @@ inline grow ()
   grown++;
   do
   :: break
+#ifndef WAITS
   :: claim (other, false);                             /* make_room: of as many as takes */
      if
      :: other != NONE -> current[other] = NONE; other = 0
      :: else -> other = 0; draft = NONE; break  /* and that was not enough */
      fi
+#endif
   od;
   if
   :: draft != NONE ->                           /* furnish */
@@ -186,14 +205,54 @@ inline grow ()
   fi
 }
 
+/* claim_or_wait: looks once more after it has armed, then it sleeps, or says FULL and
+ * the program sleeps until notify */
+inline begin ()
+{
+  if
+  :: is_large = false
+  :: grown < GROWTHS -> is_large = true
+  fi;
+  do
+  :: draft != NONE -> break
+  :: else ->
+     atomic {
+       hear_unmapped (0);
+       hear_unmapped (1);
+       claim (draft, true);
+       if
+       :: draft == NONE
+       :: draft != NONE && !is_large
+       :: draft != NONE && is_large && MAY_RETIRE -> grow ()
+       :: draft != NONE && is_large && !MAY_RETIRE -> draft = NONE
+       fi;
+       if
+       :: draft != NONE -> armed = false
+       :: draft == NONE && !armed -> writer_waiting = true; armed = true
+       :: draft == NONE && armed -> is_full = true
+       fi
+     };
+     if
+     :: is_full ->
+        atomic { rung -> rung = false; writer_waiting = false; armed = false;
+                 is_full = false }
+     :: else
+     fi
+  od
+}
+
 proctype writer ()
 {
   byte draft = NONE, other, grown, rounds, n;
+  bool is_large, armed, is_full;
 
   do
   :: rounds == FRAMES -> break
   :: else ->
      rounds++;
+#ifdef WAITS
+     begin ();
+#else
      (CAN_GO (0) || CAN_GO (1) || CAN_GO (2) || CAN_GO (3));
      atomic {
        hear_unmapped (0);
@@ -206,6 +265,7 @@ proctype writer ()
        :: draft != NONE && current[draft] == NONE && grown == GROWTHS -> draft = NONE
        fi
      };
+#endif
      if
      :: draft == NONE
      :: draft != NONE ->
@@ -229,10 +289,12 @@ proctype writer ()
 inline tell_all (q)
 {
   watched[q] = false;
-  tell (q, 0);
-  tell (q, 1);
+#if S > 2
   tell (q, 2);
-  tell (q, 3)
+  tell (q, 3);
+#endif
+  tell (q, 0);
+  tell (q, 1)
 }
 
 proctype service ()
@@ -245,6 +307,9 @@ end:
 }
 
 /* --- A reader --------------------------------------------------------------------- */
+
+/* ndsh_link_ring */
+#define RING_WRITER rung = rung || writer_waiting
 
 /* ndsh_link_drain, obey, take_segment */
 inline drain ()
@@ -263,7 +328,10 @@ inline drain ()
         handled[r]++;
 #endif
 #ifndef MUT_STALL_OUTLIVES_THE_MESSAGE
-        stalled = 0                             /* ndsh_leases_set_segments_handled */
+        stalled = 0;                            /* ndsh_leases_set_segments_handled */
+#endif
+#ifndef MUT_SEGMENT_DOES_NOT_RING
+        RING_WRITER
 #endif
      fi
   od
@@ -322,6 +390,9 @@ inline pass_over ()
 #ifndef MUT_STALL_KEEPS_THE_LEASE
      leased[r] = 0;
 #endif
+#ifndef MUT_PASS_OVER_DOES_NOT_RING
+     RING_WRITER;
+#endif
      if
      :: stalled == 0 -> find ()                 /* a newer one */
      :: else -> h = 0
@@ -350,7 +421,17 @@ inline look ()
      :: else -> drain (); atomic { pass_over () }
      od;
      if
-     :: q != 0 -> atomic { leased[r] = 0; found = true; q = 0; s = 0; h = 0 }
+     :: q != 0 ->
+        atomic {
+          leased[r] = 0;
+#ifndef MUT_LOOK_DOES_NOT_RING
+          RING_WRITER;                          /* ndsh_link_release */
+#endif
+          found = true;
+          q = 0;
+          s = 0;
+          h = 0
+        }
      :: else
      fi
   :: else
@@ -393,9 +474,10 @@ inline acquire ()
        stalled = 0;
        cursor[r] = q;
        q = 0;
-       s = 0
+       s = 0;
+       RING_WRITER
      };
-     leased[r] = 0
+     atomic { leased[r] = 0; RING_WRITER }
   :: else
   fi
 }
@@ -412,7 +494,10 @@ proctype reader (byte r)
      wait_once ();
      if
      :: found -> found = false; acquire ()
-     :: else ->
+#ifdef IDLES
+     :: break
+#endif
+     :: !found ->
         if
 #ifndef MUT_WAKE_UP_IS_HEARD_AND_FORGOTTEN
         :: !waiting[r]                                  /* was_rung: another round */

@@ -59,10 +59,13 @@ QUICK = [
     model('wake', 'latest', 'FRAMES=2'),
     model('wake', 'end', 'FRAMES=2 END_AFTER=2'),
     model('wake', 'lossless', LOSSLESS.format(0), 'S=1 FRAMES=2'),
+    model('wake', 'holds', 'HOLDS NOTIFIED S=2 FRAMES=3'),
     model('growth', 'two-readers', 'FRAMES=1 GROWTHS=1'),
     model('growth', 'latest', 'ALONE FRAMES=3 GROWTHS=2'),
     model('growth', 'queue', QUEUE.format(0), 'ALONE FRAMES=3 GROWTHS=2'),
     model('growth', 'lossless', LOSSLESS.format(0), 'ALONE FRAMES=3 GROWTHS=2'),
+    model('growth', 'full', 'WAITS S=2 ALONE IDLES FRAMES=4 GROWTHS=2'),
+    model('growth', 'retired', 'WAITS S=2 ALONE RETIRED=1 FRAMES=4 GROWTHS=3'),
 ]
 
 # Mutants may be of these too: they are found long before such a search would end.
@@ -142,6 +145,10 @@ MUTANTS = [
         'MUT_RELEASE_DOES_NOT_RING': 'I4',
         'MUT_SERVICE_DOES_NOT_SIGNAL': 'I4',
     }),
+    ('wake', 'holds', {
+        'MUT_LOOK_DOES_NOT_RING': 'I4',
+        'RELEASE_STORE=RELEASE': 'I4',
+    }),
     ('growth', 'latest', {
         'MUT_GENERATION_IS_NOT_CHECKED': 'I12',
         'MUT_FULL_SOCKET_IS_FORGOTTEN': 'I4',
@@ -151,6 +158,11 @@ MUTANTS = [
         'MUT_COUNTS_BEFORE_UNMAPPING': 'I13',
     }),
     ('growth', 'lossless', {'MUT_LOSSLESS_SKIPS': 'I3'}),
+    ('growth', 'full', {
+        'MUT_PASS_OVER_DOES_NOT_RING': 'I4',
+        'MUT_LOOK_DOES_NOT_RING': 'I4',
+    }),
+    ('growth', 'retired', {'MUT_SEGMENT_DOES_NOT_RING': 'I4'}),
     ('growth', 'four-frames', {'MUT_WAKE_UP_IS_HEARD_AND_FORGOTTEN': 'I4'}),
 ]
 

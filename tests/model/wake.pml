@@ -21,14 +21,16 @@
  *
  * Left out: slots, but for this: frame n uses the place of frame n - S, so the writer
  * has to wait for every lossless reader to have taken and released that one (lease.pml
- * has the slots). A reader of the other modes takes what is in head and holds nothing.
+ * has the slots). A reader of the other modes takes what is in head and holds nothing,
+ * unless it HOLDS.
  * Time-outs: nothing is mended by one here, and nobody is demoted. Memory (growth.pml).
  *
  * Configured by MODEr; S; FRAMES; END_AFTER (frames before an end; what comes after has one
  * too); MORTAL: reader that may die; NOTIFIED: begin says FULL and the program comes
  * again when notify says so, instead of waiting; RING_ONLY: the writer waits for
  * cursors alone, as for the length of the ring, since the frames stay leased; LEAVES:
- * the first reader wants one frame only, and holds on to it.
+ * the first reader wants one frame only, and holds on to it; HOLDS: one reader, that
+ * leases what its wait finds for a moment, and then may do something else for good.
  */
 #define LATEST 0
 #define LOSSLESS 2
@@ -357,7 +359,23 @@ inline ring_writer ()
  * it has not had the frame, so the writer leaves it. */
 inline look ()
 {
+#ifdef HOLDS
+  atomic { CAN_LOAD (r, LAST_LOOK) -> q = mem[HEAD] };
+  if
+  :: q > had ->
+     store (r, HAZARD (r), q, SEQ_CST);
+     (CAN_LOAD (r, SEQ_CST));                   /* the check of state_seq */
+     store (r, HAZARD (r), 0, RELEASE_STORE);
+#ifndef MUT_LOOK_DOES_NOT_RING
+     ring_writer ();                            /* ndsh_link_release */
+#endif
+     found = true
+  :: else
+  fi;
+  q = 0
+#else
   atomic { CAN_LOAD (r, LAST_LOOK) -> found = (mem[HEAD] > had) }
+#endif
 }
 
 /* ndsh_reader_acquire and, some time later, ndsh_frame_release */
@@ -457,6 +475,9 @@ proctype reader (byte r)
 {
   byte had, told, state;
   bool found, sleeps;
+#ifdef HOLDS
+  byte q;
+#endif
 
   {
     do
@@ -465,6 +486,10 @@ proctype reader (byte r)
        look ();
        if
        :: found -> found = false; take_and_give_back ()
+#ifdef HOLDS
+       :: found ->
+end_idle: false                                 /* the program does something else */
+#endif
        :: else -> wait_once ()
        fi
     od;
@@ -487,12 +512,14 @@ end:
 init
 {
   atomic {
-    listed[0] = true;
-    listed[1] = true;
     run writer ();
     run service ();
+    listed[0] = true;
     run reader (0);
+#ifndef HOLDS
+    listed[1] = true;
     run reader (1);
+#endif
 #if MORTAL != NONE
     run killer ()
 #endif
