@@ -7,7 +7,8 @@ import unittest
 
 import e2e
 
-SIZES = {"640x480x3": 640 * 480 * 3, "1920x1080x3": 1920 * 1080 * 3}
+SIZES = {"64": 64, "640x480x3": 640 * 480 * 3, "1920x1080x3": 1920 * 1080 * 3,
+         "3840x2160x3": 3840 * 2160 * 3}
 N = 400
 
 
@@ -50,17 +51,17 @@ class Steady(e2e.TestCase):
                     calls[words[-1]] = int(words[3])
         return calls
 
-    def count_calls_per_frame(self, how, traced, interval_us):
+    def count_calls_per_frame(self, name, how, traced, interval_us):
         """The difference that N frames more make."""
-        size = SIZES["640x480x3"]
+        size = SIZES[name]
         few = self.run_pair(how, size, N, interval_us, traced)[traced]["calls"]
         many = self.run_pair(how, size, 2 * N, interval_us, traced)[traced]["calls"]
         more = {name: many.get(name, 0) - few.get(name, 0)
                 for name in set(few) | set(many)}
         # Looking for the other process to come and go is not part of a frame.
         waiting = more.pop("clock_nanosleep", 0)
-        e2e.figure("%s of a reader that %ss: %d frames %s, %d frames %s" % (
-            traced, how, N, sum(few.values()), 2 * N, sum(many.values())))
+        e2e.figure("%s, %s of a reader that %ss: %d frames %s, %d frames %s" % (
+            name, traced, how, N, sum(few.values()), 2 * N, sum(many.values())))
         e2e.figure("    more: %s (and %d naps before and after)" % (
             {name: n for name, n in more.items() if n}, waiting))
         return sum(more.values()) / N
@@ -83,19 +84,26 @@ class Steady(e2e.TestCase):
 
     @unittest.skipUnless(can_trace(), "strace cannot trace here")
     def test_a_polling_reader_makes_no_system_call_for_a_frame(self):
-        self.assert_costs(0.05, self.count_calls_per_frame, "poll", "reader", 1000)
+        for name in SIZES:
+            with self.subTest(size=name):
+                self.assert_costs(0.05, self.count_calls_per_frame, name, "poll",
+                                  "reader", 1000)
 
     @unittest.skipUnless(can_trace(), "strace cannot trace here")
     def test_a_writer_makes_no_system_call_for_a_frame_that_is_polled(self):
-        self.assert_costs(0.05, self.count_calls_per_frame, "poll", "writer", 1000)
+        for name in SIZES:
+            with self.subTest(size=name):
+                self.assert_costs(0.05, self.count_calls_per_frame, name, "poll",
+                                  "writer", 1000)
 
     @unittest.skipUnless(can_trace(), "strace cannot trace here")
     def test_a_writer_makes_one_system_call_to_wake_a_sleeping_reader(self):
         # The service thread is not woken, nor is anything else.
-        self.assert_costs(1.05, self.count_calls_per_frame, "sleep", "writer", 5000)
+        self.assert_costs(1.05, self.count_calls_per_frame, "640x480x3", "sleep",
+                          "writer", 5000)
 
     def test_a_frame_makes_no_page_fault(self):
-        for name in sorted(SIZES):
+        for name in SIZES:
             for how in "poll", "sleep":
                 with self.subTest(size=name, how=how):
                     self.assert_costs(5, self.count_faults, name, how)
