@@ -139,12 +139,15 @@ class Process:
         with self.changed:
             return [text for _, text in self.lines[since:]]
 
+    def request_stats(self):
+        self.popen.stdin.write(b"stats\n")
+        self.popen.stdin.flush()
+
     def ask_stats(self, element=None):
         """The stats now, of a PIPELINE's only, or this, element of ours; or of a
         FRAMES that listens."""
         since = self.mark()
-        self.popen.stdin.write(b"stats\n")
-        self.popen.stdin.flush()
+        self.request_stats()
 
         def matches(text):
             event = parse(text)

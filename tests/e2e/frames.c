@@ -35,7 +35,7 @@ static int n_frames, size = 65536, rate, queue, leases, sleep_ms, hold_ms;
 static int max_memory, lossless_timeout_ms, n_readers, history, linger_ms;
 static gint64 seed = -1, first = 1;
 static char *perms = (char *) "0";
-static gboolean check, quiet, measure, persist, listening, follow;
+static gboolean check, pictures, quiet, measure, persist, listening, follow;
 
 static const GOptionEntry entries[] = {
   { "frames", 0, 0, G_OPTION_ARG_INT, &n_frames, "how many; 0: no end", "N" },
@@ -61,6 +61,7 @@ static const GOptionEntry entries[] = {
   { "leases", 0, 0, G_OPTION_ARG_INT, &leases, "leases to ask for", "N" },
   { "sleep", 0, 0, G_OPTION_ARG_INT, &sleep_ms, "holding each frame", "MS" },
   { "check", 0, 0, G_OPTION_ARG_NONE, &check, "check each byte", NULL },
+  { "pictures", 0, 0, G_OPTION_ARG_NONE, &pictures, "of elements, too", NULL },
   { "hold", 0, 0, G_OPTION_ARG_INT, &hold_ms,
     "compare each frame with itself after that time", "MS" },
   { "follow", 0, 0, G_OPTION_ARG_NONE, &follow, "go on after an end", NULL },
@@ -327,6 +328,7 @@ typedef struct {
   guint64 expected;             /* number of the next frame if none is missed */
   guint64 gaps;                 /* sum of what was missed between two frames */
   guint64 missed;               /* what the library said then */
+  guint64 picture;              /* number in the last one */
   char stream_id[33];
   gboolean was_away;            /* since the last frame: some may be lost */
 } Reading;
@@ -372,17 +374,20 @@ hold (Reading *reading, NdshFrame *frame)
 }
 
 static gboolean
-frame_is_right (const NdshFrame *frame)
+frame_is_right (Reading *reading, const NdshFrame *frame)
 {
   guint64 n = ndsh_frame_get_sequence (frame);
   NdshArrayInfo expected[NDSH_MAX_ARRAYS];
   guint n_arrays, n_expected = describe_frame (n, expected);
   const NdshArrayInfo *arrays = ndsh_frame_get_arrays (frame, &n_arrays);
   const guint8 *data = ndsh_frame_get_data (frame);
+  const char *caps = ndsh_frame_get_description (frame);
 
   /* With caps it is from an element. */
-  if (*ndsh_frame_get_description (frame) != '\0')
-    return TRUE;
+  if (*caps != '\0')
+    return !pictures
+           || picture_is_right (data, ndsh_frame_get_size (frame),
+                                strstr (caps, "GRAY8") != NULL, &reading->picture);
   if (seed >= 0 && n_arrays != n_expected)
     return FALSE;
   for (guint i = 0; i < n_arrays; i++) {
@@ -452,7 +457,7 @@ take (Reading *reading, NdshFrame *frame)
 {
   reading->n_read++;
   count_gap (reading, frame);
-  if (check && !frame_is_right (frame)) {
+  if (check && !frame_is_right (reading, frame)) {
     reading->n_wrong++;
     g_print ("{\"event\": \"wrong\", \"n\": %" G_GUINT64_FORMAT "}\n",
              ndsh_frame_get_sequence (frame));

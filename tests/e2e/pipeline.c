@@ -6,6 +6,10 @@
  *
  *   pipeline DESCRIPTION...
  *
+ * What goes through an element that is called "fill" gets other bytes, which follow
+ * from a number that grows, from writer to writer too; one that is called "check" has
+ * an event "wrong" told of each picture that is not whole or not newer.
+ *
  * Ends with EOS, an error (exit code 1) or SIGINT.
  */
 #include <gst/gst.h>
@@ -19,6 +23,8 @@ typedef struct {
   GstElement *pipeline;
   GMainLoop *loop;
   int exit_code;
+  guint64 number;               /* of the last picture */
+  gint n_checked;
 } Program;
 
 static void append_value (GString *json, const GValue *value);
@@ -79,7 +85,7 @@ append_value (GString *json, const GValue *value)
 }
 
 static void
-print_stats (GstElement *element)
+print_stats (Program *program, GstElement *element)
 {
   g_autoptr (GString) json = g_string_new ("{");
   GValue stats = G_VALUE_INIT;
@@ -88,8 +94,9 @@ print_stats (GstElement *element)
   g_object_get_property (G_OBJECT (element), "stats", &stats);
   gst_structure_foreach (gst_value_get_structure (&stats), append_field, json);
   g_print ("%s, \"event\": \"stats\", \"element\": \"%s\", \"now\": %" G_GINT64_FORMAT
-           "}\n",
-           json->str, GST_ELEMENT_NAME (element), g_get_monotonic_time ());
+           ", \"checked\": %d}\n",
+           json->str, GST_ELEMENT_NAME (element), g_get_monotonic_time (),
+           g_atomic_int_get (&program->n_checked));
   g_value_unset (&stats);
 }
 
@@ -105,7 +112,7 @@ print_all_stats (Program *program)
     const char *type = G_OBJECT_TYPE_NAME (element);
 
     if (g_str_equal (type, "GstNdshSink") || g_str_equal (type, "GstNdshSrc"))
-      print_stats (element);
+      print_stats (program, element);
     g_value_unset (&item);
   }
   gst_iterator_free (elements);
@@ -175,6 +182,60 @@ on_message (GstBus *bus, GstMessage *message, gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
+/* All processes have the one clock, and pictures are further apart than it ticks. */
+static GstPadProbeReturn
+fill (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstBuffer *buffer = gst_buffer_make_writable (GST_PAD_PROBE_INFO_BUFFER (info));
+  GstMapInfo map;
+
+  (void) pad;
+  (void) data;
+  g_assert (gst_buffer_map (buffer, &map, GST_MAP_WRITE));
+  pattern_fill (map.data, map.size, (guint64) g_get_monotonic_time ());
+  gst_buffer_unmap (buffer, &map);
+  GST_PAD_PROBE_INFO_DATA (info) = buffer;
+  return GST_PAD_PROBE_OK;
+}
+
+static gboolean
+is_gray (GstPad *pad)
+{
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+  const GstStructure *structure = gst_caps_get_structure (caps, 0);
+
+  return g_strcmp0 (gst_structure_get_string (structure, "format"), "GRAY8") == 0;
+}
+
+static GstPadProbeReturn
+check (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  Program *program = data;
+  guint64 last = program->number;
+  GstMapInfo map;
+
+  g_assert (gst_buffer_map (buffer, &map, GST_MAP_READ));
+  if (!picture_is_right (map.data, map.size, is_gray (pad), &program->number))
+    g_print ("{\"event\": \"wrong\", \"after\": %" G_GUINT64_FORMAT "}\n", last);
+  gst_buffer_unmap (buffer, &map);
+  g_atomic_int_inc (&program->n_checked);
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+add_probe (Program *program, const char *name, GstPadProbeCallback probe)
+{
+  g_autoptr (GstElement) element
+    = gst_bin_get_by_name (GST_BIN (program->pipeline), name);
+  g_autoptr (GstPad) pad = NULL;
+
+  if (element == NULL)
+    return;
+  pad = gst_element_get_static_pad (element, "src");
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, probe, program, NULL);
+}
+
 static void
 run (Program *program)
 {
@@ -207,6 +268,8 @@ main (int argc, char **argv)
     g_printerr ("%s\n", error->message);
     return 2;
   }
+  add_probe (&program, "fill", fill);
+  add_probe (&program, "check", check);
   program.loop = g_main_loop_new (NULL, FALSE);
   run (&program);
   g_main_loop_unref (program.loop);

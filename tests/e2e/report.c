@@ -73,3 +73,29 @@ pattern_count_wrong (const guint8 *data, gsize size, guint64 n)
   }
   return wrong;
 }
+
+/* The inverse of what pattern_word multiplies the number by. */
+static guint64
+pattern_find_number (const guint8 *data)
+{
+  guint64 word;
+
+  memcpy (&word, data, sizeof word);
+  return word * G_GUINT64_CONSTANT (0xf1de83e19937733d);
+}
+
+gboolean
+picture_is_right (const guint8 *data, gsize size, gboolean is_gray, guint64 *last)
+{
+  guint64 n;
+
+  if (size < 8)
+    return FALSE;
+  if (is_gray)
+    return data[0] != 0 && memcmp (data, data + 1, size - 1) == 0;
+  n = pattern_find_number (data);
+  if (n <= *last || pattern_count_wrong (data, size, n) > 0)
+    return FALSE;
+  *last = n;
+  return TRUE;
+}

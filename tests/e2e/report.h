@@ -35,4 +35,10 @@ void pattern_fill (guint8 *data, gsize size, guint64 n);
 /* Bytes of @data that are wrong. */
 gsize pattern_count_wrong (const guint8 *data, gsize size, guint64 n);
 
+/* Whether these are a picture that an element wrote, whole: filled by pipeline.c with a
+ * number larger than *@last, which is set to it; or, as GRAY8, of videotestsrc
+ * pattern=blink, all of one colour, which is not black. */
+gboolean picture_is_right (const guint8 *data, gsize size, gboolean is_gray,
+                           guint64 *last);
+
 #endif
