@@ -230,7 +230,7 @@ def test_frames_of_a_pipeline_are_arrays(launch, format, shapes, joined):
     assert frame.pts is not None and frame.info.duration_ns > 3 * 10 ** 7
     if format.startswith("GRAY16"):
         assert frame.array.dtype == ">u2" and frame.arrays[0].dtype == np.uint8
-        assert np.array_equal(frame.array, frame.arrays[0][..., 0] * 256
+        assert np.array_equal(frame.array, frame.arrays[0][..., 0].astype(int) * 256
                               + frame.arrays[0][..., 1].astype(int))
     if joined is None:
         with pytest.raises(ValueError):
