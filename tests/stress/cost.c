@@ -82,7 +82,7 @@ typedef struct {
 } Cost;
 
 static Cost
-get_cost (gsize size)
+count_once (gsize size)
 {
   g_autofree char *role = g_strdup_printf ("%" G_GSIZE_FORMAT, size);
   int pid = steps_spawn (role);
@@ -102,6 +102,23 @@ get_cost (gsize size)
   steps_continue (pid);
   g_assert_cmpint (steps_wait_exit (pid), ==, 0);
   return cost;
+}
+
+/* The least of some runs: a clock that is set just then is read twice. */
+static Cost
+get_cost (gsize size)
+{
+  Cost least = count_once (size);
+
+  for (guint run = 1; run < 3; run++) {
+    Cost cost = count_once (size);
+
+    for (guint i = 0; i < N_OPERATIONS; i++) {
+      least.n_steps[i] = MIN (least.n_steps[i], cost.n_steps[i]);
+      least.n_calls[i] = MIN (least.n_calls[i], cost.n_calls[i]);
+    }
+  }
+  return least;
 }
 
 static void
