@@ -328,23 +328,40 @@ check_refusal (const GError *error, gboolean may_wait)
   g_assert (n_meddled > 0 || (!may_wait && somebody_is_lossless ()));
 }
 
+/* Memory is made for what does not fit. */
+static void
+check_made (gsize size, const guint64 *capacities, const guint32 *generations)
+{
+  for (guint k = 0; k < NDSH_N_SLOTS; k++)
+    g_assert (writer->memory[k].generation == generations[k]
+              || capacities[k] < size);
+}
+
 static void
 begin (guint i, gboolean may_wait)
 {
   g_autoptr (GError) error = NULL;
   NdshArrayInfo info;
   gsize size = 8 + fuzz_u8 (&input) % MAX_PAGES * 4096;
+  guint64 capacities[NDSH_N_SLOTS];
+  guint32 generations[NDSH_N_SLOTS];
 
   if (drafts[i] != NULL)
     return;
+  for (guint k = 0; k < NDSH_N_SLOTS; k++) {
+    capacities[k] = writer->slots.slot[k].capacity;
+    generations[k] = writer->memory[k].generation;
+  }
   ndsh_array_info_init (&info, NDSH_DTYPE_UINT8, 1, &size);
   drafts[i] = may_wait ? ndsh_writer_begin (writer, &info, 1, &error)
                        : ndsh_writer_try_begin (writer, &info, 1, &error);
   draft_sizes[i] = size;
-  if (drafts[i] == NULL)
+  if (drafts[i] == NULL) {
     check_refusal (error, may_wait);
-  else
-    memset (ndsh_draft_get_data (drafts[i]), 0xff, size);
+    return;
+  }
+  check_made (size, capacities, generations);
+  memset (ndsh_draft_get_data (drafts[i]), 0xff, size);
 }
 
 static void

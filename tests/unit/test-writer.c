@@ -297,26 +297,6 @@ test_a_lossless_reader_that_moves_is_never_a_reason_for_full (void)
   g_thread_join (thread);
 }
 
-/* The slot that it gives back between the look for one that fits and the look for one
- * to be made larger fits, too. */
-static void
-test_a_slot_that_fits_is_not_made_anew (void)
-{
-  NdshWriterOptions options = { .lossless_timeout_us = G_MAXINT64 };
-  NdshWriter *writer = ndsh_test_writer (&options);
-  g_autoptr (NdshReader) reader
-    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 1);
-  GThread *thread = g_thread_new ("reader", read_until_closed, reader);
-  NdshWriterInfo info;
-
-  ndsh_test_publish (writer, 1, g_test_slow () ? 200000 : 50000);
-  ndsh_writer_get_info (writer, &info);
-  ndsh_writer_free (writer);
-  g_thread_join (thread);
-
-  g_assert_cmpuint (info.bytes, ==, info.n_slots * 8192);
-}
-
 /* As at the bound on memory: the frames that a lossless reader gives back will do. */
 static void
 test_a_lossless_reader_is_waited_for_when_nothing_can_be_made (void)
@@ -1039,7 +1019,6 @@ main (int argc, char **argv)
        test_no_wake_up_of_the_writer_is_lost);
   ADD ("a-lossless-reader-that-moves-is-never-a-reason-for-full",
        test_a_lossless_reader_that_moves_is_never_a_reason_for_full);
-  ADD ("a-slot-that-fits-is-not-made-anew", test_a_slot_that_fits_is_not_made_anew);
   ADD ("a-lossless-reader-is-waited-for-when-nothing-can-be-made",
        test_a_lossless_reader_is_waited_for_when_nothing_can_be_made);
   ADD ("a-lossless-reader-that-left-is-not-waited-for",
