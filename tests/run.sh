@@ -38,8 +38,8 @@ suites() { # names
 }
 
 configure_fuzz() {
-  (export CC=clang; configure fuzz -Dfuzz=true -Db_sanitize=address,undefined \
-    -Db_lundef=false)
+  (export CC=clang; configure fuzz -Dfuzz=true --buildtype=debugoptimized \
+    -Db_sanitize=address,undefined -Db_lundef=false)
 }
 
 configure plain
