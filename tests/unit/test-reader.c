@@ -388,6 +388,17 @@ test_want_of_fds_is_told (void)
   g_assert_cmpuint (ndsh_test_count_fds (), ==, fds);
 }
 
+/* Those that come with a message are limited by the kernel, and valgrind has raised
+ * that limit for itself. */
+static gboolean
+fds_cannot_be_limited (void)
+{
+  if (g_getenv ("NDSH_UNDER_VALGRIND") == NULL)
+    return FALSE;
+  g_test_skip ("valgrind lets in fds beyond the limit");
+  return TRUE;
+}
+
 /* A draft that needs a slot of its own, which the reader is told of where it has no
  * fd for it: it leaves, for a while. */
 static NdshDraft *
@@ -431,6 +442,8 @@ test_a_reader_that_joins_again_goes_on_where_it_was (void)
   NdshReaderInfo seen;
   NdshDraft *draft;
 
+  if (fds_cannot_be_limited ())
+    return;
   ndsh_test_publish (writer, 1000, 1);
   next_is (reader, 1, 0);
   ndsh_test_log_start ("left the writer of channel 'test': *open files*");
@@ -457,6 +470,8 @@ test_want_of_fds_loses_no_more_than_it_must (void)
   g_autoptr (NdshReader) reader
     = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
 
+  if (fds_cannot_be_limited ())
+    return;
   for (guint n = 1; n <= 10; n++) {
     ndsh_test_publish (writer, 1000, 1);
     next_is (reader, n, 0);
