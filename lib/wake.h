@@ -11,8 +11,8 @@
  *   reader sleeps   ndsh_wake_arm_reader   then ndsh_leases_have_new, then sleep
  *   writer wakes    ndsh_slots_publish     then ndsh_wake_reader_sleeps, then ring
  *   writer sleeps   ndsh_wake_arm_writer   then claim again, then sleep
- *   reader wakes    ndsh_leases_take, ndsh_leases_release,
- *                   ndsh_leases_set_segments_handled
+ *   reader wakes    ndsh_leases_take, ndsh_leases_release, ndsh_leases_leave,
+ *                   ndsh_leases_resume, ndsh_leases_set_segments_handled
  *                                          then ndsh_wake_writer_sleeps, then ring
  */
 #ifndef NDSH_WAKE_H
