@@ -395,8 +395,8 @@ static gboolean
 is_trusted (NdshReader *reader)
 {
   return reader->link != NULL
-         && !g_error_matches (reader->why_gone, NDSH_ERROR,
-                              NDSH_ERROR_INCOMPATIBLE);
+         && (reader->why_gone == NULL
+             || reader->why_gone->code != NDSH_ERROR_INCOMPATIBLE);
 }
 
 /* Leases it for a moment: that a number is new does not yet say that its memory is
