@@ -207,7 +207,8 @@ typedef struct {
 } NdshWriterOptions;
 
 /* Starts writing under @name: 1 to 64 of letters, digits, '.', '_' and '-', not
- * beginning with '.'; a name that begins with '/' is the path of the socket itself.
+ * beginning with '.'; a name that begins with '/' is the path of the socket itself,
+ * whose last part does not begin with '.' either.
  * Readers come and go from now on; a thread of the writer looks after them.
  * NULL @options means all defaults. EXISTS if a live writer has the name; what a
  * dead one left is taken over. */
