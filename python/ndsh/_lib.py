@@ -210,15 +210,10 @@ class DraftHandle(_Handle):
 
 
 class ReaderHandle(_Handle):
-    """What a Reader holds."""
+    """What a Reader holds. Who lets go of it last closes it."""
 
     def __del__(self, free=_reader_free):
         free(self)
-
-    def close(self):
-        """Closes it now; not while a call uses it."""
-        _reader_free(self)
-        self.value = None
 
 
 class WriterHandle(_Handle):
@@ -369,9 +364,10 @@ def writer_new(name, history, max_readers, max_bytes, lossless_timeout_us, perms
 
 
 def writer_free(writer):
-    """Frees it now; not while a call uses it."""
-    _writer_free(writer)
-    writer.value = None
+    """Frees it now; not while a call uses it. If KeyboardInterrupt comes out of this,
+    nobody frees it again."""
+    address, writer.value = writer.value, None
+    _writer_free(address)
 
 
 def writer_set_description(writer, text):

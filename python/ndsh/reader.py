@@ -309,13 +309,13 @@ class Reader:
 
     def close(self):
         """Frames still held stay valid. Closing twice does nothing."""
+        # It ends with the last reference: this may be a signal's handler that came
+        # while this very thread was in a call.
         with self._get_lock():
             handle, self._handle = self._handle, None
             waiting, self._waiting = self._waiting, None
-        if handle is not None and waiting is not None:
-            waiting.stop(handle.close)
-        elif handle is not None:
-            handle.close()
+        if waiting is not None:
+            waiting.stop(handle)
 
     def __enter__(self):
         return self
@@ -362,21 +362,21 @@ class _Waiting:
         if fd is not None and not self.loop.is_closed():
             self.loop.remove_reader(fd)
 
-    def stop(self, close):
-        """Wakes the task, and calls @close once the loop does not watch the descriptor
-        any more: now, or in the loop's own thread."""
-        def stop():
-            self._forget()
-            close()
-            if not self.loop.is_closed():
-                self._wake()
+    def stop(self, handle):
+        """Wakes the task, and lets go of @handle once the loop does not watch the
+        descriptor any more: now, or in the loop's own thread."""
         if self._thread == threading.get_ident() or self.loop.is_closed():
-            stop()
+            self._stop(handle)
             return
         try:
-            self.loop.call_soon_threadsafe(stop)
+            self.loop.call_soon_threadsafe(self._stop, handle)
         except RuntimeError:          # it was closed just now
-            stop()
+            self._stop(handle)
+
+    def _stop(self, _handle):
+        self._forget()
+        if not self.loop.is_closed():
+            self._wake()
 
 
 def _deadline(timeout):

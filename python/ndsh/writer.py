@@ -2,6 +2,7 @@
 """Hides how arrays of any layout become a frame: which caps say what they are, where
 GStreamer expects their rows, and the one copy that puts them there."""
 
+import concurrent.futures
 import operator
 import os
 import threading
@@ -56,6 +57,7 @@ class Writer:
         self.name = name
         self._format, self._fps, self._caps_given = format, fps, caps
         self._caps = ""
+        self._publishing = threading.RLock()     # a frame goes with its caps
         self._plan = (None, None, None)
         fps = formats.fraction(fps) if fps is not None else "0/1"
         numerator, denominator = (int(part) for part in fps.split("/"))
@@ -152,7 +154,7 @@ class Writer:
         if self._fps is not None:
             pts = _lib.monotonic_ns() if pts is None else pts
             duration = self._duration_ns if duration is None else duration
-        with self._life as writer:
+        with self._life as writer, self._publishing:
             if caps != self._caps:
                 _lib.writer_set_description(writer, caps)
                 self._caps = caps
@@ -299,25 +301,26 @@ _PATIENCE = 10.0
 
 
 class _Life:
-    """The library's writer: who uses it, and when it can be freed.
+    """The library's writer, and when it can be freed: who is in the library is noted,
+    and who leaves last frees what was closed meanwhile.
 
-    The lock is held during calls that are over at once. begin () may wait, so its
-    threads are noted instead; who leaves last frees what was closed meanwhile.
+    A signal's handler may come after any line of the main thread's. It may close the
+    writer, or raise; then at worst somebody stays noted, and nothing is freed.
     """
 
     def __init__(self, name, handle):
         self.closed = False
         self._name = name
         self._handle = handle
-        self._lock = threading.Condition()
+        self._lock = threading.Condition()       # on what follows
+        self._users = []                         # a thread's number for each call
         self._pid = os.getpid()
-        self._beginning = []
 
     def is_forked(self):
         return self._pid != os.getpid()
 
     def __enter__(self):
-        """The handle, to be used at once.
+        """The handle, which stays valid in the block.
 
         In a forked child a thread of the parent's may hold the lock for ever.
         """
@@ -325,28 +328,58 @@ class _Life:
             raise _lib.make_error(
                 _lib.FORKED, "channel '%s' was opened by the process that forked this "
                              "one: open it in the child" % self._name)
-        self._lock.acquire()
-        if self.closed:
-            self._lock.release()
-            raise ValueError("the writer of channel '%s' is closed" % self._name)
-        return self._handle
+        with self._lock:
+            if self.closed:
+                raise ValueError("the writer of channel '%s' is closed" % self._name)
+            self._users.append(threading.get_ident())
+            return self._handle
 
     def __exit__(self, *_):
-        self._lock.release()
+        with self._lock:
+            self._users.remove(threading.get_ident())
+            self._free_if_over()
+            self._lock.notify_all()
 
     def begin(self, packed):
-        with self as handle:
-            self._beginning.append(threading.get_ident())
+        """_lib.writer_begin (), but a signal is handled at once."""
         try:
-            return _begin(handle, packed)
+            if threading.current_thread() is threading.main_thread():
+                return self._begin_in_main(packed)
+            return self._begin(packed, True)
         except BlockingIOError:
             with self:          # or was it closed meanwhile?
                 raise
+
+    def _begin(self, packed, may_wait):
+        with self as handle:
+            return _lib.writer_begin(handle, packed, may_wait)
+
+    def _begin_in_main(self, packed):
+        """Signals come to the main thread only, and not while it is in the library:
+        another waits there."""
+        try:
+            return self._begin(packed, False)
+        except BlockingIOError:
+            pass
+        begun = _call_aside(self._begin, packed, True)
+        try:
+            begun.exception()                    # waits
+        except BaseException:
+            self._recall(begun)
+            raise
+        return begun.result()
+
+    def _recall(self, begun):
+        self._set_flushing(True)
+        try:
+            begun.exception()
         finally:
-            with self._lock:
-                self._beginning.remove(threading.get_ident())
-                self._free_if_over()
-                self._lock.notify_all()
+            self._set_flushing(False)
+
+    def _set_flushing(self, flushing):
+        with self._lock:
+            if not self.closed:
+                _lib.writer_set_flushing(self._handle, flushing)
 
     def close(self):
         if self.is_forked():
@@ -358,45 +391,30 @@ class _Life:
             self.closed = True
             _lib.writer_set_flushing(self._handle, True)
             # They are on their way out; but this may be a signal's handler that came
-            # while this very thread was in a write.
-            if threading.get_ident() not in self._beginning:
-                self._lock.wait_for(lambda: not self._beginning, _PATIENCE)
+            # while this very thread was in a call.
+            if threading.get_ident() not in self._users:
+                self._lock.wait_for(lambda: not self._users, _PATIENCE)
             self._free_if_over()
 
     def _free_if_over(self):
-        if self.closed and not self._beginning:
+        if self.closed and not self._users:
             _lib.writer_free(self._handle)
 
 
-def _begin(writer, packed):
-    """_lib.writer_begin (), but a signal is handled at once. Signals come to the main
-    thread only, and not while it is in the library."""
-    if threading.current_thread() is not threading.main_thread():
-        return _lib.writer_begin(writer, packed, True)
-    try:
-        return _lib.writer_begin(writer, packed, False)
-    except BlockingIOError:
-        pass
-    results = []
+def _call_aside(function, *arguments):
+    """The Future of a call in a thread of its own. It can be waited for again after an
+    interrupt; a thread cannot: the second Thread.join () may return before its time
+    (Python 3.9 to 3.12, bpo-45274)."""
+    future = concurrent.futures.Future()
 
-    def begin():
+    def call():
         try:
-            results.append(_lib.writer_begin(writer, packed, True))
-        except Exception as error:
-            results.append(error)
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
 
-    thread = threading.Thread(target=begin, daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        _lib.writer_set_flushing(writer, True)
-        thread.join()
-        _lib.writer_set_flushing(writer, False)
-        raise
-    if isinstance(results[0], Exception):
-        raise results[0]
-    return results[0]
+    threading.Thread(target=call, daemon=True).start()
+    return future
 
 
 # --- Arguments ---------------------------------------------------------------

@@ -18,7 +18,7 @@ import pytest
 
 import ndsh
 from conftest import DEADLINE, THOROUGH, figure
-from ndsh import _lib, writer as writer_module
+from ndsh import _lib
 
 
 def names(directory):
@@ -220,6 +220,14 @@ def held_up(program, code):
     return other, reader, reader.read()
 
 
+def wait_until_it_waits():
+    """The writer has filled its memory, and publishes nothing more."""
+    published = 0
+    while ndsh.channel("x").published != published:
+        published = ndsh.channel("x").published
+        time.sleep(0.3)
+
+
 def test_ctrl_c_ends_a_write_that_waits_for_a_lossless_reader(program):
     other, reader, _ = held_up(program, """
     try:
@@ -228,16 +236,118 @@ def test_ctrl_c_ends_a_write_that_waits_for_a_lossless_reader(program):
         print("interrupted", writer.info.published, flush=True)
     writer.end()
     """)
-    published = 0
-    while ndsh.channel("x").published != published:
-        published = ndsh.channel("x").published
-        time.sleep(0.3)           # until the writer has filled its memory, and waits
+    wait_until_it_waits()
     other.kill(signal.SIGINT)
     start = time.monotonic()
     word, published = other.line().split()
     figure("Ctrl-C in a write that waits: %.0f ms" % ((time.monotonic() - start) * 1e3))
     assert word == "interrupted" and int(published) < 1000
     other.succeed()
+
+
+# As on a busy machine: who waited in the library leaves it a while after it was told to.
+_LEAVE_LATE = """
+    from ndsh import _lib
+    begin, leaving, left = _lib.writer_begin, threading.Event(), []
+
+    def begin_and_leave_late(writer, packed, may_wait):
+        try:
+            return begin(writer, packed, may_wait)
+        finally:
+            if may_wait:
+                leaving.set()
+                time.sleep(0.5)
+                _lib.writer_get_info(writer)
+                left.append(True)
+
+    _lib.writer_begin = begin_and_leave_late
+"""
+
+
+def test_after_ctrl_c_nobody_is_left_in_the_library(program):
+    other, reader, _ = held_up(program, _LEAVE_LATE + """
+    try:
+        write()
+    except KeyboardInterrupt:
+        print("interrupted", *left, flush=True)
+    writer.close()
+    """)
+    wait_until_it_waits()
+    other.kill(signal.SIGINT)
+    assert other.line().split() == ["interrupted", "True"]
+    other.succeed()
+
+
+def test_a_second_ctrl_c_frees_nothing_that_is_in_use(program):
+    other, reader, _ = held_up(program, _LEAVE_LATE + """
+    threading.Thread(target=lambda: (leaving.wait(), print("leaving", flush=True)),
+                     daemon=True).start()
+    try:
+        write()
+    except KeyboardInterrupt:
+        print("interrupted", *left, flush=True)
+    writer.close()
+    print("closed", *left, flush=True)
+    """)
+    wait_until_it_waits()
+    other.kill(signal.SIGINT)
+    assert other.line().strip() == "leaving"
+    other.kill(signal.SIGINT)
+    assert other.line().strip() == "interrupted"
+    assert other.line().split() == ["closed", "True"]
+    other.succeed()
+
+
+def test_ctrl_c_while_a_writer_is_freed_does_not_free_it_twice(monkeypatch):
+    free, freed = _lib._writer_free, []
+
+    def free_and_interrupt(address):
+        freed.append(address)
+        free(address)
+        raise KeyboardInterrupt          # a signal's handler comes first after a call
+
+    monkeypatch.setattr(_lib, "_writer_free", free_and_interrupt)
+    writer = ndsh.Writer("a")
+    with pytest.raises(KeyboardInterrupt):
+        writer.close()
+    assert writer.closed and isinstance(freed[0], int)
+    assert writer._life._handle.value is None     # which __del__ would free, too
+
+
+def test_a_signal_s_handler_may_close_a_writer_in_any_call(monkeypatch):
+    writer = ndsh.Writer("a")
+    free, get_info, freed = _lib.writer_free, _lib._writer_get_info, []
+
+    def close_and_get_info(*arguments):
+        writer.close()                   # as the handler would, in this very thread
+        assert not freed
+        get_info(*arguments)
+
+    monkeypatch.setattr(_lib, "_writer_get_info", close_and_get_info)
+    monkeypatch.setattr(_lib, "writer_free", lambda one: (freed.append(one.value),
+                                                          free(one)))
+    assert writer.info.published == 0
+    assert writer.closed and freed[0] is not None
+    with pytest.raises(ValueError, match="closed"):
+        writer.info
+
+
+def test_a_signal_s_handler_may_close_a_reader_in_any_call(monkeypatch):
+    with ndsh.Writer("a") as writer:
+        reader = ndsh.Reader("a", timeout=30)
+        writer.write(np.ones(3))
+        assert reader.wait()
+        fds, acquire = n_fds(), _lib._reader_acquire
+
+        def close_and_acquire(handle):
+            reader.close()
+            return acquire(handle)
+
+        monkeypatch.setattr(_lib, "_reader_acquire", close_and_acquire)
+        assert reader.read().array.sum() == 3
+        assert n_fds() < fds
+        with pytest.raises(ValueError, match="closed"):
+            reader.read()
 
 
 @pytest.mark.parametrize("in_main", [True, False])
@@ -271,7 +381,7 @@ def test_closing_ends_a_write_that_waits(program, in_main):
 
 def test_closing_frees_nothing_while_a_thread_is_in_a_write(monkeypatch):
     begun, flushed, leave = (threading.Event() for _ in range(3))
-    begin, free = writer_module._begin, _lib.writer_free
+    begin, free = _lib.writer_begin, _lib.writer_free
     set_flushing, freed, caught = _lib.writer_set_flushing, [], []
 
     def begin_late(*arguments):
@@ -279,7 +389,7 @@ def test_closing_frees_nothing_while_a_thread_is_in_a_write(monkeypatch):
         assert leave.wait(DEADLINE) and not freed
         return begin(*arguments)
 
-    monkeypatch.setattr(writer_module, "_begin", begin_late)
+    monkeypatch.setattr(_lib, "writer_begin", begin_late)
     monkeypatch.setattr(_lib, "writer_free", lambda one: (freed.append(one.value),
                                                           free(one)))
     monkeypatch.setattr(_lib, "writer_set_flushing",
