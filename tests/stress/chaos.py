@@ -87,6 +87,7 @@ class Scene:
     """A channel and who is on it."""
 
     most_readers = 6
+    most_ms_of_start = 15
     checks = ["--check"]
 
     def __init__(self, play):
@@ -165,13 +166,16 @@ class Scene:
 
     def stillborn_writer(self):
         """Killed while it starts, or a little later."""
-        ms = self.random.uniform(0, 15)
+        ms = self.random.uniform(0, self.most_ms_of_start)
         self.say("%s is to write and is killed after %.2f ms" % (
             self.new_name("w"), ms))
-        process = self.frames("write", self.name, "--quiet", "--rate=100")
+        process = self.begin_to_write()
         time.sleep(ms / 1e3)
         self.play.bury(process)
         self.ended_well = False
+
+    def begin_to_write(self):
+        return self.frames("write", self.name, "--quiet", "--rate=100")
 
     def rival(self):
         self.say("%s wants to write too" % self.new_name("w"))
@@ -465,29 +469,35 @@ class Pictures(Scene):
     look."""
 
     most_readers = 4
+    most_ms_of_start = 300
     checks = ["--check", "--pictures"]
+
+    def begin_to_write(self, width=64, pixels="RGB", options=""):
+        """Who numbers its pictures; of GRAY8 gst-launch-1.0, whose light blinks."""
+        source = ("videotestsrc is-live=true pattern=blink background-color=0xff808080 "
+                  "! video/x-raw,format=%s,width=%d,height=%d,framerate=30/1" % (
+                      pixels, width, width * 3 // 4))
+        sink = "channel=%s %s" % (self.name, options)
+        if pixels == "GRAY8":
+            return self.play.case.launch("-q", source, "! ndshsink", sink)
+        return self.play.case.pipeline(
+            source, "! identity name=fill ! ndshsink name=s", sink)
 
     def start_writer(self):
         random = self.random
         name = self.new_name("w")
         width = random.choice([64, 160, 320, 400])
-        program = random.choice(["pipeline", "pipeline", "launch"])
-        pixels = random.choice(["RGB", "I420"]) if program == "pipeline" else "GRAY8"
-        source = ("videotestsrc is-live=true pattern=blink background-color=0xff808080 "
-                  "! video/x-raw,format=%s,width=%d,height=%d,framerate=30/1" % (
-                      pixels, width, width * 3 // 4))
+        pixels = random.choice(["RGB", "I420", "GRAY8"])
         # The frames kept for the slowest queue are counted beside the leases.
         most = 64 * (width * width * 3 + 4 * PAGE)
-        sink = "channel=%s max-memory=%d lossless-timeout=%d" % (
-            self.name, most, random.randint(200, 1500) * 1000000)
-        self.say("%s (%s) writes %s ! ndshsink %s" % (name, program, source, sink))
-        if program == "pipeline":
-            process = self.play.case.pipeline(
-                source, "! identity name=fill ! ndshsink name=s", sink)
-            process.wait_event("playing")
-        else:
-            process = self.play.case.launch("-q", source, "! ndshsink", sink)
+        options = "max-memory=%d lossless-timeout=%d" % (
+            most, random.randint(200, 1500) * 1000000)
+        self.say("%s writes %s %d pixels wide, %s" % (name, pixels, width, options))
+        process = self.begin_to_write(width, pixels, options)
+        program = "launch" if pixels == "GRAY8" else "pipeline"
         self.writer = Actor(name, process, program, max_bytes=most)
+        if program == "pipeline":
+            process.wait_event("playing")
         self.eventually(self.is_there, lambda: "%s does not write\n%s" % (
             name, process.output()))
 
