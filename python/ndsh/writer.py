@@ -2,6 +2,7 @@
 """Hides how arrays of any layout become a frame: which caps say what they are, where
 GStreamer expects their rows, and the one copy that puts them there."""
 
+import atexit
 import concurrent.futures
 import operator
 import os
@@ -46,7 +47,7 @@ class Writer:
     PermissionError, OSError  the channel's directory cannot be used
 
     Any thread may use a writer. The name goes with it: when it is closed, collected,
-    or the interpreter ends. In a forked child it is of no use: open it in the child
+    or the interpreter ends; then a daemon thread that writes ends, too. In a forked child it is of no use: open it in the child
     (ndsh.Error says so).
     """
 
@@ -67,8 +68,8 @@ class Writer:
             _at_least_1(max_readers, "max_readers"),
             _at_least_1(max_bytes, "max_bytes"),
             _microseconds(lossless_timeout), _at_least_1(perms, "perms")))
-        # At exit, too, or else when this is collected.
         self._end_of_life = weakref.finalize(self, self._life.close)
+        self._end_of_life.atexit = False         # it has its own way then
         with self._life as handle:
             self.stream_id = _lib.writer_get_stream_id(handle)
 
@@ -310,11 +311,13 @@ class _Life:
 
     def __init__(self, name, handle):
         self.closed = False
+        self._exiting = False
         self._name = name
         self._handle = handle
         self._lock = threading.Condition()       # on what follows
         self._users = []                         # a thread's number for each call
         self._pid = os.getpid()
+        atexit.register(self._exit)
 
     def is_forked(self):
         return self._pid != os.getpid()
@@ -330,7 +333,7 @@ class _Life:
                              "one: open it in the child" % self._name)
         with self._lock:
             if self.closed:
-                raise ValueError("the writer of channel '%s' is closed" % self._name)
+                raise self._make_closed_error()
             self._users.append(threading.get_ident())
             return self._handle
 
@@ -339,6 +342,13 @@ class _Life:
             self._users.remove(threading.get_ident())
             self._free_if_over()
             self._lock.notify_all()
+
+    def _make_closed_error(self):
+        """At exit a daemon thread that writes ends, and silently: by then an error that
+        it prints may be the end of the interpreter ("could not acquire lock")."""
+        if self._exiting and threading.current_thread() is not threading.main_thread():
+            return SystemExit()
+        return ValueError("the writer of channel '%s' is closed" % self._name)
 
     def begin(self, packed):
         """_lib.writer_begin (), but a signal is handled at once."""
@@ -381,7 +391,12 @@ class _Life:
             if not self.closed:
                 _lib.writer_set_flushing(self._handle, flushing)
 
+    def _exit(self):
+        self._exiting = True
+        self.close()
+
     def close(self):
+        atexit.unregister(self._exit)
         if self.is_forked():
             self.closed = True        # the name is the parent's
             return

@@ -425,8 +425,45 @@ def test_the_interpreter_ends_while_a_thread_waits_in_a_write(program, channel_d
         time.sleep(0.001)
     time.sleep(0.5)
     """)
-    other.succeed()
-    assert ndsh.channels() == []
+    code, _, err = other.wait()
+    assert (code, err) == (0, "")
+    assert ndsh.channels() == [] and names(channel_directory) == []
+
+
+def test_at_the_interpreter_s_end_a_daemon_that_writes_ends_silently(program):
+    other = program("""
+    import atexit, ndsh, numpy as np, threading
+
+    def write():
+        try:
+            while True:
+                writer.write(np.zeros(1000))
+        finally:
+            ended.append(True)
+
+    thread, ended = threading.Thread(target=write, daemon=True), []
+    atexit.register(lambda: (thread.join(), print(ended)))       # called last
+    writer = ndsh.Writer("x")
+    thread.start()
+    """)
+    code, out, err = other.wait()
+    assert (code, out.strip(), err) == (0, "[True]", "")
+
+
+def test_at_the_interpreter_s_end_the_main_thread_gets_an_error(program):
+    other = program("""
+    import atexit, ndsh, numpy as np
+
+    def write():
+        try:
+            writer.write(np.zeros(3))
+        except ValueError as error:
+            print(error)
+
+    atexit.register(write)
+    writer = ndsh.Writer("x")
+    """)
+    assert "closed" in other.succeed()
 
 
 # --- Fork and spawn ----------------------------------------------------------
