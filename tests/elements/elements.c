@@ -152,6 +152,17 @@ on_notify (GstElement *element, GParamSpec *pspec, Watch *watch)
   g_mutex_unlock (&watch->lock);
 }
 
+static void
+free_watch (gpointer data, GClosure *closure)
+{
+  Watch *watch = data;
+
+  (void) closure;
+  g_mutex_clear (&watch->lock);
+  g_cond_clear (&watch->changed);
+  g_free (watch);
+}
+
 static gint
 get_int (GstElement *element, const char *property)
 {
@@ -171,21 +182,20 @@ wait_value (GstElement *element, const char *property, gint wanted)
 {
   gint64 deadline = g_get_monotonic_time () + WAIT_SECONDS * G_USEC_PER_SEC;
   g_autofree char *signal = g_strconcat ("notify::", property, NULL);
-  Watch watch;
+  Watch *watch = g_new (Watch, 1);
   gulong id;
 
-  g_mutex_init (&watch.lock);
-  g_cond_init (&watch.changed);
-  id = g_signal_connect (element, signal, G_CALLBACK (on_notify), &watch);
-  g_mutex_lock (&watch.lock);
+  g_mutex_init (&watch->lock);
+  g_cond_init (&watch->changed);
+  /* A handler that runs when it is disconnected uses the watch after that. */
+  id = g_signal_connect_data (element, signal, G_CALLBACK (on_notify), watch,
+                              free_watch, 0);
+  g_mutex_lock (&watch->lock);
   while (get_int (element, property) != wanted)
-    if (!g_cond_wait_until (&watch.changed, &watch.lock, deadline))
+    if (!g_cond_wait_until (&watch->changed, &watch->lock, deadline))
       g_error ("%s is %d, not %d", property, get_int (element, property), wanted);
-  g_mutex_unlock (&watch.lock);
+  g_mutex_unlock (&watch->lock);
   g_signal_handler_disconnect (element, id);
-  /* A handler that is just now running has the lock once more. */
-  g_mutex_lock (&watch.lock);
-  g_mutex_unlock (&watch.lock);
 }
 
 void
