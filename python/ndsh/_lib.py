@@ -193,34 +193,41 @@ class _Handle(c_void_p):
         raise TypeError("a %s can neither be copied nor go to another process"
                         % type(self).__name__)
 
+    def end(self, function):
+        """Calls what gives it back, and only once: the collector calls __del__ of what
+        it finds in a cycle before others in it have had their last word. First it is
+        forgotten, because KeyboardInterrupt comes after the call."""
+        address, self.value = self.value, None
+        function(address)
+
 
 class FrameHandle(_Handle):
     """A lease. ctypes makes it inside the call that takes the lease, so that no
     KeyboardInterrupt comes between the two."""
 
     def __del__(self, release=_frame_release):
-        release(self)
+        self.end(release)
 
 
 class DraftHandle(_Handle):
     """A slot of the writer's side."""
 
     def __del__(self, release=_draft_release):
-        release(self)
+        self.end(release)
 
 
 class ReaderHandle(_Handle):
-    """What a Reader holds. Who lets go of it last closes it."""
+    """What a Reader holds."""
 
     def __del__(self, free=_reader_free):
-        free(self)
+        self.end(free)
 
 
 class WriterHandle(_Handle):
     """What a Writer holds. Its name must go at exit, too: see writer_free()."""
 
     def __del__(self, free=_writer_free):
-        free(self)
+        self.end(free)
 
 
 _writer_new = _prototype(_slow, WriterHandle, "ndsh_writer_new", c_char_p,
@@ -364,10 +371,13 @@ def writer_new(name, history, max_readers, max_bytes, lossless_timeout_us, perms
 
 
 def writer_free(writer):
-    """Frees it now; not while a call uses it. If KeyboardInterrupt comes out of this,
-    nobody frees it again."""
-    address, writer.value = writer.value, None
-    _writer_free(address)
+    """Frees it now; not while a call uses it."""
+    writer.end(_writer_free)
+
+
+def reader_free(reader):
+    """Frees it now; not while a call uses it."""
+    reader.end(_reader_free)
 
 
 def writer_set_description(writer, text):

@@ -10,6 +10,7 @@ import time
 
 from . import _lib, formats
 from .frame import Frame, Meaning
+from .life import Life
 
 _UNSET = object()
 
@@ -68,7 +69,6 @@ class Reader:
         self._timeout = timeout
         self._follow = follow
         self._interval = 1.0 / max_fps if max_fps else 0.0
-        self._handle = None
         self._copied = 0
         self._open()
 
@@ -76,8 +76,9 @@ class Reader:
         name, mode, queue, _, _, leases, _ = self._arguments
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._handle = _lib.reader_new(name, _lib.MODES.index(mode), queue, leases)
-        self._fd = _lib.reader_get_fd(self._handle)
+        self._life = Life(_lib.reader_new(name, _lib.MODES.index(mode), queue, leases),
+                          _lib.reader_free, "the reader of channel '%s'" % name)
+        self._fd = self._life.use(_lib.reader_get_fd)
         self._last = (b"", 0)         # stream id and sequence of the last frame
         self._look = None             # how it looked; mostly the next looks the same
         self._meaning = None
@@ -87,33 +88,30 @@ class Reader:
     def _get_lock(self):
         """What a thread holds while it uses the handle. In a forked child all is made
         anew: a thread of the parent's may hold the parent's lock for ever."""
-        if self._pid != os.getpid() and self._handle is not None:
+        if self._pid != os.getpid() and not self._life.closed:
             self._open()
         return self._lock
-
-    def _get(self):
-        if self._handle is None:
-            raise ValueError("the reader of channel '%s' is closed" % self.name)
-        return self._handle
 
     # --- One step, without waiting ---
 
     def _peek(self):
         """None if there is a frame, else the library's (code, message)."""
         with self._get_lock():
-            return _lib.reader_poll(self._get())
+            return self._life.use(_lib.reader_poll)
 
     def _take(self):
         """A Frame; or else the library's (code, message)."""
         with self._get_lock():
-            reader = self._get()
+            return self._life.use(self._take_from)
+
+    def _take_from(self, reader):
+        handle = _lib.reader_acquire(reader)
+        while not handle:
+            failed = _lib.reader_poll(reader)
+            if failed is not None:
+                return failed
             handle = _lib.reader_acquire(reader)
-            while not handle:
-                failed = _lib.reader_poll(reader)
-                if failed is not None:
-                    return failed
-                handle = _lib.reader_acquire(reader)
-            return self._make_frame(reader, handle)
+        return self._make_frame(reader, handle)
 
     def _make_frame(self, reader, handle):
         look = _lib.frame_get_look(handle)
@@ -147,8 +145,7 @@ class Reader:
         max_fps has it, for nothing but the time."""
         pause = self._until_due()
         if pause > 0:
-            with self._get_lock():
-                self._get()
+            self._life.check_open()
             result = _lib.TIMEOUT, "the next frame of channel '%s' is due in %.3f s" % (
                 self.name, pause)
         else:
@@ -263,11 +260,10 @@ class Reader:
             await asyncio.sleep(min(seconds, _CLOSE_CHECK))
             return
         with self._get_lock():
-            self._get()                # or else the descriptor may be another's
             if self._waiting is not None and not self._waiting.loop.is_closed():
                 raise RuntimeError("another task waits for this reader of channel '%s'"
                                    % self.name)
-            self._waiting = waiting = _Waiting(self._fd)
+            self._waiting = waiting = _Waiting(self._fd, self._life)
         try:
             await waiting.wait(seconds)
         finally:
@@ -281,20 +277,20 @@ class Reader:
         nothing it is readable as soon as the next would not; then call it again. It
         stays the same through reconnects. Do not read or close it."""
         with self._get_lock():
-            self._get()
+            self._life.check_open()
             return self._fd
 
     @property
     def connected(self):
         """Whether there was a writer at the last read or wait."""
         with self._get_lock():
-            return _lib.reader_is_connected(self._get())
+            return self._life.use(_lib.reader_is_connected)
 
     @property
     def info(self):
         """A ReaderInfo: what was granted, delivered and missed."""
         with self._get_lock():
-            return _lib.reader_get_info(self._get())
+            return self._life.use(_lib.reader_get_info)
 
     @property
     def copied(self):
@@ -303,19 +299,18 @@ class Reader:
 
     @property
     def closed(self):
-        return self._handle is None
+        return self._life.closed
 
     # --- The end ---
 
     def close(self):
         """Frames still held stay valid. Closing twice does nothing."""
-        # It ends with the last reference: this may be a signal's handler that came
-        # while this very thread was in a call.
         with self._get_lock():
-            handle, self._handle = self._handle, None
+            self._life.closed = True
             waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            waiting.stop(handle)
+            waiting.stop()
+        self._life.close()
 
     def __enter__(self):
         return self
@@ -332,15 +327,20 @@ class Reader:
 
 
 class _Waiting:
-    """A task that waits in an event loop until a descriptor is readable."""
+    """A task that waits in an event loop until a reader's descriptor is readable. It
+    holds the reader: the number of a closed descriptor may be another's soon."""
 
-    def __init__(self, fd):
+    def __init__(self, fd, life):
         self.loop = asyncio.get_event_loop()
         self._thread = threading.get_ident()
         self._fd = fd
         self._future = self.loop.create_future()
+        self._life = life
+        self._held = life.hold()
 
     async def wait(self, seconds):
+        if self._fd is None:          # closed already, by a signal's handler
+            return
         timer = None
         if seconds < float("inf"):
             timer = self.loop.call_later(seconds, self._wake)
@@ -357,23 +357,23 @@ class _Waiting:
             self._future.set_result(None)
 
     def _forget(self):
-        """Not once the descriptor is closed, whose number may then be another's."""
         fd, self._fd = self._fd, None
         if fd is not None and not self.loop.is_closed():
             self.loop.remove_reader(fd)
+        self._life.let_go(self._held)
 
-    def stop(self, handle):
-        """Wakes the task, and lets go of @handle once the loop does not watch the
+    def stop(self):
+        """Wakes the task, and lets go of the reader once the loop does not watch the
         descriptor any more: now, or in the loop's own thread."""
         if self._thread == threading.get_ident() or self.loop.is_closed():
-            self._stop(handle)
+            self._stop()
             return
         try:
-            self.loop.call_soon_threadsafe(self._stop, handle)
+            self.loop.call_soon_threadsafe(self._stop)
         except RuntimeError:          # it was closed just now
-            self._stop(handle)
+            self._stop()
 
-    def _stop(self, _handle):
+    def _stop(self):
         self._forget()
         if not self.loop.is_closed():
             self._wake()

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import _lib, formats
 from .frame import show
+from .life import Life
 
 
 class Writer:
@@ -57,21 +58,19 @@ class Writer:
         _check_what(format, fps, caps)
         self.name = name
         self._format, self._fps, self._caps_given = format, fps, caps
-        self._caps = ""
+        self._caps = None
         self._publishing = threading.RLock()     # a frame goes with its caps
         self._plan = (None, None, None)
         fps = formats.fraction(fps) if fps is not None else "0/1"
         numerator, denominator = (int(part) for part in fps.split("/"))
         self._duration_ns = 10 ** 9 * denominator // numerator if numerator else None
-        self._life = _Life(name, _lib.writer_new(
+        self._life = _WriterLife(name, _lib.writer_new(
             name, _at_least_1(history, "history"),
             _at_least_1(max_readers, "max_readers"),
             _at_least_1(max_bytes, "max_bytes"),
             _microseconds(lossless_timeout), _at_least_1(perms, "perms")))
-        self._end_of_life = weakref.finalize(self, self._life.close)
-        self._end_of_life.atexit = False         # it has its own way then
-        with self._life as handle:
-            self.stream_id = _lib.writer_get_stream_id(handle)
+        weakref.finalize(self, self._life.close).atexit = False
+        self.stream_id = self._life.use(_lib.writer_get_stream_id)
 
     # --- Writing ---
 
@@ -151,15 +150,16 @@ class Writer:
             _lib.draft_set_size(handle, layout.size)
         return Draft(self, handle, address, layout, travels)
 
-    def _publish(self, handle, caps, pts, duration, offset, flags):
+    def _publish(self, draft, caps, pts, duration, offset, flags):
         if self._fps is not None:
             pts = _lib.monotonic_ns() if pts is None else pts
             duration = self._duration_ns if duration is None else duration
-        with self._life as writer, self._publishing:
+        with self._publishing:
             if caps != self._caps:
-                _lib.writer_set_description(writer, caps)
+                self._caps = None            # what was set, should this be interrupted?
+                self._life.use(_lib.writer_set_description, caps)
                 self._caps = caps
-            number = _lib.draft_publish(handle, pts, duration, offset, flags)
+            number = self._life.use(_publish, draft, pts, duration, offset, flags)
         if number == 0:
             raise MemoryError("the frame could not be published on channel '%s'"
                               % self.name)
@@ -168,27 +168,24 @@ class Writer:
     def end(self):
         """Says that nothing more follows: readers' loops end after the last frame.
         Another write begins anew."""
-        with self._life as writer:
-            _lib.writer_end(writer)
+        self._life.use(_lib.writer_end)
 
     # --- What is known ---
 
     @property
     def caps(self):
         """The caps of the newest frame, "" if it has none."""
-        return self._caps
+        return self._caps or ""
 
     @property
     def readers(self):
         """A list of ReaderInfo."""
-        with self._life as writer:
-            return _lib.writer_get_readers(writer)
+        return self._life.use(_lib.writer_get_readers)
 
     @property
     def info(self):
         """A WriterInfo: frames published, slots and memory in use."""
-        with self._life as writer:
-            return _lib.writer_get_info(writer)
+        return self._life.use(_lib.writer_get_info)
 
     @property
     def closed(self):
@@ -199,7 +196,7 @@ class Writer:
     def close(self):
         """Gives up the name: readers get BrokenPipeError after the last frame, and go
         on with the next writer. Ends a write that waits. Closing twice does nothing."""
-        self._end_of_life()
+        self._life.close()
 
     def __enter__(self):
         return self
@@ -217,6 +214,11 @@ class Writer:
     def __repr__(self):
         return "<ndsh.Writer of '%s'%s>" % (self.name,
                                             ", closed" if self.closed else "")
+
+
+def _publish(_writer, draft, *travels):
+    """While the writer, which need not be named, is in use."""
+    return _lib.draft_publish(draft, *travels)
 
 
 class Draft:
@@ -297,139 +299,90 @@ class Draft:
                         "process: write () an array instead" % self._writer.name)
 
 
-# Seconds for a thread to leave a write; to give it memory may take a while.
-_PATIENCE = 10.0
-
-
-class _Life:
-    """The library's writer, and when it can be freed: who is in the library is noted,
-    and who leaves last frees what was closed meanwhile.
-
-    A signal's handler may come after any line of the main thread's. It may close the
-    writer, or raise; then at worst somebody stays noted, and nothing is freed.
-    """
+class _WriterLife(Life):
+    """That of a writer ends with the interpreter, too, and is of no use in a child."""
 
     def __init__(self, name, handle):
-        self.closed = False
-        self._exiting = False
+        super(_WriterLife, self).__init__(handle, _lib.writer_free,
+                                          "the writer of channel '%s'" % name)
         self._name = name
-        self._handle = handle
-        self._lock = threading.Condition()       # on what follows
-        self._users = []                         # a thread's number for each call
+        self._exiting = False
         self._pid = os.getpid()
         atexit.register(self._exit)
 
     def is_forked(self):
         return self._pid != os.getpid()
 
-    def __enter__(self):
-        """The handle, which stays valid in the block.
-
-        In a forked child a thread of the parent's may hold the lock for ever.
-        """
+    def use(self, function, *arguments):
         if self.is_forked():
             raise _lib.make_error(
                 _lib.FORKED, "channel '%s' was opened by the process that forked this "
                              "one: open it in the child" % self._name)
-        with self._lock:
-            if self.closed:
-                raise self._make_closed_error()
-            self._users.append(threading.get_ident())
-            return self._handle
+        return super(_WriterLife, self).use(function, *arguments)
 
-    def __exit__(self, *_):
-        with self._lock:
-            self._users.remove(threading.get_ident())
-            self._free_if_over()
-            self._lock.notify_all()
+    def begin(self, packed):
+        """_lib.writer_begin (), but a signal is handled at once."""
+        try:
+            return self._begin(packed)
+        except BlockingIOError:
+            self.check_open()               # or was it closed meanwhile?
+            raise
+
+    def _begin(self, packed):
+        """Signals come to the main thread only, and not while it is in the library: if
+        there is something to wait for, another waits there."""
+        if threading.current_thread() is not threading.main_thread():
+            return self.use(_lib.writer_begin, packed, True)
+        try:
+            return self.use(_lib.writer_begin, packed, False)
+        except BlockingIOError:
+            pass
+        return _get_aside(self.use, _lib.writer_begin, packed, True)
+
+    def _interrupt(self, handle):
+        _lib.writer_set_flushing(handle, True)
 
     def _make_closed_error(self):
         """At exit a daemon thread that writes ends, and silently: by then an error that
         it prints may be the end of the interpreter ("could not acquire lock")."""
         if self._exiting and threading.current_thread() is not threading.main_thread():
             return SystemExit()
-        return ValueError("the writer of channel '%s' is closed" % self._name)
-
-    def begin(self, packed):
-        """_lib.writer_begin (), but a signal is handled at once."""
-        try:
-            if threading.current_thread() is threading.main_thread():
-                return self._begin_in_main(packed)
-            return self._begin(packed, True)
-        except BlockingIOError:
-            with self:          # or was it closed meanwhile?
-                raise
-
-    def _begin(self, packed, may_wait):
-        with self as handle:
-            return _lib.writer_begin(handle, packed, may_wait)
-
-    def _begin_in_main(self, packed):
-        """Signals come to the main thread only, and not while it is in the library:
-        another waits there."""
-        try:
-            return self._begin(packed, False)
-        except BlockingIOError:
-            pass
-        begun = _call_aside(self._begin, packed, True)
-        try:
-            begun.exception()                    # waits
-        except BaseException:
-            self._recall(begun)
-            raise
-        return begun.result()
-
-    def _recall(self, begun):
-        self._set_flushing(True)
-        try:
-            begun.exception()
-        finally:
-            self._set_flushing(False)
-
-    def _set_flushing(self, flushing):
-        with self._lock:
-            if not self.closed:
-                _lib.writer_set_flushing(self._handle, flushing)
+        return super(_WriterLife, self)._make_closed_error()
 
     def _exit(self):
         self._exiting = True
         self.close()
 
     def close(self):
-        atexit.unregister(self._exit)
         if self.is_forked():
-            self.closed = True        # the name is the parent's
+            self.closed = True              # the name is the parent's
             return
-        with self._lock:
-            if self.closed:
-                return
-            self.closed = True
-            _lib.writer_set_flushing(self._handle, True)
-            # They are on their way out; but this may be a signal's handler that came
-            # while this very thread was in a call.
-            if threading.get_ident() not in self._users:
-                self._lock.wait_for(lambda: not self._users, _PATIENCE)
-            self._free_if_over()
-
-    def _free_if_over(self):
-        if self.closed and not self._users:
-            _lib.writer_free(self._handle)
+        super(_WriterLife, self).close()
+        atexit.unregister(self._exit)
 
 
-def _call_aside(function, *arguments):
-    """The Future of a call in a thread of its own. It can be waited for again after an
-    interrupt; a thread cannot: the second Thread.join () may return before its time
-    (Python 3.9 to 3.12, bpo-45274)."""
+def _get_aside(function, *arguments):
+    """What @function returns, called in a thread of its own. Who is interrupted leaves
+    the thread to itself, and what it gets is dropped."""
     future = concurrent.futures.Future()
+    threading.Thread(target=_fill_future, args=(future, function) + arguments,
+                     daemon=True).start()
+    try:
+        error = future.exception()          # waits
+        if error is not None:
+            raise error
+        return future.result()
+    finally:
+        error = future = None               # or they and this frame hold each other
 
-    def call():
-        try:
-            future.set_result(function(*arguments))
-        except BaseException as error:
-            future.set_exception(error)
 
-    threading.Thread(target=call, daemon=True).start()
-    return future
+def _fill_future(future, function, *arguments):
+    try:
+        future.set_result(function(*arguments))
+    except BaseException as error:
+        future.set_exception(error)
+    finally:
+        future = None
 
 
 # --- Arguments ---------------------------------------------------------------

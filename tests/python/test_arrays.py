@@ -404,7 +404,7 @@ def test_what_holds_memory_has_one_owner(writer, reader, way):
     for one, words in ((frame, "channel 'a'.*frame.array"),
                        (draft, "channel 'a'.*array"), (writer, "channel 'a'"),
                        (frame._owner, "FrameHandle"), (draft._handle, "DraftHandle"),
-                       (reader._handle, "ReaderHandle"),
+                       (reader._life._handle, "ReaderHandle"),
                        (writer._life._handle, "WriterHandle")):
         with pytest.raises(TypeError, match=words):
             way(one)

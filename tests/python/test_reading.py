@@ -776,6 +776,48 @@ def test_a_loop_may_be_closed_while_a_task_waits(program):
         assert word not in err, err
 
 
+def test_a_reader_may_be_collected_with_the_task_that_waits_for_it(program):
+    """They are one cycle, of which the collector ends each part in an order of its own."""
+    other = program("""
+        import asyncio, gc, ndsh, threading
+        gc.disable()
+
+        def leave(reader):
+            async def wait():
+                async for frame in reader:
+                    pass
+            loop = asyncio.new_event_loop()
+            task = loop.create_task(wait())
+            while reader._waiting is None:
+                loop.run_until_complete(asyncio.sleep(0))
+            thread = threading.Thread(target=reader.close)
+            thread.start()
+            thread.join()
+            loop.close()
+
+        for n in range(20):
+            leave(ndsh.Reader("x"))
+            gc.collect()
+        """)
+    code, out, err = other.wait()
+    assert code == 0, err
+
+
+def test_a_handler_may_close_a_reader_as_a_task_begins_to_wait(monkeypatch):
+    async def main():
+        with pytest.raises(ValueError, match="closed"):
+            await asyncio.wait_for(reader.__anext__(), DEADLINE)
+
+    def close_and_wait(waiting, seconds):
+        reader.close()
+        return wait(waiting, seconds)
+
+    wait = reader_module._Waiting.wait
+    monkeypatch.setattr(reader_module._Waiting, "wait", close_and_wait)
+    reader = ndsh.Reader("a")
+    run(main())
+
+
 def test_closing_ends_a_task_in_a_pause_of_max_fps():
     async def main():
         task = asyncio.ensure_future(reader.__anext__())
