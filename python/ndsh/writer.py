@@ -48,8 +48,8 @@ class Writer:
     PermissionError, OSError  the channel's directory cannot be used
 
     Any thread may use a writer. The name goes with it: when it is closed, collected,
-    or the interpreter ends; then a daemon thread that writes ends, too. In a forked child it is of no use: open it in the child
-    (ndsh.Error says so).
+    or the interpreter ends; then a daemon thread that writes ends, too. In a forked
+    child it is of no use: open it in the child (ndsh.Error says so).
     """
 
     def __init__(self, name, format=None, fps=None, caps=None, history=1,

@@ -34,6 +34,12 @@ def channel_directory(tmp_path, monkeypatch):
     return directory
 
 
+# A shell's background job ignores it, and so would what the job starts.
+_HEAR_SIGINT = """import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+
+
 class Program:
     """Python code in a process; it is killed when the test ends."""
 
@@ -41,7 +47,8 @@ class Program:
         # Not a pipe, which would stop a program that says much there.
         self.errors = tempfile.TemporaryFile()
         self.popen = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code)] + [str(a) for a in arguments],
+            [sys.executable, "-c", _HEAR_SIGINT + textwrap.dedent(code)]
+            + [str(a) for a in arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
             universal_newlines=True, env=dict(os.environ, **environment))
         self.pid = self.popen.pid

@@ -497,7 +497,8 @@ def test_a_frame_has_its_own_caps_whichever_thread_writes(monkeypatch):
             reader.wait(0.01)
         writer.write(np.zeros((16, 16, 3), "u1"))
         second.join()
-        seen = {frame.format: frame.array.shape for frame in (reader.read(), reader.read())}
+        seen = {frame.format: frame.array.shape
+                for frame in (reader.read(), reader.read())}
     assert seen == {"BGR": (16, 16, 3), "GRAY8": (16, 16)}
 
 
@@ -569,7 +570,8 @@ def test_closing_frees_nothing_while_a_thread_is_in_a_write(monkeypatch):
     assert len(caught) == 1 and "closed" in caught[0]
 
 
-def test_the_interpreter_ends_while_a_thread_waits_in_a_write(program, channel_directory):
+def test_the_interpreter_ends_while_a_thread_waits_in_a_write(
+        program, channel_directory):
     other, reader, _ = held_up(program, """
     threading.Thread(target=write, daemon=True).start()
     while writer.info.published < 2:
