@@ -378,6 +378,7 @@ def test_ctrl_c_while_something_is_freed_does_not_free_it_twice(
 
 @pytest.mark.parametrize("kind", ["writer", "reader"])
 def test_a_signal_s_handler_may_close_in_any_call(kind, monkeypatch):
+    monkeypatch.setattr(life, "_PATIENCE", float("inf"))     # it must not wait for itself
     freed, name = [], "_%s_get_info" % kind
     free, get_info = getattr(_lib, kind + "_free"), getattr(_lib, name)
     monkeypatch.setattr(_lib, kind + "_free", lambda one: (freed.append(one.value),
