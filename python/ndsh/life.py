@@ -17,7 +17,8 @@ class Life:
     dict, which neither a signal nor another thread divides. Who comes leaves its note
     and then looks whether it is closed; who closes says so and then looks for notes: one
     of the two sees the other. If a handler raises in the few instructions around a
-    note, the handle may stay until close () is called again or the process ends.
+    note, the handle may stay until close () is called again or the process ends. To
+    have few of them a note is taken away in place: a call is where handlers come.
     """
 
     def __init__(self, handle, free, what):

@@ -306,7 +306,7 @@ class Reader:
     def close(self):
         """Frames still held stay valid. Closing twice does nothing."""
         with self._get_lock():
-            self._life.closed = True
+            self._life.closed = True        # no other task begins to wait
             waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.stop()

@@ -217,7 +217,7 @@ class Writer:
 
 
 def _publish(_writer, draft, *travels):
-    """While the writer, which need not be named, is in use."""
+    """For Life.use (): close () waits for it."""
     return _lib.draft_publish(draft, *travels)
 
 
@@ -303,8 +303,8 @@ class _WriterLife(Life):
     """That of a writer ends with the interpreter, too, and is of no use in a child."""
 
     def __init__(self, name, handle):
-        super(_WriterLife, self).__init__(handle, _lib.writer_free,
-                                          "the writer of channel '%s'" % name)
+        super().__init__(handle, _lib.writer_free,
+                         "the writer of channel '%s'" % name)
         self._name = name
         self._exiting = False
         self._pid = os.getpid()
@@ -318,7 +318,7 @@ class _WriterLife(Life):
             raise _lib.make_error(
                 _lib.FORKED, "channel '%s' was opened by the process that forked this "
                              "one: open it in the child" % self._name)
-        return super(_WriterLife, self).use(function, *arguments)
+        return super().use(function, *arguments)
 
     def begin(self, packed):
         """_lib.writer_begin (), but a signal is handled at once."""
@@ -347,7 +347,7 @@ class _WriterLife(Life):
         it prints may be the end of the interpreter ("could not acquire lock")."""
         if self._exiting and threading.current_thread() is not threading.main_thread():
             return SystemExit()
-        return super(_WriterLife, self)._make_closed_error()
+        return super()._make_closed_error()
 
     def _exit(self):
         self._exiting = True
@@ -357,7 +357,7 @@ class _WriterLife(Life):
         if self.is_forked():
             self.closed = True              # the name is the parent's
             return
-        super(_WriterLife, self).close()
+        super().close()
         atexit.unregister(self._exit)
 
 

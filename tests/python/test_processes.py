@@ -234,7 +234,7 @@ def test_ctrl_c_ends_a_write_that_waits_for_a_lossless_reader(program):
         write()
     except KeyboardInterrupt:
         print("interrupted", writer.info.published, flush=True)
-    writer.end()
+    print("written", writer.write(np.zeros(100000, "u1")), flush=True)
     """)
     wait_until_it_waits()
     other.kill(signal.SIGINT)
@@ -242,22 +242,7 @@ def test_ctrl_c_ends_a_write_that_waits_for_a_lossless_reader(program):
     word, published = other.line().split()
     figure("Ctrl-C in a write that waits: %.0f ms" % ((time.monotonic() - start) * 1e3))
     assert word == "interrupted" and int(published) < 1000
-    other.succeed()
 
-
-def test_after_ctrl_c_another_write_goes_on_where_that_one_waited(program):
-    other, reader, _ = held_up(program, """
-    try:
-        write()
-    except KeyboardInterrupt:
-        print("interrupted", writer.info.published, flush=True)
-    writer.write(np.zeros(100000, "u1"))
-    print("written", writer.info.published, flush=True)
-    """)
-    wait_until_it_waits()
-    other.kill(signal.SIGINT)
-    word, published = other.line().split()
-    assert word == "interrupted"
     for n in range(int(published)):            # it has had one of them
         del _
         _ = reader.read()
@@ -267,7 +252,7 @@ def test_after_ctrl_c_another_write_goes_on_where_that_one_waited(program):
 
 # As on a busy machine: who waited in the library leaves it a while after it was told to.
 _LEAVE_LATE = """
-    from ndsh import _lib, life
+    from ndsh import _lib
     begin, left = _lib.writer_begin, []
 
     def begin_and_leave_late(writer, packed, may_wait):
@@ -315,9 +300,7 @@ def test_a_handler_may_write_while_a_write_waits(program):
     wait_until_it_waits()
     other.kill(signal.SIGUSR1)
     del _
-    frames = 0
     for frame in reader:
-        frames += 1
         if frame.info.duration_ns == 5:
             break
         del frame
@@ -397,10 +380,10 @@ def test_a_signal_s_handler_may_close_in_any_call(kind, monkeypatch):
         it.info
 
 
-def interrupted_at_line(n, function, files):
-    """Calls @function, with KeyboardInterrupt out of the nth line in @files. Whether
+def at_line(n, handle, function):
+    """Calls @function, and @handle before the nth line of a writer's in it. Whether
     there are so many."""
-    left = [n]
+    files, left = ("writer.py", "life.py", "_lib.py"), [n]
 
     def trace(frame, event, _):
         if os.path.basename(frame.f_code.co_filename) not in files or "__del__" in (
@@ -409,41 +392,63 @@ def interrupted_at_line(n, function, files):
         if event == "line":
             left[0] -= 1
             if left[0] == 0:
-                raise KeyboardInterrupt
+                handle()
         return trace
 
     sys.settrace(trace)
     try:
         function()
-    except KeyboardInterrupt:
-        pass
     finally:
         sys.settrace(None)
     return left[0] <= 0
 
 
-@pytest.mark.parametrize("call", ["info", "write", "end", "close"])
+def elsewhere(function):
+    """In another thread, to whose end nothing must be in the way."""
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join(DEADLINE)
+    assert not thread.is_alive()
+
+
+CALLS = {"info": lambda one: one.info, "write": lambda one: one.write(np.ones(3)),
+         "end": ndsh.Writer.end, "close": ndsh.Writer.close}
+
+
+@pytest.mark.parametrize("call", sorted(CALLS))
 def test_ctrl_c_may_come_at_any_line(call, channel_directory, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(life, "_PATIENCE", 0.1)
-    calls = {"info": lambda one: one.info, "write": lambda one: one.write(np.ones(3)),
-             "end": ndsh.Writer.end, "close": ndsh.Writer.close}
     n, more = 0, True
     while more:
         n += 1
         writer = ndsh.Writer("a%d" % n)
-        more = interrupted_at_line(n, lambda: calls[call](writer),
-                                   ["writer.py", "life.py", "_lib.py"])
-        thread = threading.Thread(target=writer.close)   # is something held for ever?
-        thread.start()
-        thread.join(DEADLINE)
-        assert not thread.is_alive()
+        try:
+            more = at_line(n, interrupt, lambda: CALLS[call](writer))
+        except KeyboardInterrupt:
+            pass
+        elsewhere(writer.close)
         writer.close()
-        del writer, thread
+        del writer
     gc.collect()
     figure("interrupted %s at %d lines" % (call, n - 1))
     assert n > 5
     # The very line of the call that frees may have been left out.
     assert len(names(channel_directory)) <= (call == "close")
+
+
+@pytest.mark.parametrize("call", ["end", "info", "write"])
+def test_a_handler_may_wait_for_another_thread_at_any_line(call):
+    """As it does if it writes and there is no slot free."""
+    with ndsh.Writer("a") as writer:
+        n = 1
+        while at_line(n, lambda: elsewhere(lambda: writer.info),
+                      lambda: CALLS[call](writer)):
+            n += 1
+    figure("handled at %d lines of %s" % (n - 1, call))
+    assert n > 5
 
 
 def test_a_full_writer_leaves_nothing_for_the_collector():
@@ -505,7 +510,6 @@ def test_a_frame_has_its_own_caps_whichever_thread_writes(monkeypatch):
 
 @pytest.mark.parametrize("in_main", [True, False])
 def test_closing_ends_a_write_that_waits(program, in_main):
-    waits, closes = ("write", "closer") if in_main else ("writer_thread", "main")
     other, reader, _ = held_up(program, """
     caught = []
 
