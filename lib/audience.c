@@ -271,6 +271,17 @@ ndsh_audience_clear (NdshWriter *writer)
   }
 }
 
+void
+ndsh_audience_hear_queues (NdshWriter *writer)
+{
+  FOR_EACH_READER (writer, reader) {
+    guint32 wanted = ndsh_slots_get_wanted_queue (&reader->slots);
+
+    if (wanted >= 1 && wanted <= NDSH_MAX_QUEUE)
+      reader->slots.queue_length = wanted;
+  }
+}
+
 /* --- They wake and are woken ---------------------------------------------- */
 
 void

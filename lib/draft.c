@@ -239,6 +239,9 @@ write_record (NdshDraft *draft, const NdshFrameInfo *info, GError **error)
   record.duration_ns = info->duration_ns;
   record.offset = info->offset;
   record.flags = info->flags;
+  record.origin_ns = writer->timing.origin_ns;
+  record.latency_ns = writer->timing.latency_ns;
+  record.clock = writer->timing.clock;
   if (!write_tail (draft, &record, error))
     return FALSE;
   writer->slots.control->slot[draft->slot].frame = record;

@@ -21,6 +21,7 @@ struct _NdshFrame {
   gint64 publish_ns;
   gsize size;
   NdshFrameInfo info;
+  NdshTiming timing;
   GBytes *description;
   guint8 *metadata;
   gsize metadata_size;
@@ -48,7 +49,8 @@ ndsh_frame_check_record (const NdshLease *lease, gsize segment_size)
          && r->description_size <= NDSH_MAX_DESCRIPTION
          && (guint64) r->metadata_size + r->arrays_size + r->description_size
               <= segment_size - r->tail_offset
-         && r->n_arrays >= 1 && r->n_arrays <= NDSH_MAX_ARRAYS;
+         && r->n_arrays >= 1 && r->n_arrays <= NDSH_MAX_ARRAYS
+         && r->clock <= NDSH_CLOCK_NONE;
 }
 
 /* It is the same in nearly every frame. */
@@ -105,6 +107,9 @@ frame_alloc (const NdshFrameRecord *r)
   frame->info.duration_ns = r->duration_ns;
   frame->info.offset = r->offset;
   frame->info.flags = r->flags;
+  frame->timing.clock = (NdshClock) r->clock;
+  frame->timing.origin_ns = r->origin_ns;
+  frame->timing.latency_ns = r->latency_ns;
   return frame;
 }
 
@@ -196,6 +201,14 @@ ndsh_frame_get_info (const NdshFrame *frame)
   g_return_val_if_fail (frame != NULL, NULL);
 
   return &frame->info;
+}
+
+NDSH_API const NdshTiming *
+ndsh_frame_get_timing (const NdshFrame *frame)
+{
+  g_return_val_if_fail (frame != NULL, NULL);
+
+  return &frame->timing;
 }
 
 NDSH_API gint64

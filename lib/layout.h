@@ -83,7 +83,10 @@ typedef struct {
   int64_t duration_ns;
   uint64_t offset;
   int64_t publish_ns;
-  uint32_t zero[10];
+  int64_t origin_ns;              /* NdshTiming, from here */
+  int64_t latency_ns;
+  uint32_t clock;                 /* NdshClock */
+  uint32_t zero[5];
 } NdshFrameRecord;
 
 typedef struct {
@@ -147,7 +150,8 @@ typedef struct {
   shared_u32 segments_handled;    /* SEGMENT messages: what they replaced is unmapped */
   shared_u32 delivered;
   shared_u32 missed;
-  uint8_t zero1[112];
+  shared_u32 queue_length;        /* of a queueing reader, now; 0: as granted */
+  uint8_t zero1[108];
 
   /* Written by the writer. */
   shared_u32 mode;                /* NdshReadMode as granted; lossless may become queue */
@@ -236,6 +240,9 @@ AT (NdshFrameRecord, timestamp_ns, 48);
 AT (NdshFrameRecord, duration_ns, 56);
 AT (NdshFrameRecord, offset, 64);
 AT (NdshFrameRecord, publish_ns, 72);
+AT (NdshFrameRecord, origin_ns, 80);
+AT (NdshFrameRecord, latency_ns, 88);
+AT (NdshFrameRecord, clock, 96);
 SIZE (NdshFrameRecord, NDSH_LINE - 8);
 
 AT (NdshRecord, state_seq, 0);
@@ -267,6 +274,7 @@ AT (NdshLeasePage, cursor, 384);
 AT (NdshLeasePage, segments_handled, 388);
 AT (NdshLeasePage, delivered, 392);
 AT (NdshLeasePage, missed, 396);
+AT (NdshLeasePage, queue_length, 400);
 AT (NdshLeasePage, mode, 512);
 SIZE (NdshLeasePage, 640);
 

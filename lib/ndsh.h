@@ -225,6 +225,37 @@ void ndsh_writer_free (NdshWriter *writer);
 gboolean ndsh_writer_set_description (NdshWriter *writer,
                                       const char *description, GError **error);
 
+/*
+ * NdshClock: what the timestamps of a stream follow.
+ * @NDSH_CLOCK_MONOTONIC: CLOCK_MONOTONIC: a frame is of the time that it names, as a
+ *   camera's is. Readers may tell how late a frame is, and which of two channels'
+ *   frames are of one moment.
+ * @NDSH_CLOCK_NONE: only each other: a file that is read as fast as it goes. Readers
+ *   that show frames in real time choose when the stream begins.
+ */
+typedef enum { NDSH_CLOCK_MONOTONIC = 0, NDSH_CLOCK_NONE = 1 } NdshClock;
+
+/*
+ * NdshTiming: what the timestamps of a stream's frames are.
+ * @clock: what they follow
+ * @origin_ns: the timestamp that is the stream's beginning. Channels that belong
+ *   together, as picture and sound of one file, say the same; then readers keep
+ *   their frames at their distances. A stream that begins anew, with times that do
+ *   not go on from the ones before, gets another.
+ * @latency_ns: how long after the time it names a frame is published at the latest,
+ *   as far as that is known: a camera's exposure and transfer, a decoder's delay.
+ *   Readers that show frames in real time wait so long.
+ */
+typedef struct {
+  NdshClock clock;
+  gint64 origin_ns;
+  gint64 latency_ns;
+} NdshTiming;
+
+/* Says what the timestamps are of every frame published from now on. A writer that
+ * says nothing has NDSH_CLOCK_MONOTONIC, and 0 for the rest. */
+void ndsh_writer_set_timing (NdshWriter *writer, const NdshTiming *timing);
+
 /* Nothing more follows: readers get ENDED after the last frame. The next publish
  * begins anew. */
 void ndsh_writer_end (NdshWriter *writer);
@@ -322,7 +353,8 @@ gboolean ndsh_draft_set_metadata (NdshDraft *draft, gconstpointer data,
 
 /*
  * NdshFrameInfo: what travels with a frame beside its arrays.
- * @timestamp_ns: when it was captured or is to be shown, -1 if unknown
+ * @timestamp_ns: when it was captured or is to be shown, by the stream's NdshTiming;
+ *   -1 if unknown
  * @duration_ns: -1 if unknown
  * @offset: the producer's own count (a sensor's frame number), G_MAXUINT64 if
  *   unknown
@@ -377,6 +409,11 @@ void ndsh_reader_free (NdshReader *reader);
  * same through reconnects. Do not read or close it. */
 int ndsh_reader_get_fd (NdshReader *reader);
 
+/* From now on a QUEUE reader is up to @queue_length frames behind, 1 to
+ * NDSH_MAX_QUEUE. The writer keeps as many, from its next frame on, as memory allows.
+ * Of no effect in other modes. */
+void ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length);
+
 /* Blocks until ndsh_reader_acquire () has a frame, connecting and reconnecting by
  * itself. A negative @timeout_us waits for ever, 0 not at all. No system call if
  * a frame is there already.
@@ -412,6 +449,9 @@ const char *ndsh_frame_get_description (const NdshFrame *frame);
 /* NULL and 0 if there is none. */
 gconstpointer ndsh_frame_get_metadata (const NdshFrame *frame, gsize *size);
 const NdshFrameInfo *ndsh_frame_get_info (const NdshFrame *frame);
+
+/* What its timestamp means. */
+const NdshTiming *ndsh_frame_get_timing (const NdshFrame *frame);
 
 /* When it was published; now minus this is the age of the frame. */
 gint64 ndsh_frame_get_publish_ns (const NdshFrame *frame);

@@ -152,6 +152,17 @@ ndsh_reader_get_fd (NdshReader *reader)
   return reader->waiter.epoll_fd;
 }
 
+NDSH_API void
+ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length)
+{
+  g_return_if_fail (reader != NULL);
+  g_return_if_fail (queue_length >= 1 && queue_length <= NDSH_MAX_QUEUE);
+
+  reader->options.queue_length = queue_length;
+  if (reader->link != NULL && !is_forked (reader))
+    ndsh_leases_set_queue_length (&reader->link->leases, queue_length);
+}
+
 /* --- ALONE and GREETING --------------------------------------------------- */
 
 static void
@@ -254,6 +265,9 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   if (reader->link == NULL)
     return fail_try (reader, why, error);
   reader->greeting_fd = -1;
+  /* It may have changed since HELLO. */
+  ndsh_leases_set_queue_length (&reader->link->leases,
+                                reader->options.queue_length);
   resume (reader);
   set_next (reader, 0);
   g_clear_error (&reader->why_alone);

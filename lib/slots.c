@@ -107,6 +107,13 @@ ndsh_slots_get_report (const NdshSlotsReader *reader)
   };
 }
 
+uint32_t
+ndsh_slots_get_wanted_queue (const NdshSlotsReader *reader)
+{
+  /* Relaxed: a wish, which the next claim hears if this one does not. */
+  return load_relaxed (&reader->page->queue_length);
+}
+
 /* The cursor is foreign: it can only move on, and not past what there is, to which
  * end it is made a word before it is compared. */
 static void
@@ -513,6 +520,13 @@ ndsh_leases_stall (NdshLeases *leases, const NdshLease *lease)
 {
   leases->stalled = lease->head;
   ndsh_leases_release (leases, lease->hazard);
+}
+
+void
+ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length)
+{
+  leases->queue_length = queue_length;
+  store_relaxed (&leases->page->queue_length, queue_length);
 }
 
 void

@@ -99,6 +99,9 @@ typedef struct {
 
 NdshSlotsReport ndsh_slots_get_report (const NdshSlotsReader *reader);
 
+/* How far behind it wants to be; any number, 0 if it did not say. */
+uint32_t ndsh_slots_get_wanted_queue (const NdshSlotsReader *reader);
+
 /* NDSH_STATE_*. ENDED comes after the last frame. */
 void ndsh_slots_set_state (NdshSlots *slots, uint32_t state);
 
@@ -160,6 +163,9 @@ void ndsh_leases_take (NdshLeases *leases, const NdshLease *lease);
  * once there is a newer one or the stall is over. */
 void ndsh_leases_skip (NdshLeases *leases, const NdshLease *lease);
 void ndsh_leases_stall (NdshLeases *leases, const NdshLease *lease);
+
+/* From now on this reader is up to @queue_length frames behind. */
+void ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length);
 
 /* @n SEGMENT messages were handled, a stall may be over. */
 void ndsh_leases_set_segments_handled (NdshLeases *leases, uint32_t n);

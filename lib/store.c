@@ -323,6 +323,7 @@ ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
   if (!find_need (writer, arrays, n_arrays, size, &need, error))
     return -1;
   grown = need;
+  ndsh_audience_hear_queues (writer);
   slot = claim_or_wait (writer, &grown, may_wait, error);
   if (slot < 0 || writer->memory[slot].segment != NULL
       || furnish (writer, slot, &grown, &why))

@@ -70,6 +70,7 @@ struct _NdshWriter {
   gsize tail_hint;              /* bytes of metadata to be ready for */
   char *description;
   gsize description_size;
+  NdshTiming timing;
 };
 
 static inline void
@@ -126,6 +127,9 @@ void ndsh_audience_tell (NdshWriter *writer, int slot);
 
 /* Lets go of what readers say they have unmapped. */
 void ndsh_audience_hear_unmapped (NdshWriter *writer);
+
+/* Takes note of how far behind queueing readers want to be. */
+void ndsh_audience_hear_queues (NdshWriter *writer);
 
 /* Wakes who sleeps. */
 void ndsh_audience_ring (NdshWriter *writer);

@@ -215,6 +215,18 @@ ndsh_writer_set_description (NdshWriter *writer, const char *description,
 }
 
 NDSH_API void
+ndsh_writer_set_timing (NdshWriter *writer, const NdshTiming *timing)
+{
+  g_return_if_fail (writer != NULL && timing != NULL);
+
+  if (ndsh_writer_is_forked (writer))
+    return;
+  ndsh_writer_lock (writer);
+  writer->timing = *timing;
+  ndsh_writer_unlock (writer);
+}
+
+NDSH_API void
 ndsh_writer_end (NdshWriter *writer)
 {
   g_return_if_fail (writer != NULL);

@@ -18,7 +18,7 @@ CLOCK_MONOTONIC (names that end in _ns, and pts), time-outs are seconds.
 """
 
 from ._lib import DTYPES as _DTYPES
-from ._lib import Error, FrameInfo, ReaderInfo, Spec, WriterInfo
+from ._lib import Error, FrameInfo, ReaderInfo, Spec, Timing, WriterInfo
 from .channels import Channel, channel, channels
 from .frame import Frame
 from .reader import Reader
@@ -26,7 +26,7 @@ from .writer import Draft, Writer
 
 __version__ = "0.1.0"
 __all__ = ["Channel", "Draft", "Error", "Frame", "FrameInfo", "Reader", "ReaderInfo",
-           "Spec", "Writer", "WriterInfo", "channel", "channels", "dtypes"]
+           "Spec", "Timing", "Writer", "WriterInfo", "channel", "channels", "dtypes"]
 
 #: Names of the dtypes that frames can have; the last two where NumPy has them.
 dtypes = _DTYPES[1:]

@@ -9,7 +9,7 @@ import numpy as np
 
 __version__: str
 __all__ = ["Channel", "Draft", "Error", "Frame", "FrameInfo", "Reader", "ReaderInfo",
-           "Spec", "Writer", "WriterInfo", "channel", "channels", "dtypes"]
+           "Spec", "Timing", "Writer", "WriterInfo", "channel", "channels", "dtypes"]
 
 dtypes: Tuple[str, ...]
 
@@ -21,6 +21,11 @@ class Spec(NamedTuple):
     strides: Tuple[int, ...]
     offset: int
 
+class Timing(NamedTuple):
+    clock: Optional[str]
+    origin_ns: int
+    latency_ns: int
+
 class FrameInfo(NamedTuple):
     timestamp_ns: Optional[int]
     duration_ns: Optional[int]
@@ -29,6 +34,7 @@ class FrameInfo(NamedTuple):
     publish_ns: int
     stream_id: str
     metadata: bytes
+    timing: Timing
 
 class ReaderInfo(NamedTuple):
     pid: int
@@ -117,6 +123,8 @@ class Writer:
     def draft(self, shape: _Shape, dtype: Any = ..., pts: Optional[int] = ...,
               duration: Optional[int] = ..., offset: Optional[int] = ...,
               flags: int = ..., metadata: _Bytes = ...) -> Draft: ...
+    def set_timing(self, clock: Optional[str] = ..., origin_ns: int = ...,
+                   latency_ns: int = ...) -> None: ...
     def end(self) -> None: ...
     @property
     def caps(self) -> str: ...

@@ -35,8 +35,18 @@ Spec.__doc__ = """One array of a frame.
 dtype: NumPy's name of it; shape: elements; strides, offset: bytes.
 """
 
+Timing = namedtuple("Timing", "clock origin_ns latency_ns")
+Timing.__doc__ = """What the timestamps of a stream's frames are.
+
+clock: "monotonic", CLOCK_MONOTONIC as of a camera; or None: they follow only each
+    other, as in a file that is read as fast as it goes
+origin_ns: the timestamp that is the stream's beginning, the same for channels that
+    belong together
+latency_ns: how long after the time it names a frame is published at the latest
+"""
+
 FrameInfo = namedtuple("FrameInfo", "timestamp_ns duration_ns offset flags "
-                                    "publish_ns stream_id metadata")
+                                    "publish_ns stream_id metadata timing")
 FrameInfo.__doc__ = """What travels with a frame beside its arrays.
 
 timestamp_ns: CLOCK_MONOTONIC, when it was captured or is to be shown, or None
@@ -46,6 +56,7 @@ flags: the producer's own bits
 publish_ns: CLOCK_MONOTONIC, when the writer published it
 stream_id: 32 hex digits; another id is another writer
 metadata: bytes that the producer added, b"" if none
+timing: a Timing
 """
 
 ReaderInfo = namedtuple("ReaderInfo", "pid uid mode max_leases n_leases "
@@ -151,6 +162,12 @@ class _FrameInfo(ctypes.Structure):
                 ("flags", c_uint32)]
 
 
+class _Timing(ctypes.Structure):
+    _fields_ = [("clock", c_int),
+                ("origin_ns", c_int64),
+                ("latency_ns", c_int64)]
+
+
 class _ChannelInfo(ctypes.Structure):
     _fields_ = [("pid", c_int64),
                 ("uid", c_int64),
@@ -234,6 +251,8 @@ _writer_new = _prototype(_slow, WriterHandle, "ndsh_writer_new", c_char_p,
                          POINTER(_WriterOptions), _errors)
 _writer_set_description = _prototype(
     _quick, c_int, "ndsh_writer_set_description", c_void_p, c_char_p, _errors)
+_writer_set_timing = _prototype(_quick, None, "ndsh_writer_set_timing", c_void_p,
+                                POINTER(_Timing))
 _writer_end = _prototype(_quick, None, "ndsh_writer_end", c_void_p)
 _writer_set_flushing = _prototype(_quick, None, "ndsh_writer_set_flushing",
                                   c_void_p, c_int)
@@ -276,6 +295,8 @@ _frame_get_metadata = _prototype(_quick, c_void_p, "ndsh_frame_get_metadata",
                                  c_void_p, POINTER(c_size_t))
 _frame_get_info = _prototype(_quick, POINTER(_FrameInfo), "ndsh_frame_get_info",
                              c_void_p)
+_frame_get_timing = _prototype(_quick, POINTER(_Timing), "ndsh_frame_get_timing",
+                               c_void_p)
 _frame_get_publish_ns = _prototype(_quick, c_int64, "ndsh_frame_get_publish_ns",
                                    c_void_p)
 _frame_get_sequence = _prototype(_quick, c_uint64, "ndsh_frame_get_sequence",
@@ -385,6 +406,16 @@ def writer_set_description(writer, text):
     _writer_set_description(writer, _encode(text, "a description"), byref(error))
     if error:
         _raise(error)
+
+
+# NdshClock's names; the index is the library's number.
+CLOCKS = ("monotonic", None)
+
+
+def writer_set_timing(writer, clock, origin_ns, latency_ns):
+    _writer_set_timing(writer, byref(_Timing(
+        CLOCKS.index(clock), _bounded(origin_ns, 63, "an origin"),
+        _bounded(latency_ns, 63, "a latency"))))
 
 
 def writer_end(writer):
@@ -562,7 +593,12 @@ def frame_get_info(frame):
         None if info.offset == UNKNOWN_OFFSET else info.offset,
         info.flags, _frame_get_publish_ns(frame),
         _frame_get_stream_id(frame).decode("ascii"),
-        ctypes.string_at(metadata, size.value) if metadata else b"")
+        ctypes.string_at(metadata, size.value) if metadata else b"",
+        _timing(_frame_get_timing(frame).contents))
+
+
+def _timing(timing):
+    return Timing(CLOCKS[timing.clock], timing.origin_ns, timing.latency_ns)
 
 
 # --- Finding -----------------------------------------------------------------

@@ -165,6 +165,21 @@ class Writer:
                               % self.name)
         return number
 
+    def set_timing(self, clock="monotonic", origin_ns=0, latency_ns=0):
+        """Says what the pts of all frames from now on are; who says nothing has
+        CLOCK_MONOTONIC.
+
+        clock: "monotonic": CLOCK_MONOTONIC, as of a camera; None: they follow only
+            each other, as in a file that is read as fast as it goes
+        origin_ns: the pts that is the stream's beginning. Channels that belong together
+            say the same, and ndshsrc keeps their frames at their distances.
+        latency_ns: how long after its pts a frame is published at the latest; who shows
+            frames in real time waits so long
+        """
+        if clock not in _lib.CLOCKS:
+            raise ValueError("clock is %r; it is \"monotonic\" or None" % (clock,))
+        self._life.use(_lib.writer_set_timing, clock, origin_ns, latency_ns)
+
     def end(self):
         """Says that nothing more follows: readers' loops end after the last frame.
         Another write begins anew."""

@@ -37,6 +37,10 @@ print_writing (void)
   FIELD (NdshFrameInfo, duration_ns);
   FIELD (NdshFrameInfo, offset);
   FIELD (NdshFrameInfo, flags);
+  STRUCT (NdshTiming);
+  FIELD (NdshTiming, clock);
+  FIELD (NdshTiming, origin_ns);
+  FIELD (NdshTiming, latency_ns);
 }
 
 static void

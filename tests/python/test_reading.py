@@ -359,6 +359,17 @@ def test_closing_in_another_thread_ends_a_pause_of_max_fps(monkeypatch, wait):
 
 # --- Ends --------------------------------------------------------------------
 
+def test_a_writer_says_what_its_times_are():
+    with ndsh.Writer("a") as writer, joined(mode="queue") as reader:
+        writer.write(number(1))
+        writer.set_timing(None, origin_ns=7, latency_ns=8)
+        writer.write(number(2))
+        assert reader.read(timeout=10).info.timing == ("monotonic", 0, 0)
+        assert reader.read(timeout=10).info.timing == (None, 7, 8)
+        with pytest.raises(ValueError, match="clock is 'camera'"):
+            writer.set_timing("camera")
+
+
 def test_a_loop_ends_when_the_writer_says_so_and_begins_anew():
     with ndsh.Writer("a") as writer, joined(mode="queue") as reader:
         writer.write(number(1))

@@ -67,7 +67,10 @@ good_record (void)
                             .timestamp_ns = -5,
                             .duration_ns = 6,
                             .offset = 7,
-                            .publish_ns = 8 };
+                            .publish_ns = 8,
+                            .origin_ns = 9,
+                            .latency_ns = 10,
+                            .clock = NDSH_CLOCK_NONE };
 }
 
 static void
@@ -142,6 +145,9 @@ test_a_frame_has_what_its_record_says (Fixture *f, gconstpointer data)
   g_assert_cmpuint (ndsh_frame_get_size (frame), ==, 204);
   g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, 0x100000007);
   g_assert_cmpint (ndsh_frame_get_publish_ns (frame), ==, 8);
+  g_assert_cmpint (ndsh_frame_get_timing (frame)->origin_ns, ==, 9);
+  g_assert_cmpint (ndsh_frame_get_timing (frame)->latency_ns, ==, 10);
+  g_assert_cmpint (ndsh_frame_get_timing (frame)->clock, ==, NDSH_CLOCK_NONE);
   g_assert_cmpstr (ndsh_frame_get_stream_id (frame), ==, f->link->stream_id);
   g_assert_cmpuint (ndsh_frame_get_info (frame)->flags, ==, 3);
   g_assert_cmpint (ndsh_frame_get_info (frame)->timestamp_ns, ==, -5);
@@ -275,6 +281,15 @@ test_sums_cannot_wrap (Fixture *f, gconstpointer data)
   *r = good_record ();
   for (gsize size = 0; size < f->segment.size; size++)
     g_assert_false (ndsh_frame_check_record (&f->lease, size));
+}
+
+static void
+test_a_clock_is_one_that_is_known (Fixture *f, gconstpointer data)
+{
+  (void) data;
+  f->lease.record.clock = NDSH_CLOCK_NONE + 1;
+
+  g_assert_null (make_frame (f));
 }
 
 static void
@@ -413,6 +428,7 @@ main (int argc, char **argv)
   ADD ("each-number-of-a-record-is-checked",
        test_each_number_of_a_record_is_checked);
   ADD ("sums-cannot-wrap", test_sums_cannot_wrap);
+  ADD ("a-clock-is-one-that-is-known", test_a_clock_is_one_that_is_known);
   ADD ("arrays-must-be-what-was-counted", test_arrays_must_be_what_was_counted);
   ADD ("mutated-frames-are-usable-or-refused",
        test_mutated_frames_are_usable_or_refused);

@@ -147,6 +147,53 @@ test_queue_keeps_so_many_and_counts_the_rest (void)
   g_assert_cmpuint (info.missed, ==, 14);
 }
 
+/* The writer keeps what is asked for from its next frame on, and the reader skips what
+ * is older at once. */
+static void
+test_a_queue_may_become_longer_and_shorter (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 2, 1);
+
+  ndsh_reader_set_queue_length (reader, 9);
+  ndsh_test_publish (writer, 1000, 20);
+  for (guint n = 12; n <= 14; n++) {
+    g_autoptr (NdshFrame) frame = ndsh_test_next (reader);
+
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+  }
+  ndsh_reader_set_queue_length (reader, 2);
+  for (guint n = 19; n <= 20; n++) {
+    g_autoptr (NdshFrame) frame = ndsh_test_next (reader);
+
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+  }
+}
+
+static void
+test_timing_is_that_of_the_moment_of_publishing (void)
+{
+  const NdshTiming timing = { NDSH_CLOCK_NONE, 5, 6 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 2, 2);
+  g_autoptr (NdshFrame) first = NULL;
+  g_autoptr (NdshFrame) second = NULL;
+
+  ndsh_test_publish (writer, 1000, 1);
+  ndsh_writer_set_timing (writer, &timing);
+  ndsh_test_publish (writer, 1000, 1);
+
+  first = ndsh_test_next (reader);
+  g_assert_cmpint (ndsh_frame_get_timing (first)->clock, ==, NDSH_CLOCK_MONOTONIC);
+  g_assert_cmpint (ndsh_frame_get_timing (first)->origin_ns, ==, 0);
+  second = ndsh_test_next (reader);
+  g_assert_cmpint (ndsh_frame_get_timing (second)->clock, ==, NDSH_CLOCK_NONE);
+  g_assert_cmpint (ndsh_frame_get_timing (second)->origin_ns, ==, 5);
+  g_assert_cmpint (ndsh_frame_get_timing (second)->latency_ns, ==, 6);
+}
+
 static gpointer
 publish_300 (gpointer writer)
 {
@@ -910,6 +957,10 @@ main (int argc, char **argv)
   ADD ("latest-skips-to-the-newest", test_latest_skips_to_the_newest);
   ADD ("queue-keeps-so-many-and-counts-the-rest",
        test_queue_keeps_so_many_and_counts_the_rest);
+  ADD ("a-queue-may-become-longer-and-shorter",
+       test_a_queue_may_become_longer_and_shorter);
+  ADD ("timing-is-that-of-the-moment-of-publishing",
+       test_timing_is_that_of_the_moment_of_publishing);
   ADD ("lossless-misses-nothing", test_lossless_misses_nothing);
   ADD ("held-frames-do-not-change", test_held_frames_do_not_change);
   ADD ("frames-outlive-reader-and-writer",
