@@ -8,7 +8,6 @@
 #include "gstndshmeta.h"
 
 #include <string.h>
-#include <time.h>
 
 /* Metadata belongs to the writer, which need not be an ndshsink. */
 static const guint8 magic[4] = { 'n', 'd', 'g', '1' };
@@ -248,7 +247,7 @@ gst_ndsh_meta_decode (GstNdshMeta *meta, const guint8 *data, gsize size)
   return FALSE;
 }
 
-/* --- Flags and times --- */
+/* --- Flags --- */
 
 guint32
 gst_ndsh_buffer_flags_filter (guint flags)
@@ -258,39 +257,4 @@ gst_ndsh_buffer_flags_filter (guint flags)
                       | (guint) GST_BUFFER_FLAG_TAG_MEMORY;
 
   return (guint32) flags & ~(local | GST_NDSH_FLAG_COPIED);
-}
-
-GstClockTime
-gst_ndsh_get_monotonic_time (void)
-{
-  struct timespec now;
-
-  clock_gettime (CLOCK_MONOTONIC, &now);
-  return GST_TIMESPEC_TO_TIME (now);
-}
-
-/* Audio and network clocks are subclasses of the system clock that run at rates of
- * their own, so only the class itself will do. */
-static gboolean
-clock_is_monotonic (GstClock *clock)
-{
-  GstClockType type;
-
-  if (G_OBJECT_TYPE (clock) != GST_TYPE_SYSTEM_CLOCK)
-    return FALSE;
-  g_object_get (clock, "clock-type", &type, NULL);
-  return type == GST_CLOCK_TYPE_MONOTONIC;
-}
-
-GstClockTimeDiff
-gst_ndsh_clock_get_monotonic_offset (GstClock *clock)
-{
-  GstClockTime before, other, after;
-
-  if (clock_is_monotonic (clock))
-    return 0;
-  before = gst_ndsh_get_monotonic_time ();
-  other = gst_clock_get_time (clock);
-  after = gst_ndsh_get_monotonic_time ();
-  return GST_CLOCK_DIFF (other, before + (after - before) / 2);
 }

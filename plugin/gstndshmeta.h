@@ -53,13 +53,6 @@ gboolean gst_ndsh_meta_decode (GstNdshMeta *meta, const guint8 *data,
 /* The flags of a buffer that mean something in another process. */
 guint32 gst_ndsh_buffer_flags_filter (guint flags);
 
-/* What to add to a time of @clock to have one of CLOCK_MONOTONIC; exact where
- * @clock is that very clock, else as of now. */
-GstClockTimeDiff gst_ndsh_clock_get_monotonic_offset (GstClock *clock);
-
-/* CLOCK_MONOTONIC. */
-GstClockTime gst_ndsh_get_monotonic_time (void);
-
 G_END_DECLS
 
 #endif

@@ -35,6 +35,7 @@
 #include "gstndshcaps.h"
 #include "gstndshmeta.h"
 #include "gstndshpool.h"
+#include "gstndshtime.h"
 
 #include <string.h>
 
@@ -67,6 +68,8 @@ struct _GstNdshSink {
   gboolean wait_for_connection;
   GstClockTime lossless_timeout;
   gboolean allow_copy;
+  GstClockTimeDiff ts_offset;
+  GstClockTime latency;         /* of the pipeline, as it was configured */
 
   /* From READY to PAUSED until back in READY; replaced with the object lock. */
   GstNdshAllocator *allocator;
@@ -75,6 +78,13 @@ struct _GstNdshSink {
   GstNdshContent content;
   gboolean copy_explained;
   GstClockTime last_warning;
+  GstNdshTimeBase base;
+  gint64 opened_at;             /* CLOCK_MONOTONIC */
+  gboolean upstream_is_live;
+  GstClockTime upstream_latency;
+  NdshTiming timing;            /* as the writer was told */
+  gint64 zero;                  /* a timestamp minus its running time */
+  gint timing_is_old;           /* any thread: upstream has to be asked again */
 
   /* Statistics; the object lock. */
   guint64 n_published;
@@ -100,6 +110,7 @@ enum {
   PROP_WAIT_FOR_CONNECTION,
   PROP_LOSSLESS_TIMEOUT,
   PROP_ALLOW_COPY,
+  PROP_TS_OFFSET,
   PROP_NUM_READERS,
   PROP_STATS,
   N_PROPS
@@ -344,6 +355,150 @@ set_unlocked (GstNdshSink *self, gboolean unlocked)
   }
 }
 
+/* --- Times --- */
+
+/* A sink for a screen shows a frame at its time plus the latency of the pipeline, so
+ * that every frame has come by then. Here it is handed over to others, who wait
+ * themselves: a frame goes at its time, and if it comes later, when it comes. */
+static void
+apply_offset (GstNdshSink *self)
+{
+  GstClockTimeDiff offset;
+
+  GST_OBJECT_LOCK (self);
+  offset = self->ts_offset - (GstClockTimeDiff) self->latency;
+  GST_OBJECT_UNLOCK (self);
+  gst_base_sink_set_ts_offset (GST_BASE_SINK (self), offset);
+}
+
+static GstClockTimeDiff
+get_ts_offset (GstNdshSink *self)
+{
+  GstClockTimeDiff offset;
+
+  GST_OBJECT_LOCK (self);
+  offset = self->ts_offset;
+  GST_OBJECT_UNLOCK (self);
+  return offset;
+}
+
+static void
+set_latency (GstNdshSink *self, GstClockTime latency)
+{
+  GST_OBJECT_LOCK (self);
+  self->latency = latency;
+  GST_OBJECT_UNLOCK (self);
+  apply_offset (self);
+  /* It may be another because upstream's is. */
+  g_atomic_int_set (&self->timing_is_old, TRUE);
+}
+
+static gboolean
+gst_ndsh_sink_send_event (GstElement *element, GstEvent *event)
+{
+  if (GST_EVENT_TYPE (event) == GST_EVENT_LATENCY) {
+    GstClockTime latency;
+
+    gst_event_parse_latency (event, &latency);
+    set_latency (GST_NDSH_SINK (element), latency);
+  }
+  return GST_ELEMENT_CLASS (gst_ndsh_sink_parent_class)
+    ->send_event (element, event);
+}
+
+/* The base class asks only if it syncs. */
+static void
+ask_upstream (GstNdshSink *self)
+{
+  GstQuery *query = gst_query_new_latency ();
+  gboolean live = FALSE;
+  GstClockTime least = 0;
+
+  if (gst_pad_peer_query (GST_BASE_SINK_PAD (self), query))
+    gst_query_parse_latency (query, &live, &least, NULL);
+  gst_query_unref (query);
+  self->upstream_is_live = live;
+  self->upstream_latency
+    = live && GST_CLOCK_TIME_IS_VALID (least) ? least : 0;
+  GST_DEBUG_OBJECT (self, "upstream is %slive, latency %" GST_TIME_FORMAT,
+                    live ? "" : "not ", GST_TIME_ARGS (self->upstream_latency));
+}
+
+static void
+tell_timing (GstNdshSink *self, const NdshTiming *timing)
+{
+  NdshWriter *writer;
+
+  if (timing->clock == self->timing.clock
+      && timing->origin_ns == self->timing.origin_ns
+      && timing->latency_ns == self->timing.latency_ns)
+    return;
+  self->timing = *timing;
+  writer = gst_ndsh_allocator_enter (self->allocator);
+  if (writer != NULL)
+    ndsh_writer_set_timing (writer, timing);
+  gst_ndsh_allocator_leave (self->allocator);
+  GST_INFO_OBJECT (self,
+                   "times %s, origin %" GST_STIME_FORMAT
+                   ", latency %" GST_STIME_FORMAT,
+                   timing->clock == NDSH_CLOCK_MONOTONIC
+                     ? "follow CLOCK_MONOTONIC"
+                     : "follow each other",
+                   GST_STIME_ARGS (timing->origin_ns),
+                   GST_STIME_ARGS (timing->latency_ns));
+}
+
+/* What the times of the next frame are. They follow a clock if frames come at their
+ * times, be it that they are made then or that they are held until then. */
+static void
+update_timing (GstNdshSink *self)
+{
+  GstBaseSink *base = GST_BASE_SINK (self);
+  gboolean syncs = gst_base_sink_get_sync (base);
+  NdshTiming timing = { NDSH_CLOCK_NONE, self->opened_at, 0 };
+  gboolean has_clock
+    = gst_ndsh_time_base_update (&self->base, GST_ELEMENT (self));
+
+  if (g_atomic_int_compare_and_exchange (&self->timing_is_old, TRUE, FALSE))
+    ask_upstream (self);
+  if (has_clock)
+    timing.origin_ns = self->base.origin;
+  self->zero = timing.origin_ns;
+  if (has_clock && (syncs || self->upstream_is_live)) {
+    timing.clock = NDSH_CLOCK_MONOTONIC;
+    timing.latency_ns = (gint64) self->upstream_latency;
+    self->zero = self->base.zero;
+  }
+  /* It shifts when frames are shown, hence their times for who shows them. */
+  if (syncs)
+    self->zero += get_ts_offset (self);
+  tell_timing (self, &timing);
+}
+
+/* From the segment's time to a frame's; FALSE if there is no such time. */
+static gboolean
+to_timestamp (GstNdshSink *self, GstClockTime time, gint64 *timestamp)
+{
+  gint64 running;
+
+  if (!gst_ndsh_segment_to_running (&GST_BASE_SINK (self)->segment, time,
+                                    &running))
+    return FALSE;
+  *timestamp = gst_ndsh_running_to_monotonic (running, self->zero);
+  return *timestamp >= 0;
+}
+
+static void
+fill_frame_info (GstNdshSink *self, GstBuffer *buffer, NdshFrameInfo *info)
+{
+  if (!to_timestamp (self, GST_BUFFER_PTS (buffer), &info->timestamp_ns))
+    info->timestamp_ns = -1;
+  info->duration_ns = gst_ndsh_segment_scale_duration (
+    &GST_BASE_SINK (self)->segment, GST_BUFFER_DURATION (buffer));
+  info->offset = GST_BUFFER_OFFSET (buffer);
+  info->flags = gst_ndsh_buffer_flags_filter (GST_BUFFER_FLAGS (buffer));
+}
+
 /* --- Opening and closing --- */
 
 static void
@@ -370,6 +525,9 @@ reset_stream (GstNdshSink *self)
   gst_ndsh_content_init (&self->content, NULL);
   self->copy_explained = FALSE;
   self->last_warning = GST_CLOCK_TIME_NONE;
+  self->opened_at = gst_ndsh_get_monotonic_time ();
+  memset (&self->timing, 0, sizeof self->timing);
+  set_latency (self, 0);
 
   GST_OBJECT_LOCK (self);
   self->n_published = self->n_copied = self->n_dropped = self->bytes_copied = 0;
@@ -415,6 +573,7 @@ close_channel (GstNdshSink *self)
     return;
   gst_ndsh_allocator_close (allocator);
   gst_object_unref (allocator);
+  gst_ndsh_time_base_clear (&self->base);
   set_readers (self, NULL, 0);
 }
 
@@ -439,6 +598,9 @@ gst_ndsh_sink_change_state (GstElement *element, GstStateChange transition)
 
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !open_channel (self))
     return GST_STATE_CHANGE_FAILURE;
+  /* An element upstream may have become live, or not. */
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
+    g_atomic_int_set (&self->timing_is_old, TRUE);
   /* Upstream may sit in a pool of ours, which the base class cannot know. */
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
     set_flushing (self, TRUE);
@@ -612,55 +774,6 @@ gst_ndsh_sink_propose_allocation (GstBaseSink *base, GstQuery *query)
   return TRUE;
 }
 
-/* --- Times --- */
-
-/* From the segment's time to CLOCK_MONOTONIC; FALSE if there is no such time. */
-static gboolean
-to_monotonic (GstNdshSink *self, GstClockTime time, gint64 *monotonic)
-{
-  GstBaseSink *base = GST_BASE_SINK (self);
-  guint64 running;
-  gint sign;
-  g_autoptr (GstClock) clock = NULL;
-  GstClockTimeDiff offset, latency = 0;
-
-  if (!GST_CLOCK_TIME_IS_VALID (time)
-      || base->segment.format != GST_FORMAT_TIME)
-    return FALSE;
-  sign = gst_segment_to_running_time_full (&base->segment, GST_FORMAT_TIME,
-                                           time, &running);
-  if (sign == 0)
-    return FALSE;
-  /* A sink that syncs publishes when a frame is due, and that is later than its
-   * time by the latency. */
-  if (gst_base_sink_get_sync (base))
-    latency = (GstClockTimeDiff) gst_base_sink_get_latency (base);
-
-  clock = gst_element_get_clock (GST_ELEMENT (self));
-  if (clock == NULL) {
-    /* Without a clock nothing says when running time began; a frame that comes
-     * now is now. */
-    *monotonic = (gint64) gst_ndsh_get_monotonic_time ();
-    return TRUE;
-  }
-  offset = gst_ndsh_clock_get_monotonic_offset (clock)
-           + (GstClockTimeDiff) gst_element_get_base_time (GST_ELEMENT (self));
-  *monotonic = sign * (gint64) running + offset + latency;
-  return *monotonic >= 0;
-}
-
-static void
-fill_frame_info (GstNdshSink *self, GstBuffer *buffer, NdshFrameInfo *info)
-{
-  if (!to_monotonic (self, GST_BUFFER_PTS (buffer), &info->timestamp_ns))
-    info->timestamp_ns = -1;
-  info->duration_ns = GST_BUFFER_DURATION_IS_VALID (buffer)
-                        ? (gint64) GST_BUFFER_DURATION (buffer)
-                        : -1;
-  info->offset = GST_BUFFER_OFFSET (buffer);
-  info->flags = gst_ndsh_buffer_flags_filter (GST_BUFFER_FLAGS (buffer));
-}
-
 /* --- Rendering --- */
 
 static void
@@ -796,7 +909,7 @@ post_qos (GstNdshSink *self, GstBuffer *buffer, guint64 n_published,
 static GstFlowReturn
 drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
 {
-  GstClockTime now = gst_ndsh_get_monotonic_time ();
+  GstClockTime now = (GstClockTime) gst_ndsh_get_monotonic_time ();
   guint64 n_published, n_dropped;
 
   GST_OBJECT_LOCK (self);
@@ -898,7 +1011,8 @@ static void
 fill_meta (GstNdshSink *self, GstBuffer *buffer, GstNdshMeta *meta)
 {
   gst_ndsh_meta_init_from_buffer (meta, buffer);
-  meta->has_dts = to_monotonic (self, GST_BUFFER_DTS (buffer), &meta->dts);
+  update_timing (self);
+  meta->has_dts = to_timestamp (self, GST_BUFFER_DTS (buffer), &meta->dts);
 }
 
 static GstFlowReturn
@@ -1050,7 +1164,7 @@ may_change_now (GstNdshSink *self, GParamSpec *pspec)
   gboolean open;
 
   if (pspec == props[PROP_WAIT_FOR_CONNECTION]
-      || pspec == props[PROP_ALLOW_COPY])
+      || pspec == props[PROP_ALLOW_COPY] || pspec == props[PROP_TS_OFFSET])
     return TRUE;
   GST_OBJECT_LOCK (self);
   open = self->allocator != NULL;
@@ -1098,11 +1212,16 @@ gst_ndsh_sink_set_property (GObject *object, guint id, const GValue *value,
   case PROP_ALLOW_COPY:
     self->allow_copy = g_value_get_boolean (value);
     break;
+  case PROP_TS_OFFSET:
+    self->ts_offset = g_value_get_int64 (value);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
     break;
   }
   GST_OBJECT_UNLOCK (self);
+  if (id == PROP_TS_OFFSET)
+    apply_offset (self);
 }
 
 static void
@@ -1144,6 +1263,9 @@ gst_ndsh_sink_get_property (GObject *object, guint id, GValue *value,
     break;
   case PROP_ALLOW_COPY:
     g_value_set_boolean (value, self->allow_copy);
+    break;
+  case PROP_TS_OFFSET:
+    g_value_set_int64 (value, self->ts_offset);
     break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -1196,6 +1318,11 @@ install_properties (GObjectClass *klass)
     "Copy frames that upstream did not write into shared memory; false makes "
     "such a frame an error, so that a pipeline can prove that it copies nothing",
     DEFAULT_ALLOW_COPY, live);
+  props[PROP_TS_OFFSET] = g_param_spec_int64 (
+    "ts-offset", "Timestamp offset",
+    "Publish frames so much later, and with times that are so much later, if sync is "
+    "true (in nanoseconds)",
+    G_MININT64, G_MAXINT64, 0, live);
   props[PROP_NUM_READERS]
     = g_param_spec_uint ("num-readers", "Number of readers", "Readers now", 0,
                          G_MAXUINT, 0, read);
@@ -1264,6 +1391,10 @@ gst_ndsh_sink_init (GstNdshSink *self)
   g_cond_init (&self->readers_changed);
   /* The last sample would hold a slot, and be copied at each new caps. */
   gst_base_sink_set_last_sample_enabled (GST_BASE_SINK (self), FALSE);
+#if GST_CHECK_VERSION(1, 16, 0)
+  /* Nobody need wait for what this sink takes to hand a frame over. */
+  gst_base_sink_set_processing_deadline (GST_BASE_SINK (self), 0);
+#endif
 }
 
 static void
@@ -1282,6 +1413,7 @@ gst_ndsh_sink_class_init (GstNdshSinkClass *klass)
   install_signals (G_OBJECT_CLASS_TYPE (klass));
 
   element_class->change_state = gst_ndsh_sink_change_state;
+  element_class->send_event = gst_ndsh_sink_send_event;
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_set_static_metadata (
     element_class, "Shared memory sink", "Sink",

@@ -35,6 +35,7 @@
 
 #include "gstndshcaps.h"
 #include "gstndshmeta.h"
+#include "gstndshpacer.h"
 
 #include <errno.h>
 #include <string.h>
@@ -45,18 +46,17 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
 #define DEFAULT_CHANNEL "default"
 #define DEFAULT_IS_LIVE TRUE
 #define DEFAULT_LEAKY_TYPE LEAKY_DOWNSTREAM
-#define DEFAULT_MAX_BUFFERS 1
+#define DEFAULT_MAX_BUFFERS 0
+#define DEFAULT_MAX_AGE GST_CLOCK_TIME_NONE
 #define DEFAULT_ON_DISCONNECT DISCONNECT_WAIT
+#define DEFAULT_IGNORE_EOS FALSE
 
 /* Slots are made when they are needed, so to ask for many costs nothing. */
 #define N_LEASES 8
 
-/* What a frame may be late by the time it is here: basesink's idea of how long a
- * pipeline takes to process one. */
-#define LATENCY (20 * GST_MSECOND)
-
-/* Times further than this from now are not of the clock that we know. */
-#define MAX_CLOCK_DISTANCE ((gint64) GST_SECOND)
+/* A writer whose frames are published this long after the time that they name, and say
+ * no such latency, seems to use another clock. */
+#define STRANGE_DELAY ((gint64) GST_SECOND)
 
 typedef enum { LEAKY_NONE, LEAKY_DOWNSTREAM } LeakyType;
 typedef enum { DISCONNECT_WAIT, DISCONNECT_EOS, DISCONNECT_ERROR } OnDisconnect;
@@ -68,12 +68,27 @@ struct _GstNdshSrc {
   char *channel;
   LeakyType leaky_type;
   guint max_buffers;
+  GstClockTime max_age;
   OnDisconnect on_disconnect;
+  gboolean ignore_eos;
 
   /* What the properties show; the object lock. */
   gboolean connected;
   NdshReaderInfo reader_info;
   guint64 n_copied;
+  guint64 n_skipped;
+
+  /* Where this pipeline stands; the object lock. */
+  gboolean is_playing;
+  gboolean has_played;
+  gint64 start;                 /* running time at which it last began to play */
+  gint64 played_at;             /* the same as CLOCK_MONOTONIC */
+  GstClockTime round;           /* of GstNdshStream */
+  GstClockTime latency;         /* GST_CLOCK_TIME_NONE before it was configured */
+
+  /* What a LATENCY query is answered with; the object lock. */
+  GstClockTime least_latency;
+  GstClockTime most_latency;
 
   NdshReader *reader;           /* set and cleared with the object lock */
   GstPoll *poll;                /* as old as the element: unlock needs it always */
@@ -88,10 +103,12 @@ struct _GstNdshSrc {
   gboolean downstream_takes_layouts;
 
   /* Times. */
-  gboolean new_stream;          /* of which no frame had a time yet */
-  gboolean has_correction;
-  gint64 correction;            /* to be added to the writer's times */
-  gint64 end;                   /* of the last frame, with the correction */
+  GstNdshTimeBase base;
+  GstNdshTimeline *timeline;
+  GstNdshPacer pacer;
+  guint queue_length;           /* as the reader was told, 0 if it was not */
+  gboolean has_warned;          /* about a strange clock */
+  gboolean has_explained;       /* why encoded frames are skipped */
 };
 
 enum {
@@ -100,7 +117,9 @@ enum {
   PROP_IS_LIVE,
   PROP_LEAKY_TYPE,
   PROP_MAX_BUFFERS,
+  PROP_MAX_AGE,
   PROP_ON_DISCONNECT,
+  PROP_IGNORE_EOS,
   PROP_CONNECTED,
   PROP_STATS,
   N_PROPS
@@ -199,14 +218,14 @@ reset_stream (GstNdshSrc *self)
   gst_caps_replace (&self->caps, NULL);
   gst_ndsh_content_init (&self->content, NULL);
   self->downstream_takes_layouts = FALSE;
-  self->new_stream = FALSE;
-  self->has_correction = FALSE;
-  self->correction = 0;
-  self->end = 0;
+  self->queue_length = 0;
+  self->has_warned = self->has_explained = FALSE;
 
   GST_OBJECT_LOCK (self);
   memset (&self->reader_info, 0, sizeof self->reader_info);
-  self->n_copied = 0;
+  self->n_copied = self->n_skipped = 0;
+  self->least_latency = 0;
+  self->most_latency = GST_CLOCK_TIME_NONE;
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -216,11 +235,12 @@ fill_options (GstNdshSrc *self, NdshReaderOptions *options)
 {
   if (self->leaky_type == LEAKY_NONE) {
     options->mode = NDSH_READ_LOSSLESS;
-  } else if (self->max_buffers > 1) {
-    options->mode = NDSH_READ_QUEUE;
-    options->queue_length = self->max_buffers;
-  } else {
+  } else if (self->max_buffers == 1) {
     options->mode = NDSH_READ_LATEST;
+  } else {
+    options->mode = NDSH_READ_QUEUE;
+    options->queue_length
+      = self->max_buffers > 0 ? self->max_buffers : GST_NDSH_QUEUE_LENGTH;
   }
   options->max_leases = N_LEASES;
 }
@@ -248,6 +268,8 @@ gst_ndsh_src_start (GstBaseSrc *base)
   GST_OBJECT_LOCK (self);
   self->reader = reader;
   GST_OBJECT_UNLOCK (self);
+  self->timeline = gst_ndsh_timeline_join (GST_ELEMENT (self));
+  gst_ndsh_pacer_init (&self->pacer, self->timeline);
   gst_poll_fd_init (&self->poll_fd);
   self->poll_fd.fd = ndsh_reader_get_fd (reader);
   gst_poll_add_fd (self->poll, &self->poll_fd);
@@ -267,7 +289,9 @@ gst_ndsh_src_stop (GstBaseSrc *base)
   if (reader != NULL) {
     gst_poll_remove_fd (self->poll, &self->poll_fd);
     ndsh_reader_free (reader);
+    gst_ndsh_timeline_leave (g_steal_pointer (&self->timeline));
   }
+  gst_ndsh_time_base_clear (&self->base);
   set_connected (self, FALSE);
   gst_caps_replace (&self->caps, NULL);
   return TRUE;
@@ -321,6 +345,20 @@ handle_disconnect (GstNdshSrc *self)
   }
 }
 
+static GstFlowReturn
+handle_end (GstNdshSrc *self)
+{
+  gboolean ignore;
+
+  GST_OBJECT_LOCK (self);
+  ignore = self->ignore_eos;
+  GST_OBJECT_UNLOCK (self);
+  if (!ignore)
+    return GST_FLOW_EOS;
+  GST_INFO_OBJECT (self, "the writer ended its stream; waiting for more");
+  return GST_FLOW_OK;
+}
+
 /* What the end of a wait means: GST_FLOW_OK to go on waiting. */
 static GstFlowReturn
 handle_wait_error (GstNdshSrc *self, const GError *error)
@@ -330,7 +368,7 @@ handle_wait_error (GstNdshSrc *self, const GError *error)
   case NDSH_ERROR_NOT_FOUND:
     return GST_FLOW_OK;
   case NDSH_ERROR_ENDED:
-    return GST_FLOW_EOS;
+    return handle_end (self);
   case NDSH_ERROR_CLOSED:
     return handle_disconnect (self);
   default:
@@ -643,150 +681,399 @@ buffer_from_video (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
   return buffer;
 }
 
-/* --- Times --- */
+/* --- Which frames, and when --- */
 
-/* Times that can be added up; nobody's clock shows others. */
+/* CLOCK_MONOTONIC and the running time when it begins to play, or goes on. */
+static void
+note_playing (GstNdshSrc *self)
+{
+  gint64 now = gst_ndsh_get_monotonic_time ();
+  GstClockTime start = gst_element_get_start_time (GST_ELEMENT (self));
+  GstClockTime base_time = gst_element_get_base_time (GST_ELEMENT (self));
+
+  GST_OBJECT_LOCK (self);
+  self->is_playing = TRUE;
+  self->played_at = now;
+  /* Who sets base times by hand has no start time. */
+  self->start = GST_CLOCK_TIME_IS_VALID (start) ? (gint64) start : 0;
+  if (self->has_played)
+    self->round = base_time;
+  self->has_played = TRUE;
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+note_pausing (GstNdshSrc *self)
+{
+  GST_OBJECT_LOCK (self);
+  self->is_playing = FALSE;
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+note_beginning (GstNdshSrc *self)
+{
+  GST_OBJECT_LOCK (self);
+  self->is_playing = self->has_played = FALSE;
+  self->start = self->played_at = 0;
+  self->round = 0;
+  self->latency = GST_CLOCK_TIME_NONE;
+  GST_OBJECT_UNLOCK (self);
+}
+
+static GstStateChangeReturn
+gst_ndsh_src_change_state (GstElement *element, GstStateChange transition)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (element);
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
+    note_beginning (self);
+  else if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
+    note_playing (self);
+  else if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
+    note_pausing (self);
+  return GST_ELEMENT_CLASS (gst_ndsh_src_parent_class)
+    ->change_state (element, transition);
+}
+
 static gboolean
-time_is_sane (gint64 time)
+gst_ndsh_src_event (GstBaseSrc *base, GstEvent *event)
 {
-  return time >= 0 && time < G_MAXINT64 / 4;
-}
+  GstNdshSrc *self = GST_NDSH_SRC (base);
 
-/* What to add to a time of CLOCK_MONOTONIC to have this element's running time;
- * FALSE if frames do not follow a clock here. */
-static gboolean
-get_clock_offset (GstNdshSrc *self, gint64 *offset)
-{
-  g_autoptr (GstClock) clock = NULL;
+  if (GST_EVENT_TYPE (event) == GST_EVENT_LATENCY) {
+    GstClockTime latency;
 
-  *offset = 0;
-  if (!gst_base_src_is_live (GST_BASE_SRC (self)))
-    return FALSE;
-  clock = gst_element_get_clock (GST_ELEMENT (self));
-  if (clock == NULL)
-    return FALSE;
-  *offset = -gst_ndsh_clock_get_monotonic_offset (clock)
-            - (gint64) gst_element_get_base_time (GST_ELEMENT (self));
-  return TRUE;
-}
-
-/* A writer that syncs has times near now, and those are kept exactly. One that
- * reads a file as fast as it can does not. */
-static void
-correct_by_clock (GstNdshSrc *self, gint64 time)
-{
-  gint64 now = (gint64) gst_ndsh_get_monotonic_time ();
-
-  self->correction = 0;
-  if (ABS (now - time) <= MAX_CLOCK_DISTANCE)
-    return;
-  self->correction = now - time;
-  GST_INFO_OBJECT (self, "the writer's times are %" GST_STIME_FORMAT " ago",
-                   GST_STIME_ARGS (self->correction));
-}
-
-/* The first writer's frames begin at 0. Those of the next follow at their distance
- * in real time, but never go back. */
-static void
-correct_by_order (GstNdshSrc *self, gint64 time)
-{
-  if (!self->has_correction || time + self->correction < self->end)
-    self->correction = self->end - time;
-}
-
-static GstClockTime
-to_running_time (GstNdshSrc *self, gint64 time, gint64 offset)
-{
-  /* What is from before this pipeline ran is due at once. */
-  return (GstClockTime) MAX (0, time + self->correction + offset);
-}
-
-/* @time is when the frame is due, @dts when it is to be decoded; either may be no
- * time at all. */
-static void
-set_times (GstNdshSrc *self, GstBuffer *buffer, gint64 time, gint64 dts)
-{
-  gint64 any = time_is_sane (time) ? time : dts;
-  gint64 offset;
-  gboolean by_clock = get_clock_offset (self, &offset);
-
-  if (!time_is_sane (any))
-    return;
-  if (self->new_stream) {
-    if (by_clock)
-      correct_by_clock (self, any);
-    else
-      correct_by_order (self, any);
-    self->has_correction = TRUE;
-    self->new_stream = FALSE;
+    gst_event_parse_latency (event, &latency);
+    GST_OBJECT_LOCK (self);
+    self->latency = latency;
+    GST_OBJECT_UNLOCK (self);
   }
-  if (time_is_sane (time))
-    GST_BUFFER_PTS (buffer) = to_running_time (self, time, offset);
-  if (time_is_sane (dts))
-    GST_BUFFER_DTS (buffer) = to_running_time (self, dts, offset);
-  self->end = any + self->correction;
-  if (GST_BUFFER_DURATION_IS_VALID (buffer))
-    self->end += (gint64) GST_BUFFER_DURATION (buffer);
+  return GST_BASE_SRC_CLASS (gst_ndsh_src_parent_class)->event (base, event);
 }
 
-/* --- Create --- */
+/* With the object lock. Only a queue whose length is ours to choose is read by age. */
+static gint64
+get_max_age (GstNdshSrc *self)
+{
+  if (self->leaky_type == LEAKY_NONE)
+    return -1;
+  if (GST_CLOCK_TIME_IS_VALID (self->max_age))
+    return (gint64) self->max_age;
+  return self->max_buffers == 0 ? GST_NDSH_MAX_AGE_AUTO : -1;
+}
 
-/* Says whether @frame does not follow the one before. */
+static void
+find_now (GstNdshSrc *self, GstNdshNow *now)
+{
+  now->is_live = gst_base_src_is_live (GST_BASE_SRC (self));
+  now->has_clock
+    = gst_ndsh_time_base_update (&self->base, GST_ELEMENT (self));
+  now->zero = self->base.zero;
+  now->time = gst_ndsh_get_monotonic_time ();
+  GST_OBJECT_LOCK (self);
+  now->is_playing = self->is_playing;
+  now->start = self->start;
+  now->played_at = self->played_at;
+  now->round = self->round;
+  now->latency = GST_CLOCK_TIME_IS_VALID (self->latency)
+                   ? (gint64) self->latency
+                   : -1;
+  now->max_age = get_max_age (self);
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* Says whether no frame is missing before @frame. */
 static gboolean
 note_sequence (GstNdshSrc *self, const NdshFrame *frame)
 {
   const char *stream_id = ndsh_frame_get_stream_id (frame);
   guint64 sequence = ndsh_frame_get_sequence (frame);
-  gboolean new_stream = strcmp (self->stream_id, stream_id) != 0;
-  gboolean gap = sequence != self->sequence + 1;
+  guint64 expected = self->sequence + 1;
 
   self->sequence = sequence;
-  if (!new_stream)
-    return gap;
+  if (strcmp (self->stream_id, stream_id) == 0)
+    return sequence == expected;
   GST_DEBUG_OBJECT (self, "stream %s", stream_id);
   g_strlcpy (self->stream_id, stream_id, sizeof self->stream_id);
-  self->new_stream = TRUE;
-  return TRUE;
+  gst_ndsh_pacer_note_join (&self->pacer);
+  return sequence == 1;
+}
+
+/* Caps are looked at by name only: those of @frame may not be set yet. */
+static void
+find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
+            gboolean from_gst, GstNdshFacts *facts)
+{
+  const NdshFrameInfo *info = ndsh_frame_get_info (frame);
+  const char *description = ndsh_frame_get_description (frame);
+  NdshReaderInfo reader;
+
+  ndsh_reader_get_info (self->reader, &reader);
+  facts->timing = *ndsh_frame_get_timing (frame);
+  facts->timestamp = info->timestamp_ns;
+  facts->dts = meta->has_dts ? meta->dts : -1;
+  facts->duration
+    = gst_ndsh_time_is_sane (info->duration_ns) ? info->duration_ns : -1;
+  facts->publish = ndsh_frame_get_publish_ns (frame);
+  facts->follows = note_sequence (self, frame);
+  facts->is_newest = reader.lag == 0;
+  facts->is_audio = g_str_has_prefix (description, "audio/");
+  facts->is_raw_audio = g_str_has_prefix (description, "audio/x-raw");
+  /* Another program's flags mean nothing here. */
+  facts->is_delta = from_gst && (info->flags & GST_BUFFER_FLAG_DELTA_UNIT) != 0;
+}
+
+/* A writer whose times are of another clock would never be seen. */
+static void
+warn_of_strange_clock (GstNdshSrc *self, const GstNdshFacts *facts,
+                       const GstNdshNow *now)
+{
+  gint64 delay = facts->publish - facts->timestamp - facts->timing.latency_ns;
+
+  if (self->has_warned || facts->timing.clock != NDSH_CLOCK_MONOTONIC
+      || facts->publish < now->played_at || delay < STRANGE_DELAY)
+    return;
+  self->has_warned = TRUE;
+  GST_ELEMENT_WARNING (
+    self, STREAM, FAILED,
+    ("Frames are dropped because their times are of before this pipeline played: "
+     "they were published %.3f s after the time that they name.",
+     delay / 1e9),
+    ("if the writer's times do not follow CLOCK_MONOTONIC it should say so: "
+     "ndsh_writer_set_timing (), Writer.set_timing ()"));
+}
+
+static void
+explain_skip (GstNdshSrc *self, GstNdshVerdict verdict,
+              const GstNdshFacts *facts, const GstNdshNow *now)
+{
+  static const char *const why[] = {
+    [GST_NDSH_DROP_EARLY] = "it is of before this pipeline played",
+    [GST_NDSH_DROP_OLD] = "it is too old to be shown in time",
+    [GST_NDSH_DROP_DELTA] = "what it refers to is missing",
+  };
+
+  GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT " skipped: %s",
+                  self->sequence, why[verdict]);
+  if (verdict == GST_NDSH_DROP_EARLY)
+    warn_of_strange_clock (self, facts, now);
+  if (verdict == GST_NDSH_DROP_DELTA && !self->has_explained) {
+    self->has_explained = TRUE;
+    GST_INFO_OBJECT (self,
+                     "skipping frames until the next that can be decoded without "
+                     "those before it; leaky-type=none misses none");
+  }
+}
+
+static void
+note_skipped (GstNdshSrc *self)
+{
+  GST_OBJECT_LOCK (self);
+  self->n_skipped++;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* How many frames the writer should keep for this reader. */
+static void
+update_queue_length (GstNdshSrc *self, const GstNdshNow *now)
+{
+  guint length = self->max_buffers > 0
+                   ? self->max_buffers
+                   : gst_ndsh_pacer_get_queue_length (&self->pacer, now);
+
+  if (self->leaky_type == LEAKY_NONE || length == self->queue_length)
+    return;
+  self->queue_length = length;
+  ndsh_reader_set_queue_length (self->reader, length);
+  GST_DEBUG_OBJECT (self, "up to %u frames behind", length);
+}
+
+/* What could be kept, not what is: that follows from what the pipeline asks for. */
+static void
+update_latency (GstNdshSrc *self)
+{
+  guint length = self->max_buffers > 0 ? self->max_buffers : NDSH_MAX_QUEUE - 2;
+  GstClockTime least, most;
+  gboolean changed;
+
+  if (self->leaky_type == LEAKY_NONE)
+    length = 0;
+  gst_ndsh_pacer_get_latency (&self->pacer, length, &least, &most);
+  GST_OBJECT_LOCK (self);
+  changed = least != self->least_latency || most != self->most_latency;
+  self->least_latency = least;
+  self->most_latency = most;
+  GST_OBJECT_UNLOCK (self);
+  if (!changed || !gst_base_src_is_live (GST_BASE_SRC (self)))
+    return;
+  GST_DEBUG_OBJECT (self, "latency %" GST_TIME_FORMAT " to %" GST_TIME_FORMAT,
+                    GST_TIME_ARGS (least), GST_TIME_ARGS (most));
+  gst_element_post_message (GST_ELEMENT (self),
+                            gst_message_new_latency (GST_OBJECT (self)));
+}
+
+/* Running time went back, as when a live writer follows one that was ahead. */
+static void
+push_segment (GstNdshSrc *self)
+{
+  GstBaseSrc *base = GST_BASE_SRC (self);
+
+  GST_INFO_OBJECT (self, "times go back: a new segment");
+#if GST_CHECK_VERSION(1, 18, 0)
+  gst_base_src_new_segment (base, &base->segment);
+#else
+  gst_pad_push_event (GST_BASE_SRC_PAD (base),
+                      gst_event_new_segment (&base->segment));
+#endif
+}
+
+/* --- Create --- */
+
+static void
+set_times (GstNdshSrc *self, GstBuffer *buffer, const GstNdshTimes *times)
+{
+  if (times->duration >= 0)
+    GST_BUFFER_DURATION (buffer) = (GstClockTime) times->duration;
+  /* The base class puts the time in at which a buffer is here. */
+  if (gst_base_src_get_do_timestamp (GST_BASE_SRC (self)))
+    return;
+  if (times->pts >= 0)
+    GST_BUFFER_PTS (buffer) = (GstClockTime) times->pts;
+  if (times->dts >= 0)
+    GST_BUFFER_DTS (buffer) = (GstClockTime) times->dts;
+}
+
+/* Takes @buffer, whose sound begins at @times->pts, and that may be negative. Returns
+ * what is left of it from running time @times->cut on, or NULL. */
+static GstBuffer *
+cut_sound (GstNdshSrc *self, GstBuffer *buffer, const GstNdshTimes *times)
+{
+  const GstAudioInfo *info = &self->content.audio;
+  GstSegment segment;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = (guint64) times->duration;
+  GST_BUFFER_PTS (buffer)
+    = (GstClockTime) (times->pts - times->cut + times->duration);
+  GST_BUFFER_DTS (buffer) = GST_CLOCK_TIME_NONE;
+  buffer = gst_audio_buffer_clip (buffer, &segment, info->rate, info->bpf);
+  if (buffer != NULL)
+    GST_BUFFER_PTS (buffer)
+      = GST_BUFFER_PTS (buffer) - segment.start + (GstClockTime) times->cut;
+  return buffer;
 }
 
 /* Takes @frame. Downstream elements parse what they get, so all that says how to
  * is checked here. */
 static GstBuffer *
-make_buffer (GstNdshSrc *self, NdshFrame *frame)
+make_buffer (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
+             gboolean from_gst)
 {
   const NdshFrameInfo info = *ndsh_frame_get_info (frame);
-  gint64 publish_ns = ndsh_frame_get_publish_ns (frame);
-  gboolean discont = note_sequence (self, frame);
-  const guint8 *metadata;
-  gboolean from_gst;
   GstNdshLayout layout;
   GstBuffer *buffer;
+
+  if (find_layout (self, frame, meta, &layout))
+    buffer = buffer_from_video (self, frame, meta, &layout);
+  else
+    buffer = buffer_from_frame (self, frame, meta);
+
+  GST_BUFFER_OFFSET (buffer) = info.offset;
+  GST_BUFFER_OFFSET_END (buffer) = meta->offset_end;
+  if (from_gst)
+    GST_BUFFER_FLAG_SET (buffer, gst_ndsh_buffer_flags_filter (info.flags));
+  return buffer;
+}
+
+static gboolean
+is_cut (const GstNdshSrc *self, GstNdshVerdict verdict)
+{
+  return verdict == GST_NDSH_CUT && self->content.kind == GST_NDSH_CONTENT_AUDIO
+         && self->content.audio.layout == GST_AUDIO_LAYOUT_INTERLEAVED;
+}
+
+/* Takes @frame. */
+static GstFlowReturn
+show (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
+      gboolean from_gst, GstNdshVerdict verdict, const GstNdshTimes *times,
+      GstBuffer **buffer)
+{
+  if (!update_caps (self, frame)) {
+    ndsh_frame_release (frame);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  if (times->goes_back)
+    push_segment (self);
+  *buffer = make_buffer (self, frame, meta, from_gst);
+  set_times (self, *buffer, times);
+  if (times->is_discont)
+    GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_DISCONT);
+  if (is_cut (self, verdict))
+    *buffer = cut_sound (self, *buffer, times);
+  return GST_FLOW_OK;
+}
+
+/* Takes @frame. No buffer, and GST_FLOW_OK, if it is not to be shown. */
+static GstFlowReturn
+judge_and_show (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
+{
+  const guint8 *metadata;
+  GstNdshVerdict verdict;
+  GstNdshFacts facts;
+  GstNdshTimes times;
   GstNdshMeta meta;
+  gboolean from_gst;
+  GstNdshNow now;
   gsize size;
 
   metadata = ndsh_frame_get_metadata (frame, &size);
   from_gst = gst_ndsh_meta_decode (&meta, metadata, metadata != NULL ? size : 0);
-  if (find_layout (self, frame, &meta, &layout))
-    buffer = buffer_from_video (self, frame, &meta, &layout);
-  else
-    buffer = buffer_from_frame (self, frame, &meta);
+  find_facts (self, frame, &meta, from_gst, &facts);
+  find_now (self, &now);
+  verdict = gst_ndsh_pacer_judge (&self->pacer, &facts, &now, &times);
+  update_queue_length (self, &now);
+  update_latency (self);
+  if (verdict == GST_NDSH_SHOW || verdict == GST_NDSH_CUT)
+    return show (self, frame, &meta, from_gst, verdict, &times, buffer);
+  ndsh_frame_release (frame);
+  note_skipped (self);
+  explain_skip (self, verdict, &facts, &now);
+  return GST_FLOW_OK;
+}
 
-  GST_BUFFER_OFFSET (buffer) = info.offset;
-  GST_BUFFER_OFFSET_END (buffer) = meta.offset_end;
-  if (time_is_sane (info.duration_ns))
-    GST_BUFFER_DURATION (buffer) = (GstClockTime) info.duration_ns;
-  if (from_gst) {
-    GST_BUFFER_FLAG_SET (buffer, gst_ndsh_buffer_flags_filter (info.flags));
-    set_times (self, buffer, info.timestamp_ns, meta.has_dts ? meta.dts : -1);
-  } else {
-    /* Another program's flags mean nothing here; and if it did not say when the
-     * frame is of, then when it was published. */
-    set_times (self, buffer,
-               info.timestamp_ns >= 0 ? info.timestamp_ns : publish_ns, -1);
-  }
-  if (discont)
-    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
-  return buffer;
+/* A live source gives nothing while it does not play: a frame that comes then waits, to
+ * be judged by what the pipeline's times are when it goes on. */
+static GstFlowReturn
+wait_playing (GstNdshSrc *self)
+{
+  gboolean is_playing;
+
+  GST_OBJECT_LOCK (self);
+  is_playing = self->is_playing;
+  GST_OBJECT_UNLOCK (self);
+  if (is_playing || !gst_base_src_is_live (GST_BASE_SRC (self)))
+    return GST_FLOW_OK;
+  return gst_base_src_wait_playing (GST_BASE_SRC (self));
+}
+
+/* Takes @frame. */
+static GstFlowReturn
+handle_frame (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
+{
+  GstFlowReturn result = wait_playing (self);
+
+  if (result == GST_FLOW_OK)
+    return judge_and_show (self, frame, buffer);
+  ndsh_frame_release (frame);
+  return result;
+}
+
+/* next_frame () notices it only where it sleeps. */
+static gboolean
+is_flushing (GstNdshSrc *self)
+{
+  return gst_poll_wait (self->poll, 0) < 0 && errno == EBUSY;
 }
 
 static GstFlowReturn
@@ -794,30 +1081,41 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
 {
   GstNdshSrc *self = GST_NDSH_SRC (push);
   NdshFrame *frame = NULL;
-  GstFlowReturn result = next_frame (self, &frame);
+  GstFlowReturn result;
 
-  if (result != GST_FLOW_OK)
-    return result;
-  if (!update_caps (self, frame)) {
-    ndsh_frame_release (frame);
-    return GST_FLOW_NOT_NEGOTIATED;
+  *buffer = NULL;
+  for (;;) {
+    result = next_frame (self, &frame);
+    if (result == GST_FLOW_OK)
+      result = handle_frame (self, frame, buffer);
+    if (result != GST_FLOW_OK || *buffer != NULL)
+      break;
+    if (is_flushing (self))
+      return GST_FLOW_FLUSHING;
   }
-  *buffer = make_buffer (self, frame);
-  note_reader_info (self);
-  GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ": %" GST_PTR_FORMAT,
-                  self->sequence, (gpointer) *buffer);
-  return GST_FLOW_OK;
+  if (result == GST_FLOW_OK) {
+    note_reader_info (self);
+    GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ": %" GST_PTR_FORMAT,
+                    self->sequence, (gpointer) *buffer);
+  }
+  return result;
 }
 
 static gboolean
 gst_ndsh_src_query (GstBaseSrc *base, GstQuery *query)
 {
-  if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY
-      && gst_base_src_is_live (base)) {
-    gst_query_set_latency (query, TRUE, LATENCY, GST_CLOCK_TIME_NONE);
-    return TRUE;
-  }
-  return GST_BASE_SRC_CLASS (gst_ndsh_src_parent_class)->query (base, query);
+  GstNdshSrc *self = GST_NDSH_SRC (base);
+  GstClockTime least, most;
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY
+      || !gst_base_src_is_live (base))
+    return GST_BASE_SRC_CLASS (gst_ndsh_src_parent_class)->query (base, query);
+  GST_OBJECT_LOCK (self);
+  least = self->least_latency;
+  most = self->most_latency;
+  GST_OBJECT_UNLOCK (self);
+  gst_query_set_latency (query, TRUE, least, most);
+  return TRUE;
 }
 
 /* --- Properties --- */
@@ -831,7 +1129,8 @@ get_stats (GstNdshSrc *self)
   stats = gst_structure_new (
     "stats", "frames-received", G_TYPE_UINT64, self->reader_info.delivered,
     "frames-missed", G_TYPE_UINT64, self->reader_info.missed, "frames-copied",
-    G_TYPE_UINT64, self->n_copied, "lag", G_TYPE_UINT64, self->reader_info.lag,
+    G_TYPE_UINT64, self->n_copied, "frames-skipped", G_TYPE_UINT64,
+    self->n_skipped, "lag", G_TYPE_UINT64, self->reader_info.lag,
     "leases", G_TYPE_UINT, self->reader_info.n_leases, "max-leases", G_TYPE_UINT,
     self->reader_info.max_leases, "writer-pid", G_TYPE_INT64,
     self->reader_info.pid, NULL);
@@ -845,7 +1144,8 @@ may_change_now (GstNdshSrc *self, GParamSpec *pspec)
 {
   gboolean open;
 
-  if (pspec == props[PROP_ON_DISCONNECT])
+  if (pspec == props[PROP_ON_DISCONNECT] || pspec == props[PROP_MAX_AGE]
+      || pspec == props[PROP_IGNORE_EOS])
     return TRUE;
   GST_OBJECT_LOCK (self);
   open = self->reader != NULL;
@@ -882,6 +1182,12 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
   case PROP_MAX_BUFFERS:
     self->max_buffers = g_value_get_uint (value);
     break;
+  case PROP_MAX_AGE:
+    self->max_age = g_value_get_uint64 (value);
+    break;
+  case PROP_IGNORE_EOS:
+    self->ignore_eos = g_value_get_boolean (value);
+    break;
   case PROP_ON_DISCONNECT:
     self->on_disconnect = (OnDisconnect) g_value_get_enum (value);
     break;
@@ -916,6 +1222,12 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
     break;
   case PROP_MAX_BUFFERS:
     g_value_set_uint (value, self->max_buffers);
+    break;
+  case PROP_MAX_AGE:
+    g_value_set_uint64 (value, self->max_age);
+    break;
+  case PROP_IGNORE_EOS:
+    g_value_set_boolean (value, self->ignore_eos);
     break;
   case PROP_ON_DISCONNECT:
     g_value_set_enum (value, (gint) self->on_disconnect);
@@ -957,20 +1269,34 @@ install_properties (GObjectClass *klass)
   props[PROP_MAX_BUFFERS] = g_param_spec_uint (
     "max-buffers", "Maximum buffers",
     "How far to fall behind the writer before frames are dropped (in frames); 1 "
-    "takes the newest each time. Without effect if leaky-type is none",
-    1, NDSH_MAX_QUEUE, DEFAULT_MAX_BUFFERS, open);
+    "takes the newest each time, 0 falls behind as far as max-age allows. Without "
+    "effect if leaky-type is none",
+    0, NDSH_MAX_QUEUE, DEFAULT_MAX_BUFFERS, open);
+  props[PROP_MAX_AGE] = g_param_spec_uint64 (
+    "max-age", "Maximum age",
+    "Skip frames that are older than this if there is a newer one (in nanoseconds). "
+    "The default is what can still be shown in time: a frame's duration more than "
+    "the pipeline's latency, and no limit if max-buffers is set. Without effect if "
+    "leaky-type is none, and on encoded frames that refer to others",
+    0, G_MAXUINT64, DEFAULT_MAX_AGE, live);
   props[PROP_ON_DISCONNECT] = g_param_spec_enum (
     "on-disconnect", "On disconnect",
     "What to do when the writer goes without having ended the stream",
     GST_TYPE_NDSH_SRC_ON_DISCONNECT, DEFAULT_ON_DISCONNECT, live);
+  props[PROP_IGNORE_EOS] = g_param_spec_boolean (
+    "ignore-eos", "Ignore EOS",
+    "Go on with what follows when the writer has ended its stream, instead of ending "
+    "this one",
+    DEFAULT_IGNORE_EOS, live);
   props[PROP_CONNECTED]
     = g_param_spec_boolean ("connected", "Connected",
                             "Whether there is a writer now", FALSE, read);
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "frames-received; frames-missed, published but not received; frames-copied, "
-    "because downstream held all leases or cannot cope with the layout; lag in "
-    "frames; leases and max-leases, frames held and at most; writer-pid",
+    "because downstream held all leases or cannot cope with the layout; "
+    "frames-skipped, received but too old, of before this pipeline played, or not to "
+    "be decoded; lag in frames; leases and max-leases, frames held and at most; writer-pid",
     GST_TYPE_STRUCTURE, read);
   g_object_class_install_properties (klass, N_PROPS, props);
 }
@@ -994,7 +1320,10 @@ gst_ndsh_src_init (GstNdshSrc *self)
   self->channel = g_strdup (DEFAULT_CHANNEL);
   self->leaky_type = DEFAULT_LEAKY_TYPE;
   self->max_buffers = DEFAULT_MAX_BUFFERS;
+  self->max_age = DEFAULT_MAX_AGE;
   self->on_disconnect = DEFAULT_ON_DISCONNECT;
+  self->ignore_eos = DEFAULT_IGNORE_EOS;
+  self->latency = GST_CLOCK_TIME_NONE;
   self->poll = gst_poll_new (TRUE);
   gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
   gst_base_src_set_live (GST_BASE_SRC (self), DEFAULT_IS_LIVE);
@@ -1018,6 +1347,7 @@ gst_ndsh_src_class_init (GstNdshSrcClass *klass)
   gst_type_mark_as_plugin_api (GST_TYPE_NDSH_SRC_ON_DISCONNECT, 0);
 #endif
 
+  element_class->change_state = gst_ndsh_src_change_state;
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (
     element_class, "Shared memory source", "Source",
@@ -1031,6 +1361,7 @@ gst_ndsh_src_class_init (GstNdshSrcClass *klass)
   src_class->is_seekable = gst_ndsh_src_is_seekable;
   src_class->negotiate = gst_ndsh_src_negotiate;
   src_class->decide_allocation = gst_ndsh_src_decide_allocation;
+  src_class->event = gst_ndsh_src_event;
   src_class->query = gst_ndsh_src_query;
   GST_PUSH_SRC_CLASS (klass)->create = gst_ndsh_src_create;
 }

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A frame comes with the writer's times and at some moment; what is shown has to be in
+ * this pipeline's running time, in time, in order, and nothing that belongs to a moment
+ * at which it did not play. All of that is decided here and by numbers alone, so that
+ * it can be tested without a clock.
+ *
+ * Live, what follows CLOCK_MONOTONIC has the running time at which it was captured:
+ * a difference of clocks, and nothing to decide. All else has the times of its stream
+ * plus a shift, which is settled once for a stream, by its first frame, together with
+ * the other channels of the pipeline (gstndshtimeline.h).
+ */
+#include "gstndshpacer.h"
+
+void
+gst_ndsh_pacer_init (GstNdshPacer *self, GstNdshTimeline *timeline)
+{
+  *self = (GstNdshPacer){ .timeline = timeline,
+                          .latency = -1,
+                          .last_timestamp = -1,
+                          .wants_key = TRUE };
+}
+
+void
+gst_ndsh_pacer_note_join (GstNdshPacer *self)
+{
+  self->has_shown = FALSE;
+  self->has_dropped = FALSE;
+  self->has_deltas = FALSE;
+  self->wants_key = TRUE;
+  self->last_timestamp = -1;
+}
+
+/* --- What a stream is like --- */
+
+static void
+set_interval (GstNdshPacer *self, gint64 interval)
+{
+  /* What depends on it is told to others, so it should not change with each frame. */
+  if (interval > 0 && ABS (interval - self->interval) > self->interval / 8)
+    self->interval = interval;
+}
+
+static void
+learn (GstNdshPacer *self, const GstNdshFacts *facts, gint64 timestamp)
+{
+  if (facts->duration > 0)
+    set_interval (self, facts->duration);
+  else if (facts->follows && self->last_timestamp >= 0)
+    set_interval (self, timestamp - self->last_timestamp);
+  self->last_timestamp = timestamp;
+}
+
+/* --- Running time --- */
+
+static gboolean
+is_same_stream (const GstNdshStream *a, const GstNdshStream *b)
+{
+  return a->clock == b->clock && a->origin == b->origin && a->round == b->round;
+}
+
+/* Whether @stream is that of the last frame but for the round. */
+static gboolean
+is_resumed (const GstNdshPacer *self, const GstNdshStream *stream)
+{
+  return self->has_stream && stream->clock == self->stream.clock
+         && stream->origin == self->stream.origin;
+}
+
+/* What it is of. After a pause that is another, so that time goes on from where it
+ * was; but as long as no frame is missing not yet for what was published before this
+ * pipeline went on, and not at all where times follow each other only. */
+static GstNdshStream
+find_stream (const GstNdshPacer *self, const GstNdshFacts *facts,
+             const GstNdshNow *now)
+{
+  GstNdshStream stream
+    = { facts->timing.clock, facts->timing.origin_ns, now->round };
+
+  if (is_resumed (self, &stream) && facts->follows
+      && (facts->publish < now->played_at || stream.clock == NDSH_CLOCK_NONE))
+    stream.round = self->stream.round;
+  return stream;
+}
+
+/* Where the first frame of a stream goes: live, to now; else, which -1 stands for,
+ * behind all that was shown. */
+static gint64
+choose_start (const GstNdshPacer *self, const GstNdshStream *stream,
+              const GstNdshNow *now)
+{
+  gint64 running;
+
+  if (!now->is_live || !now->has_clock)
+    return -1;
+  running = MAX (0, gst_ndsh_monotonic_to_running (now->time, now->zero));
+  return is_resumed (self, stream) ? MAX (running, self->end) : running;
+}
+
+static void
+settle (GstNdshPacer *self, const GstNdshStream *stream,
+        const GstNdshFacts *facts, const GstNdshNow *now, gint64 timestamp)
+{
+  gint64 running = choose_start (self, stream, now);
+
+  if (!gst_ndsh_timeline_find (self->timeline, stream, !self->has_stream,
+                               &self->shift))
+    self->shift = gst_ndsh_timeline_settle (self->timeline, stream, timestamp,
+                                            facts->follows, running);
+}
+
+/* Before that nothing of @stream is shown. Another channel may have settled its times
+ * such that some of this one is past; and a pipeline that pauses says that it did so a
+ * little before its last frame. */
+static void
+set_floor (GstNdshPacer *self, const GstNdshStream *stream,
+           const GstNdshFacts *facts, const GstNdshNow *now)
+{
+  if (!now->is_live || !now->has_clock)
+    self->floor = self->end;
+  else if (!is_resumed (self, stream) || stream->clock == NDSH_CLOCK_NONE)
+    self->floor = 0;
+  else
+    self->floor = facts->is_raw_audio ? self->end : self->last + 1;
+}
+
+/* Whether times are of another stream than those of the frame before. */
+static gboolean
+enter_stream (GstNdshPacer *self, const GstNdshFacts *facts,
+              const GstNdshNow *now, gint64 timestamp)
+{
+  GstNdshStream stream = find_stream (self, facts, now);
+
+  if (self->has_stream && is_same_stream (&stream, &self->stream))
+    return FALSE;
+  settle (self, &stream, facts, now, timestamp);
+  set_floor (self, &stream, facts, now);
+  self->stream = stream;
+  self->has_stream = TRUE;
+  return TRUE;
+}
+
+static gboolean
+follows_our_clock (const GstNdshFacts *facts, const GstNdshNow *now)
+{
+  return now->is_live && now->has_clock
+         && facts->timing.clock == NDSH_CLOCK_MONOTONIC;
+}
+
+/* Frames of one stream come in the order of their DTS. */
+static gint64
+get_order (const GstNdshFacts *facts)
+{
+  return gst_ndsh_time_is_sane (facts->dts) ? facts->dts : facts->timestamp;
+}
+
+static void
+find_times (GstNdshPacer *self, const GstNdshFacts *facts, const GstNdshNow *now,
+            GstNdshTimes *times)
+{
+  gint64 shift;
+
+  times->is_discont |= enter_stream (self, facts, now, get_order (facts));
+  shift = follows_our_clock (facts, now) ? -now->zero : self->shift;
+  times->pts = facts->timestamp + shift;
+  times->dts = facts->dts + shift;
+}
+
+/* --- Whether to show it --- */
+
+/* Nobody said when it is of. Live, that is when it was published; else, and if times
+ * follow no clock, it has none. */
+static GstNdshFacts
+complete (const GstNdshFacts *facts, const GstNdshNow *now)
+{
+  GstNdshFacts complete = *facts;
+
+  if (gst_ndsh_time_is_sane (get_order (facts))
+      || !gst_ndsh_time_is_sane (facts->publish))
+    return complete;
+  if (now->is_live || facts->timing.clock == NDSH_CLOCK_MONOTONIC) {
+    complete.timestamp = facts->publish;
+    complete.timing.clock = NDSH_CLOCK_MONOTONIC;
+  }
+  return complete;
+}
+
+static gint64
+get_floor (const GstNdshPacer *self, const GstNdshFacts *facts,
+           const GstNdshNow *now)
+{
+  return follows_our_clock (facts, now) ? MAX (now->start, self->floor)
+                                        : self->floor;
+}
+
+/* A picture stays until there is another: who comes late sees it, late. */
+static gboolean
+is_still_shown (const GstNdshPacer *self, const GstNdshFacts *facts)
+{
+  return !self->has_shown && facts->is_newest && !facts->is_audio;
+}
+
+/* The same time as get_order () as running time. */
+static gint64
+get_running_order (const GstNdshFacts *facts, const GstNdshTimes *times)
+{
+  return gst_ndsh_time_is_sane (facts->dts) ? times->dts : times->pts;
+}
+
+static void
+move_to (GstNdshTimes *times, gint64 order, gint64 floor)
+{
+  gint64 late = floor - order;
+
+  times->pts += late;
+  times->dts += late;
+  if (times->duration > 0)
+    times->duration = times->duration > late ? times->duration - late : -1;
+}
+
+static GstNdshVerdict
+judge_early (GstNdshPacer *self, const GstNdshFacts *facts, gint64 floor,
+             GstNdshTimes *times)
+{
+  gint64 order = get_running_order (facts, times);
+
+  if (order >= floor)
+    return GST_NDSH_SHOW;
+  if (facts->is_raw_audio && order + MAX (0, times->duration) > floor) {
+    times->cut = floor;
+    return GST_NDSH_CUT;
+  }
+  if (!is_still_shown (self, facts))
+    return GST_NDSH_DROP_EARLY;
+  move_to (times, order, floor);
+  return GST_NDSH_SHOW;
+}
+
+static gboolean
+is_too_old (const GstNdshPacer *self, const GstNdshFacts *facts,
+            const GstNdshNow *now, const GstNdshTimes *times)
+{
+  gint64 limit = now->max_age;
+
+  if (limit < 0 || facts->is_newest || self->has_deltas || !now->has_clock
+      || !now->is_playing)
+    return FALSE;
+  if (limit == GST_NDSH_MAX_AGE_AUTO)
+    limit = MAX (now->latency, self->latency) + self->interval;
+  return gst_ndsh_monotonic_to_running (now->time, now->zero)
+           - get_running_order (facts, times)
+         > limit;
+}
+
+static GstNdshVerdict
+judge_delta (GstNdshPacer *self, const GstNdshFacts *facts)
+{
+  self->wants_key = (self->wants_key || !facts->follows) && facts->is_delta;
+  return self->wants_key ? GST_NDSH_DROP_DELTA : GST_NDSH_SHOW;
+}
+
+static void
+note_shown (GstNdshPacer *self, const GstNdshFacts *facts, GstNdshTimes *times)
+{
+  gint64 order = get_running_order (facts, times);
+  gint64 start = MAX (order, times->cut);
+  gint64 length = times->duration > 0 ? times->duration : self->interval;
+
+  times->goes_back = times->is_discont && start < self->last;
+  if (times->goes_back)
+    self->end = 0;
+  self->last = start;
+  self->end = MAX (self->end, MAX (order, times->pts) + length);
+  gst_ndsh_timeline_advance (self->timeline, self->end);
+}
+
+static void
+hide_unknown (const GstNdshFacts *facts, GstNdshTimes *times)
+{
+  if (!gst_ndsh_time_is_sane (facts->timestamp))
+    times->pts = -1;
+  if (!gst_ndsh_time_is_sane (facts->dts))
+    times->dts = -1;
+}
+
+static GstNdshVerdict
+judge_times (GstNdshPacer *self, const GstNdshFacts *facts,
+             const GstNdshNow *now, GstNdshTimes *times)
+{
+  GstNdshVerdict verdict;
+
+  if (!gst_ndsh_time_is_sane (get_order (facts)))
+    return GST_NDSH_SHOW;
+  learn (self, facts, get_order (facts));
+  find_times (self, facts, now, times);
+  verdict = judge_early (self, facts, get_floor (self, facts, now), times);
+  if (verdict != GST_NDSH_DROP_EARLY && is_too_old (self, facts, now, times))
+    verdict = GST_NDSH_DROP_OLD;
+  if (verdict == GST_NDSH_SHOW || verdict == GST_NDSH_CUT)
+    note_shown (self, facts, times);
+  return verdict;
+}
+
+GstNdshVerdict
+gst_ndsh_pacer_judge (GstNdshPacer *self, const GstNdshFacts *given,
+                      const GstNdshNow *now, GstNdshTimes *times)
+{
+  GstNdshFacts facts = complete (given, now);
+  GstNdshVerdict verdict;
+
+  *times = (GstNdshTimes){ -1, -1, facts.duration, G_MININT64, FALSE,
+                           !self->has_shown };
+  self->latency = MAX (0, facts.timing.latency_ns);
+  self->has_deltas |= facts.is_delta;
+  facts.follows = facts.follows && !self->has_dropped;
+  verdict = judge_delta (self, &facts);
+  if (verdict == GST_NDSH_SHOW)
+    verdict = judge_times (self, &facts, now, times);
+  self->has_dropped
+    = verdict != GST_NDSH_SHOW && verdict != GST_NDSH_CUT;
+  self->has_shown |= !self->has_dropped;
+  times->is_discont |= !facts.follows;
+  hide_unknown (&facts, times);
+  return verdict;
+}
+
+/* --- What to be ready for --- */
+
+guint
+gst_ndsh_pacer_get_queue_length (const GstNdshPacer *self, const GstNdshNow *now)
+{
+  gint64 wait;
+
+  if (self->has_deltas)
+    return NDSH_MAX_QUEUE;
+  if (!now->is_live || now->latency < 0 || self->latency < 0)
+    return GST_NDSH_QUEUE_LENGTH;
+  wait = now->latency - self->latency;
+  if (now->max_age >= 0 && now->max_age != GST_NDSH_MAX_AGE_AUTO)
+    wait = MAX (wait, now->max_age - self->latency);
+  return gst_ndsh_queue_length_for (wait, self->interval);
+}
+
+void
+gst_ndsh_pacer_get_latency (const GstNdshPacer *self, guint queue_length,
+                            GstClockTime *least, GstClockTime *most)
+{
+  *least = (GstClockTime) MAX (0, self->latency);
+  *most = GST_CLOCK_TIME_NONE;
+  /* A queue of one is the frame at hand, and none that waits. */
+  if (queue_length > 0 && (self->interval > 0 || queue_length == 1))
+    *most = *least + (queue_length - 1) * (GstClockTime) self->interval;
+}

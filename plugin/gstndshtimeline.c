@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Picture and sound of one file come over two channels, and two ndshsrc show them.
+ * Each could say when its first frame is due; only together can they say it such that
+ * the two stay in step. So the first of them settles it for a stream, and the others
+ * find it settled. It lies with the outermost bin as its qdata: that is what elements
+ * of one pipeline have in common.
+ */
+#include "gstndshtimeline.h"
+
+/* More than a pipeline has channels; the oldest settlement is forgotten first. */
+#define N_SETTLED 64
+
+typedef struct {
+  GstNdshStream stream;
+  gint64 shift;
+} Settled;
+
+struct _GstNdshTimeline {
+  gint refs;                    /* the bin's, and one of each member */
+  GMutex lock;                  /* of the rest */
+  guint n_members;
+  gint64 position;              /* where the last of all frames ended */
+  guint n_settled;              /* so far */
+  Settled settled[N_SETTLED];
+};
+
+static void
+timeline_unref (gpointer data)
+{
+  GstNdshTimeline *self = data;
+
+  if (!g_atomic_int_dec_and_test (&self->refs))
+    return;
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+static GstNdshTimeline *
+timeline_new (void)
+{
+  GstNdshTimeline *self = g_new0 (GstNdshTimeline, 1);
+
+  self->refs = 1;
+  g_mutex_init (&self->lock);
+  return self;
+}
+
+static GstObject *
+find_outermost (GstElement *element)
+{
+  GstObject *at = gst_object_ref (GST_OBJECT (element));
+  GstObject *parent;
+
+  while ((parent = gst_object_get_parent (at)) != NULL) {
+    gst_object_unref (at);
+    at = parent;
+  }
+  return at;
+}
+
+static GstNdshTimeline *
+ref_timeline_of (GstObject *bin)
+{
+  static GQuark quark;
+  static GMutex lock;
+  GstNdshTimeline *self;
+
+  g_mutex_lock (&lock);
+  if (quark == 0)
+    quark = g_quark_from_static_string ("gst-ndsh-timeline");
+  self = g_object_get_qdata (G_OBJECT (bin), quark);
+  if (self == NULL) {
+    self = timeline_new ();
+    g_object_set_qdata_full (G_OBJECT (bin), quark, self, timeline_unref);
+  }
+  g_atomic_int_inc (&self->refs);
+  g_mutex_unlock (&lock);
+  return self;
+}
+
+GstNdshTimeline *
+gst_ndsh_timeline_join (GstElement *element)
+{
+  GstObject *bin = find_outermost (element);
+  GstNdshTimeline *self = ref_timeline_of (bin);
+
+  gst_object_unref (bin);
+  g_mutex_lock (&self->lock);
+  /* Running time begins anew where nobody is left who knew it. */
+  if (self->n_members++ == 0) {
+    self->position = 0;
+    self->n_settled = 0;
+  }
+  g_mutex_unlock (&self->lock);
+  return self;
+}
+
+void
+gst_ndsh_timeline_leave (GstNdshTimeline *self)
+{
+  g_mutex_lock (&self->lock);
+  self->n_members--;
+  g_mutex_unlock (&self->lock);
+  timeline_unref (self);
+}
+
+static gboolean
+is_same_stream (const GstNdshStream *a, const GstNdshStream *b)
+{
+  return a->clock == b->clock && a->origin == b->origin && a->round == b->round;
+}
+
+/* Both are times of one clock, in one round. */
+static gboolean
+is_comparable (const GstNdshStream *a, const GstNdshStream *b)
+{
+  return a->clock == NDSH_CLOCK_MONOTONIC && b->clock == NDSH_CLOCK_MONOTONIC
+         && a->round == b->round;
+}
+
+/* With the lock. The newest first: what came later is nearer to now. */
+static const Settled *
+find_settled (GstNdshTimeline *self, const GstNdshStream *stream,
+              gboolean (*matches) (const GstNdshStream *,
+                                   const GstNdshStream *))
+{
+  for (guint i = 1; i <= MIN (self->n_settled, N_SETTLED); i++) {
+    const Settled *settled = &self->settled[(self->n_settled - i) % N_SETTLED];
+
+    if (matches (&settled->stream, stream))
+      return settled;
+  }
+  return NULL;
+}
+
+gboolean
+gst_ndsh_timeline_find (GstNdshTimeline *self, const GstNdshStream *stream,
+                        gboolean is_first, gint64 *shift)
+{
+  const Settled *settled;
+
+  g_mutex_lock (&self->lock);
+  settled = find_settled (self, stream, is_same_stream);
+  if (settled == NULL && is_first)
+    settled = find_settled (self, stream, is_comparable);
+  if (settled != NULL)
+    *shift = settled->shift;
+  g_mutex_unlock (&self->lock);
+  return settled != NULL;
+}
+
+gint64
+gst_ndsh_timeline_settle (GstNdshTimeline *self, const GstNdshStream *stream,
+                          gint64 timestamp, gboolean from_start, gint64 running)
+{
+  const NdshTiming timing = { stream->clock, stream->origin, 0 };
+  const Settled *sooner;
+  gint64 shift;
+
+  g_mutex_lock (&self->lock);
+  sooner = find_settled (self, stream, is_same_stream);
+  if (sooner != NULL) {
+    shift = sooner->shift;
+  } else {
+    shift = gst_ndsh_timing_choose_shift (
+      &timing, timestamp, from_start, running >= 0 ? running : self->position);
+    self->settled[self->n_settled++ % N_SETTLED]
+      = (Settled){ .stream = *stream, .shift = shift };
+  }
+  g_mutex_unlock (&self->lock);
+  return shift;
+}
+
+void
+gst_ndsh_timeline_advance (GstNdshTimeline *self, gint64 running)
+{
+  g_mutex_lock (&self->lock);
+  self->position = MAX (self->position, running);
+  g_mutex_unlock (&self->lock);
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "elements.h"
+
+#include "gstndshpacer.h"
+
+/* All times here are milliseconds; CLOCK_MONOTONIC begins at 0, and frames are of
+ * 40 ms unless they say otherwise. */
+#define MS ((gint64) GST_MSECOND)
+#define NONE (-1)
+
+/* What comes, and what should become of it. */
+typedef struct {
+  gint64 timestamp;
+  gint64 now;                   /* when it was published, and is looked at */
+  GstNdshVerdict verdict;
+  gint64 pts;                   /* if it is shown */
+  gint64 duration;              /* 0: 40 */
+  gboolean missed;              /* there is a gap before it */
+  gboolean has_newer;
+  gboolean is_audio;
+  gboolean is_delta;
+  gint64 waited;                /* it was published so long ago */
+  gint64 origin;
+  gboolean joins;               /* it is another writer's first */
+  gboolean goes_back;
+} Step;
+
+typedef struct {
+  GstElement *element;
+  GstNdshTimeline *timeline;
+  GstNdshPacer pacer;
+  GstNdshNow now;
+  NdshClock clock;
+} Fixture;
+
+/* The pipeline began to play at 1000. */
+static void
+fixture_init (Fixture *f, gboolean is_live, NdshClock clock)
+{
+  f->element = gst_bin_new (NULL);
+  f->timeline = gst_ndsh_timeline_join (f->element);
+  gst_ndsh_pacer_init (&f->pacer, f->timeline);
+  f->clock = clock;
+  f->now = (GstNdshNow){ .is_live = is_live,
+                         .has_clock = TRUE,
+                         .is_playing = TRUE,
+                         .zero = 1000 * MS,
+                         .played_at = 1000 * MS,
+                         .latency = 35 * MS,
+                         .max_age = GST_NDSH_MAX_AGE_AUTO };
+}
+
+static void
+fixture_clear (Fixture *f)
+{
+  gst_ndsh_timeline_leave (f->timeline);
+  gst_object_unref (f->element);
+}
+
+/* It went on after a pause that began at running time @running. */
+static void
+resume (Fixture *f, gint64 at, gint64 running)
+{
+  f->now.played_at = at * MS;
+  f->now.start = running * MS;
+  f->now.zero = (at - running) * MS;
+  f->now.round++;
+}
+
+static GstNdshFacts
+facts_of (const Fixture *f, const Step *step)
+{
+  return (GstNdshFacts){
+    .timing = { f->clock, step->origin * MS, 0 },
+    .timestamp = step->timestamp == NONE ? -1 : step->timestamp * MS,
+    .dts = -1,
+    .duration = (step->duration == 0 ? 40 : step->duration) * MS,
+    .publish = (step->now - step->waited) * MS,
+    .follows = !step->missed,
+    .is_newest = !step->has_newer,
+    .is_audio = step->is_audio,
+    .is_raw_audio = step->is_audio,
+    .is_delta = step->is_delta,
+  };
+}
+
+static void
+take (Fixture *f, const Step *steps, guint n_steps)
+{
+  for (guint i = 0; i < n_steps; i++) {
+    const Step *step = &steps[i];
+    GstNdshFacts facts = facts_of (f, step);
+    GstNdshVerdict verdict;
+    GstNdshTimes times;
+
+    f->now.time = step->now * MS;
+    if (step->joins)
+      gst_ndsh_pacer_note_join (&f->pacer);
+    verdict = gst_ndsh_pacer_judge (&f->pacer, &facts, &f->now, &times);
+    if (verdict != step->verdict)
+      g_error ("step %u: verdict %d, not %d", i, verdict, step->verdict);
+    if (verdict != GST_NDSH_SHOW && verdict != GST_NDSH_CUT)
+      continue;
+    if (times.pts != (step->pts == NONE ? -1 : step->pts * MS))
+      g_error ("step %u: pts %.3f ms, not %" G_GINT64_FORMAT, i, times.pts / 1e6,
+               step->pts);
+    g_assert_cmpint (times.goes_back, ==, step->goes_back);
+  }
+}
+
+static void
+run (gboolean is_live, NdshClock clock, const Step *steps, guint n_steps)
+{
+  Fixture f;
+
+  fixture_init (&f, is_live, clock);
+  take (&f, steps, n_steps);
+  fixture_clear (&f);
+}
+
+#define RUN(is_live, clock, ...)                                               \
+  run (is_live, clock, (const Step[]){ __VA_ARGS__ },                          \
+       G_N_ELEMENTS (((const Step[]){ __VA_ARGS__ })))
+#define TAKE(f, ...)                                                           \
+  take (f, (const Step[]){ __VA_ARGS__ },                                      \
+        G_N_ELEMENTS (((const Step[]){ __VA_ARGS__ })))
+
+/* --- Live --- */
+
+GST_START_TEST (live_frames_have_the_time_of_their_capture)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC, { 1200, 1201, GST_NDSH_SHOW, .pts = 200 },
+       { 1240, 1241, GST_NDSH_SHOW, .pts = 240 }, { 1280, 1290, GST_NDSH_SHOW, .pts = 280 });
+}
+GST_END_TEST
+
+/* It is late, and that is all. */
+GST_START_TEST (the_picture_at_a_join_is_shown_however_old_it_is)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { 900, 1010, GST_NDSH_SHOW, .pts = 0, .missed = TRUE, .waited = 100 },
+       { 1400, 1401, GST_NDSH_SHOW, .pts = 400 });
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { 1100, 4000, GST_NDSH_SHOW, .pts = 100, .missed = TRUE, .waited = 2900 },
+       { 4010, 4011, GST_NDSH_SHOW, .pts = 3010 });
+}
+GST_END_TEST
+
+GST_START_TEST (what_remains_of_a_late_picture_is_its_duration)
+{
+  const Step steps[] = { { 970, 1005, GST_NDSH_SHOW, .pts = 0, .missed = TRUE } };
+  GstNdshFacts facts;
+  GstNdshTimes times;
+  Fixture f;
+
+  fixture_init (&f, TRUE, NDSH_CLOCK_MONOTONIC);
+  facts = facts_of (&f, &steps[0]);
+  f.now.time = 1005 * MS;
+  gst_ndsh_pacer_judge (&f.pacer, &facts, &f.now, &times);
+  g_assert_cmpint (times.pts, ==, 0);
+  g_assert_cmpint (times.duration, ==, 10 * MS);
+  fixture_clear (&f);
+}
+GST_END_TEST
+
+GST_START_TEST (of_several_old_pictures_the_newest_is_shown)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { 880, 1010, GST_NDSH_DROP_EARLY, .has_newer = TRUE, .waited = 100 },
+       { 920, 1010, GST_NDSH_SHOW, .pts = 0, .waited = 60 },
+       { 1040, 1041, GST_NDSH_SHOW, .pts = 40 });
+}
+GST_END_TEST
+
+GST_START_TEST (sound_is_cut_where_the_pipeline_began_to_play)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { 950, 1010, GST_NDSH_DROP_EARLY, .is_audio = TRUE, .missed = TRUE },
+       { 990, 1031, GST_NDSH_CUT, .pts = -10, .is_audio = TRUE },
+       { 1030, 1071, GST_NDSH_SHOW, .pts = 30, .is_audio = TRUE });
+}
+GST_END_TEST
+
+GST_START_TEST (what_was_captured_in_a_pause_is_dropped)
+{
+  Fixture f;
+
+  fixture_init (&f, TRUE, NDSH_CLOCK_MONOTONIC);
+  TAKE (&f, { 1200, 1201, GST_NDSH_SHOW, .pts = 200 });
+  /* Paused at 1230, on again at 4230. */
+  resume (&f, 4230, 230);
+  TAKE (&f, { 1240, 4231, GST_NDSH_DROP_EARLY, .waited = 2990 },
+        { 4200, 4231, GST_NDSH_DROP_EARLY, .waited = 30, .missed = TRUE },
+        { 4240, 4241, GST_NDSH_SHOW, .pts = 240 });
+  fixture_clear (&f);
+}
+GST_END_TEST
+
+GST_START_TEST (what_cannot_be_shown_in_time_is_skipped_for_a_newer_one)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC, { 1200, 1201, GST_NDSH_SHOW, .pts = 200 },
+       { 1240, 1314, GST_NDSH_SHOW, .pts = 240, .has_newer = TRUE },
+       { 1280, 1356, GST_NDSH_DROP_OLD, .has_newer = TRUE },
+       { 1320, 1356, GST_NDSH_SHOW, .pts = 320 },
+       { 1360, 1999, GST_NDSH_SHOW, .pts = 360 });
+}
+GST_END_TEST
+
+GST_START_TEST (without_a_time_it_is_that_of_publishing)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC, { NONE, 1200, GST_NDSH_SHOW, .pts = 200 });
+  RUN (TRUE, NDSH_CLOCK_NONE, { NONE, 1200, GST_NDSH_SHOW, .pts = 200 });
+  RUN (FALSE, NDSH_CLOCK_MONOTONIC, { NONE, 1200, GST_NDSH_SHOW, .pts = 0 },
+       { NONE, 1240, GST_NDSH_SHOW, .pts = 40 });
+  RUN (FALSE, NDSH_CLOCK_NONE, { NONE, 1200, GST_NDSH_SHOW, .pts = NONE });
+}
+GST_END_TEST
+
+GST_START_TEST (a_file_begins_when_it_is_first_seen)
+{
+  RUN (TRUE, NDSH_CLOCK_NONE,
+       { 700, 1300, GST_NDSH_SHOW, .pts = 300, .origin = 700 },
+       { 740, 1301, GST_NDSH_SHOW, .pts = 340, .origin = 700 });
+  /* The first sound of a file is not always at its beginning. */
+  RUN (TRUE, NDSH_CLOCK_NONE,
+       { 1200, 1300, GST_NDSH_SHOW, .pts = 800, .origin = 700 });
+  RUN (TRUE, NDSH_CLOCK_NONE,
+       { 9000, 1300, GST_NDSH_SHOW, .pts = 300, .origin = 700, .missed = TRUE });
+}
+GST_END_TEST
+
+GST_START_TEST (a_live_writer_after_a_fast_file_is_shown_now)
+{
+  Fixture f;
+
+  fixture_init (&f, TRUE, NDSH_CLOCK_NONE);
+  TAKE (&f, { 700, 1300, GST_NDSH_SHOW, .pts = 300, .origin = 700 },
+        { 16700, 1301, GST_NDSH_SHOW, .pts = 16300, .origin = 700 });
+  f.clock = NDSH_CLOCK_MONOTONIC;
+  TAKE (&f,
+        { 1500, 1501, GST_NDSH_SHOW, .pts = 500, .origin = 900, .joins = TRUE,
+          .goes_back = TRUE },
+        { 1540, 1541, GST_NDSH_SHOW, .pts = 540, .origin = 900 });
+  fixture_clear (&f);
+}
+GST_END_TEST
+
+GST_START_TEST (a_file_that_begins_anew_is_shown_now)
+{
+  RUN (TRUE, NDSH_CLOCK_NONE,
+       { 700, 1300, GST_NDSH_SHOW, .pts = 300, .origin = 700 },
+       { 7700, 1301, GST_NDSH_SHOW, .pts = 7300, .origin = 700 },
+       { 1400, 1400, GST_NDSH_SHOW, .pts = 400, .origin = 1400, .goes_back = TRUE });
+}
+GST_END_TEST
+
+/* --- Not live --- */
+
+GST_START_TEST (the_first_frame_is_at_0_and_time_goes_on_after_a_pause)
+{
+  Fixture f;
+
+  fixture_init (&f, FALSE, NDSH_CLOCK_MONOTONIC);
+  TAKE (&f, { 5000, 1001, GST_NDSH_SHOW, .pts = 0 }, { 5040, 1041, GST_NDSH_SHOW, .pts = 40 });
+  resume (&f, 3000, 60);
+  /* Published before, and waiting in the queue. */
+  TAKE (&f, { 5080, 3001, GST_NDSH_SHOW, .pts = 80, .waited = 500 },
+        { 6900, 3002, GST_NDSH_SHOW, .pts = 120, .missed = TRUE, .waited = 100 },
+        { 6940, 3003, GST_NDSH_SHOW, .pts = 160, .waited = 60 },
+        { 7000, 3004, GST_NDSH_SHOW, .pts = 220 });
+  fixture_clear (&f);
+}
+GST_END_TEST
+
+GST_START_TEST (a_writer_follows_where_the_one_before_ended)
+{
+  RUN (FALSE, NDSH_CLOCK_MONOTONIC,
+       { 5000, 1001, GST_NDSH_SHOW, .pts = 0, .origin = 1 },
+       { 9000, 5001, GST_NDSH_SHOW, .pts = 40, .origin = 2, .joins = TRUE },
+       { 9040, 5041, GST_NDSH_SHOW, .pts = 80, .origin = 2 });
+}
+GST_END_TEST
+
+GST_START_TEST (a_file_read_without_loss_goes_on_through_a_pause)
+{
+  Fixture f;
+
+  fixture_init (&f, FALSE, NDSH_CLOCK_NONE);
+  TAKE (&f, { 1000, 1001, GST_NDSH_SHOW, .pts = 0, .origin = 1000 },
+        { 1040, 1002, GST_NDSH_SHOW, .pts = 40, .origin = 1000 });
+  resume (&f, 3000, 60);
+  TAKE (&f, { 1080, 3001, GST_NDSH_SHOW, .pts = 80, .origin = 1000 });
+  fixture_clear (&f);
+}
+GST_END_TEST
+
+/* --- Two channels --- */
+
+GST_START_TEST (channels_of_one_stream_keep_their_distance)
+{
+  const struct {
+    gboolean is_live;
+    NdshClock clock;
+    gboolean missed;
+  } cases[] = {
+    { TRUE, NDSH_CLOCK_NONE, FALSE },       { TRUE, NDSH_CLOCK_NONE, TRUE },
+    { FALSE, NDSH_CLOCK_NONE, FALSE },      { FALSE, NDSH_CLOCK_NONE, TRUE },
+    { FALSE, NDSH_CLOCK_MONOTONIC, FALSE }, { FALSE, NDSH_CLOCK_MONOTONIC, TRUE },
+    { TRUE, NDSH_CLOCK_MONOTONIC, FALSE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    const Step picture = { 1500, 1510, .origin = 1400, .missed = cases[i].missed };
+    const Step sound = { 2000, 1530, .origin = 1400, .missed = cases[i].missed };
+    GstNdshTimes picture_times, sound_times;
+    GstNdshFacts facts;
+    GstNdshPacer other;
+    Fixture f;
+
+    fixture_init (&f, cases[i].is_live, cases[i].clock);
+    gst_ndsh_pacer_init (&other, f.timeline);
+    f.now.time = picture.now * MS;
+    facts = facts_of (&f, &picture);
+    gst_ndsh_pacer_judge (&f.pacer, &facts, &f.now, &picture_times);
+    f.now.time = sound.now * MS;
+    facts = facts_of (&f, &sound);
+    gst_ndsh_pacer_judge (&other, &facts, &f.now, &sound_times);
+    g_assert_cmpint (sound_times.pts - picture_times.pts, ==, 500 * MS);
+    fixture_clear (&f);
+  }
+}
+GST_END_TEST
+
+/* --- Frames that refer to others --- */
+
+GST_START_TEST (after_a_gap_comes_a_frame_that_refers_to_none)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { 1200, 1201, GST_NDSH_DROP_DELTA, .is_delta = TRUE, .missed = TRUE },
+       { 1240, 1241, GST_NDSH_SHOW, .pts = 240 },
+       { 1280, 1281, GST_NDSH_SHOW, .pts = 280, .is_delta = TRUE },
+       { 1360, 1361, GST_NDSH_DROP_DELTA, .is_delta = TRUE, .missed = TRUE },
+       { 1400, 1401, GST_NDSH_DROP_DELTA, .is_delta = TRUE },
+       { 1440, 1441, GST_NDSH_SHOW, .pts = 440 },
+       { 1480, 1481, GST_NDSH_SHOW, .pts = 480, .is_delta = TRUE },
+       { 1520, 1521, GST_NDSH_DROP_DELTA, .is_delta = TRUE, .joins = TRUE });
+}
+GST_END_TEST
+
+GST_START_TEST (frames_that_others_refer_to_are_not_skipped_for_their_age)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC, { 1200, 1201, GST_NDSH_SHOW, .pts = 200 },
+       { 1240, 1241, GST_NDSH_SHOW, .pts = 240, .is_delta = TRUE },
+       { 1280, 1999, GST_NDSH_SHOW, .pts = 280, .is_delta = TRUE, .has_newer = TRUE });
+}
+GST_END_TEST
+
+/* --- Latency --- */
+
+GST_START_TEST (latency_is_the_writers_and_what_a_queue_can_hold)
+{
+  const struct {
+    guint queue_length;
+    GstClockTime most;
+  } cases[] = { { 1, 300 * GST_MSECOND },
+                { 2, 340 * GST_MSECOND },
+                { 30, 1460 * GST_MSECOND },
+                { 0, GST_CLOCK_TIME_NONE } };
+  const Step step = { 1200, 1500, .pts = 200 };
+  GstClockTime least, most;
+  GstNdshFacts facts;
+  GstNdshTimes times;
+  Fixture f;
+
+  fixture_init (&f, TRUE, NDSH_CLOCK_MONOTONIC);
+  gst_ndsh_pacer_get_latency (&f.pacer, 30, &least, &most);
+  g_assert_cmpuint (least, ==, 0);
+  g_assert_cmpuint (most, ==, GST_CLOCK_TIME_NONE);
+
+  facts = facts_of (&f, &step);
+  facts.timing.latency_ns = 300 * MS;
+  gst_ndsh_pacer_judge (&f.pacer, &facts, &f.now, &times);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    gst_ndsh_pacer_get_latency (&f.pacer, cases[i].queue_length, &least, &most);
+    g_assert_cmpuint (least, ==, 300 * GST_MSECOND);
+    g_assert_cmpuint (most, ==, cases[i].most);
+  }
+  f.now.latency = 335 * MS;
+  g_assert_cmpuint (gst_ndsh_pacer_get_queue_length (&f.pacer, &f.now), ==, 3);
+  fixture_clear (&f);
+}
+GST_END_TEST
+
+static Suite *
+pacer_suite (void)
+{
+  Suite *suite = suite_create ("pacer");
+  TCase *live = elements_case_new (suite, "live");
+  TCase *other = elements_case_new (suite, "other");
+
+  tcase_add_test (live, live_frames_have_the_time_of_their_capture);
+  tcase_add_test (live, the_picture_at_a_join_is_shown_however_old_it_is);
+  tcase_add_test (live, what_remains_of_a_late_picture_is_its_duration);
+  tcase_add_test (live, of_several_old_pictures_the_newest_is_shown);
+  tcase_add_test (live, sound_is_cut_where_the_pipeline_began_to_play);
+  tcase_add_test (live, what_was_captured_in_a_pause_is_dropped);
+  tcase_add_test (live, what_cannot_be_shown_in_time_is_skipped_for_a_newer_one);
+  tcase_add_test (live, without_a_time_it_is_that_of_publishing);
+  tcase_add_test (live, a_file_begins_when_it_is_first_seen);
+  tcase_add_test (live, a_live_writer_after_a_fast_file_is_shown_now);
+  tcase_add_test (live, a_file_that_begins_anew_is_shown_now);
+  tcase_add_test (other, the_first_frame_is_at_0_and_time_goes_on_after_a_pause);
+  tcase_add_test (other, a_writer_follows_where_the_one_before_ended);
+  tcase_add_test (other, a_file_read_without_loss_goes_on_through_a_pause);
+  tcase_add_test (other, channels_of_one_stream_keep_their_distance);
+  tcase_add_test (other, after_a_gap_comes_a_frame_that_refers_to_none);
+  tcase_add_test (other,
+                  frames_that_others_refer_to_are_not_skipped_for_their_age);
+  tcase_add_test (other, latency_is_the_writers_and_what_a_queue_can_hold);
+  return suite;
+}
+
+GST_CHECK_MAIN (pacer)
