@@ -193,7 +193,8 @@ send_welcome (NdshWriter *writer, Reader *reader)
                           .max_leases = reader->slots.n_leases,
                           .cursor = reader->slots.cursor,
                           .control_size = (guint32) writer->control->size,
-                          .page_size = (guint32) reader->page->size };
+                          .page_size = (guint32) reader->page->size,
+                          .ends = reader->slots.ends };
   int fds[2] = { writer->control->fd, reader->page->fd };
 
   ndsh_header_init (&welcome, NDSH_MESSAGE_WELCOME, sizeof welcome);

@@ -231,7 +231,8 @@ write_record (NdshDraft *draft, const NdshFrameInfo *info, GError **error)
   NdshFrameRecord record = { .full_seq = writer->slots.published + 1,
                              .payload_size = draft->payload_size,
                              .generation = writer->memory[draft->slot].generation,
-                             .publish_ns = now_ns () };
+                             .publish_ns = now_ns (),
+                             .ends = writer->slots.ends };
 
   if (info == NULL)
     info = &unknown;
@@ -264,7 +265,6 @@ publish_locked (NdshDraft *draft, const NdshFrameInfo *info)
   }
   draft->published = TRUE;
   ndsh_audience_demote_overrun (writer);
-  ndsh_slots_set_state (&writer->slots, NDSH_STATE_RUNNING);
   number = ndsh_slots_publish (&writer->slots, draft->slot);
   ndsh_audience_ring (writer);
   return number;

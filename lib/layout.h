@@ -86,7 +86,8 @@ typedef struct {
   int64_t origin_ns;              /* NdshTiming, from here */
   int64_t latency_ns;
   uint32_t clock;                 /* NdshClock */
-  uint32_t zero[5];
+  uint32_t ends;                  /* that came before this frame */
+  uint32_t zero[4];
 } NdshFrameRecord;
 
 typedef struct {
@@ -103,10 +104,12 @@ typedef struct {
   uint64_t offset;
 } NdshPackedArray;
 
-enum {
-  NDSH_STATE_RUNNING = 0,
-  NDSH_STATE_ENDED = 1            /* nothing follows the frame in head, for now */
-};
+/* How many ends are after @since; negative if they are before. */
+static inline int32_t
+ndsh_ends_distance (uint32_t ends, uint32_t since)
+{
+  return (int32_t) (ends - since);
+}
 
 typedef struct {
   /* Written once, before any reader sees it. */
@@ -127,7 +130,7 @@ typedef struct {
   shared_u8 ring[NDSH_RING];      /* its slot at ring[ndsh_word_ring (word)] */
   uint8_t zero2[60];
 
-  shared_u32 state;               /* NDSH_STATE_* + 2 * (number of changes) */
+  shared_u32 ends;                /* how often the writer said that nothing follows */
   uint8_t zero3[124];
 
   shared_u32 writer_waiting;      /* not 0: who releases a lease sends a byte */
@@ -194,7 +197,8 @@ typedef struct {                  /* with two fds: control, lease page */
   uint32_t cursor;                /* word: the first frame wanted is the next */
   uint32_t control_size;          /* of the fds */
   uint32_t page_size;
-  uint32_t zero[2];
+  uint32_t ends;                  /* before the newest frame; 0 if there is none yet */
+  uint32_t zero;
 } NdshWelcome;
 
 typedef struct {
@@ -243,6 +247,7 @@ AT (NdshFrameRecord, publish_ns, 72);
 AT (NdshFrameRecord, origin_ns, 80);
 AT (NdshFrameRecord, latency_ns, 88);
 AT (NdshFrameRecord, clock, 96);
+AT (NdshFrameRecord, ends, 100);
 SIZE (NdshFrameRecord, NDSH_LINE - 8);
 
 AT (NdshRecord, state_seq, 0);
@@ -263,7 +268,7 @@ AT (NdshControl, byte_order, 24);
 AT (NdshControl, stream_id, 32);
 AT (NdshControl, head, 128);
 AT (NdshControl, ring, 132);
-AT (NdshControl, state, 256);
+AT (NdshControl, ends, 256);
 AT (NdshControl, writer_waiting, 384);
 AT (NdshControl, slot, 512);
 SIZE (NdshControl, 512 + NDSH_N_SLOTS * NDSH_LINE);
@@ -282,6 +287,7 @@ AT (NdshHeader, type, 8);
 SIZE (NdshHeader, 16);
 SIZE (NdshHello, 32);
 AT (NdshWelcome, control_size, 32);
+AT (NdshWelcome, ends, 40);
 SIZE (NdshWelcome, 48);
 AT (NdshRefused, text, 24);
 SIZE (NdshRefused, 264);

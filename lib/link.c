@@ -77,6 +77,7 @@ join (NdshLink *link, NdshMessage *message, GError **error)
   link->leases.mode = welcome->mode;
   link->leases.queue_length = welcome->queue_length;
   link->leases.n_leases = welcome->max_leases;
+  link->ends = welcome->ends;
   ndsh_leases_init (&link->leases, control, link->page->data, welcome->cursor);
   return TRUE;
 }

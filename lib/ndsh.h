@@ -256,8 +256,9 @@ typedef struct {
  * says nothing has NDSH_CLOCK_MONOTONIC, and 0 for the rest. */
 void ndsh_writer_set_timing (NdshWriter *writer, const NdshTiming *timing);
 
-/* Nothing more follows: readers get ENDED after the last frame. The next publish
- * begins anew. */
+/* Nothing more follows for now: readers get ENDED after the last frame so far, and
+ * before the next one if another is published. Said again without a frame in between
+ * it is the same end. */
 void ndsh_writer_end (NdshWriter *writer);
 
 /* While flushing, an ndsh_writer_begin () that waits, or would, fails with FULL
@@ -419,18 +420,21 @@ void ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length);
  * a frame is there already.
  *   TIMEOUT       none came
  *   NOT_FOUND     @timeout_us is 0 and nobody writes
- *   ENDED         the writer said so, once each time it does
- *   CLOSED        the writer has gone, once; the next wait looks for another.
- *                 Both come after the last frame was taken.
+ *   ENDED         the writer said so after the frames so far: once for each end, in
+ *                 its place between two frames, or once for several if all frames
+ *                 between them were missed. The next wait goes on.
+ *   CLOSED        the writer has gone, once; the next wait looks for another. It
+ *                 comes after the last frame was taken.
  *   FULL          all leases are out: release a frame first
  *   DENIED, INCOMPATIBLE, SYSTEM  why the writer found could not be joined, once
  *                 for each attempt */
 gboolean ndsh_reader_wait (NdshReader *reader, gint64 timeout_us,
                            GError **error);
 
-/* The next frame as the mode has it; NULL if there is none or all leases are out.
- * No system call, but for a segment seen for the first time. Only waiting
- * notices a new writer or the end of one: call it when this returns NULL. */
+/* The next frame as the mode has it; NULL if there is none, if an end comes before
+ * it, or if all leases are out. No system call, but for a segment seen for the first
+ * time. Only waiting tells of an end and notices a new writer: call it when this
+ * returns NULL. */
 NdshFrame *ndsh_reader_acquire (NdshReader *reader);
 
 /* Read-only shared memory, page-aligned; array i starts at its offset. It does

@@ -39,13 +39,14 @@ struct _NdshReader {
   gint64 retry_us;
   GError *why_alone;            /* what the last try met */
   GError *why_gone;             /* JOINED: not just the writer's end */
-  guint32 told_state;           /* the end that was reported */
   gboolean rung;                /* JOINED: the timer stands for a wake-up */
 
   guint64 delivered;            /* over earlier links */
   guint64 missed;
   char stream_id[33];           /* of the last one, and the word of the last frame */
   guint32 taken;                /* taken there; 0 if none was */
+  guint32 told;                 /* ends of that stream that lie behind us */
+  guint32 ends;                 /* before the frame that have_frame found */
   NdshFrameCache cache;
 };
 
@@ -248,7 +249,7 @@ resume (NdshReader *reader)
   if (strcmp (reader->stream_id, link->stream_id) != 0) {
     memcpy (reader->stream_id, link->stream_id, sizeof reader->stream_id);
     reader->taken = 0;
-    reader->told_state = 0;
+    reader->told = link->ends;
   }
   if (reader->taken == 0)
     return;
@@ -414,7 +415,7 @@ is_trusted (NdshReader *reader)
 }
 
 /* Leases it for a moment: that a number is new does not yet say that its memory is
- * known. */
+ * known. An end may lie before it. */
 static gboolean
 have_frame (NdshReader *reader)
 {
@@ -423,8 +424,38 @@ have_frame (NdshReader *reader)
   if (!is_trusted (reader) || !ndsh_leases_have_new (&reader->link->leases)
       || find_frame (reader, &lease) == NULL)
     return FALSE;
+  reader->ends = lease.record.ends;
   ndsh_link_release (reader->link, lease.hazard);
   return TRUE;
+}
+
+/* --- JOINED: ends --------------------------------------------------------- */
+
+/* Whether at least one of @ends was not told. What the writer says of them is foreign:
+ * it can only go on, so one that lies is told of once for each new lie. */
+static gboolean
+comes_first (const NdshReader *reader, guint32 ends)
+{
+  return ndsh_ends_distance (ends, reader->told) > 0;
+}
+
+/* If several came, the frames between them were lost. */
+static gboolean
+fail_ended (NdshReader *reader, guint32 ends, GError **error)
+{
+  reader->told = ends;
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_ENDED,
+               "the writer of channel '%s' has sent all it had to",
+               reader->name);
+  return FALSE;
+}
+
+/* What wait says once have_frame has found one. */
+static gboolean
+tell_frame (NdshReader *reader, GError **error)
+{
+  return !comes_first (reader, reader->ends)
+         || fail_ended (reader, reader->ends, error);
 }
 
 /* --- JOINED: waiting ------------------------------------------------------ */
@@ -478,24 +509,18 @@ look_for_the_next (NdshReader *reader)
 static gboolean
 check_end (NdshReader *reader, GError **error)
 {
-  guint32 state;
+  guint32 ends;
 
   if (reader->link == NULL)
     return TRUE;
-  state = ndsh_leases_get_state (&reader->link->leases);
+  ends = ndsh_leases_get_ends (&reader->link->leases);
   if (have_frame (reader))
     return TRUE;
   /* There is one before the end, and its memory will be announced. */
   if (ndsh_leases_are_stalled (&reader->link->leases) && !reader->link->gone)
     return TRUE;
-  if ((state & 1) == NDSH_STATE_ENDED && state != reader->told_state
-      && reader->why_gone == NULL) {
-    reader->told_state = state;
-    g_set_error (error, NDSH_ERROR, NDSH_ERROR_ENDED,
-                 "the writer of channel '%s' has sent all it had to",
-                 reader->name);
-    return FALSE;
-  }
+  if (comes_first (reader, ends) && reader->why_gone == NULL)
+    return fail_ended (reader, ends, error);
   if (!reader->link->gone)
     return TRUE;
   g_set_error (error, NDSH_ERROR,
@@ -572,7 +597,7 @@ ndsh_reader_wait (NdshReader *reader, gint64 timeout_us, GError **error)
   if (!check_can_wait (reader, error))
     return FALSE;
   if (have_frame (reader))
-    return TRUE;
+    return tell_frame (reader, error);
   now_us = g_get_monotonic_time ();
   if (timeout_us >= 0 && timeout_us < G_MAXINT64 - now_us)
     deadline_us = now_us + timeout_us;
@@ -580,11 +605,11 @@ ndsh_reader_wait (NdshReader *reader, gint64 timeout_us, GError **error)
     if (!advance (reader, error))
       return FALSE;
     if (look_or_arm (reader))
-      return TRUE;
+      return tell_frame (reader, error);
     if (!check_end (reader, error))
       return FALSE;
     if (have_frame (reader))
-      return TRUE;
+      return tell_frame (reader, error);
     replace_wake_up (reader);
     if (deadline_us >= 0 && g_get_monotonic_time () >= deadline_us)
       return fail_time_out (reader, timeout_us, error);
@@ -632,7 +657,12 @@ ndsh_reader_acquire (NdshReader *reader)
   if (!is_trusted (reader) || is_forked (reader))
     return NULL;
   segment = find_frame (reader, &lease);
-  return segment != NULL ? make_frame (reader, &lease, segment) : NULL;
+  if (segment == NULL)
+    return NULL;
+  if (!comes_first (reader, lease.record.ends))
+    return make_frame (reader, &lease, segment);
+  ndsh_link_release (reader->link, lease.hazard);
+  return NULL;
 }
 
 /* --- What is known -------------------------------------------------------- */

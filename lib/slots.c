@@ -40,6 +40,7 @@ ndsh_slots_join (NdshSlots *slots, NdshSlotsReader *reader)
   bool any = load_relaxed (&slots->control->head) != 0;
 
   reader->cursor = ndsh_word (slots->published - (any ? 1 : 0));
+  reader->ends = slots->ends_before;
   store_relaxed (&reader->page->cursor, reader->cursor);
   store_relaxed (&reader->page->mode, reader->mode);
   reader->next = slots->readers;
@@ -316,6 +317,7 @@ ndsh_slots_publish (NdshSlots *slots, int slot)
   uint32_t word = ndsh_word (frame);
 
   slots->slot[slot].frame = frame;
+  slots->ends_before = slots->ends;
 
   /* Permits readers to look at record and payload, which are complete. */
   store_release (&control->slot[slot].state_seq, word);
@@ -336,14 +338,13 @@ ndsh_slots_release (NdshSlots *slots, int slot)
 }
 
 void
-ndsh_slots_set_state (NdshSlots *slots, uint32_t state)
+ndsh_slots_end (NdshSlots *slots)
 {
-  shared_u32 *shared = &slots->control->state;
-  uint32_t now = load_relaxed (shared);
+  if (slots->ends != slots->ends_before)
+    return;
 
   /* Comes after the last frame, and before the look at who sleeps (wake.h). */
-  if ((now & 1) != state)
-    store_seq_cst (shared, ((now & ~1u) + 2) | state);
+  store_seq_cst (&slots->control->ends, ++slots->ends);
 }
 
 /* --- Step 6: a lease is taken --------------------------------------------- */
@@ -369,10 +370,12 @@ ndsh_leases_resume (NdshLeases *leases, uint32_t taken)
   store_seq_cst (&leases->page->cursor, taken);
 }
 
+/* Meets the store in ndsh_slots_end, which comes after every frame before that end;
+ * and comes after a reader that goes to sleep has armed (wake.h). */
 uint32_t
-ndsh_leases_get_state (const NdshLeases *leases)
+ndsh_leases_get_ends (const NdshLeases *leases)
 {
-  return load_seq_cst (&leases->control->state);
+  return load_seq_cst (&leases->control->ends);
 }
 
 bool

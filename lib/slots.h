@@ -33,12 +33,15 @@ struct NdshSlotsReader {
   uint32_t queue_length;    /* frames it may be behind */
   uint32_t n_leases;
   uint32_t cursor;          /* word of the last frame it is known to have had */
+  uint32_t ends;            /* when it joined: those before the newest frame */
 };
 
 typedef struct {
   NdshControl *control;
   NdshSlotsReader *readers;
   uint64_t published;       /* number of the newest frame */
+  uint32_t ends;            /* so far; each lies between two frames */
+  uint32_t ends_before;     /* those before the newest frame */
   uint32_t history;
   uint32_t n_slots;
   NdshSlot slot[NDSH_N_SLOTS];
@@ -66,7 +69,8 @@ int ndsh_slots_claim_queued (NdshSlots *slots, uint64_t capacity);
 /* Makes a new slot a draft; -1 if there are as many as can be of use. */
 int ndsh_slots_add (NdshSlots *slots);
 
-/* The draft becomes the newest frame; its record and payload are complete. */
+/* The draft becomes the newest frame; its record, with @slots' ends as they are now,
+ * and its payload are complete. */
 uint64_t ndsh_slots_publish (NdshSlots *slots, int slot);
 
 /* The writer's side lets go of a draft or of a frame. */
@@ -102,8 +106,8 @@ NdshSlotsReport ndsh_slots_get_report (const NdshSlotsReader *reader);
 /* How far behind it wants to be; any number, 0 if it did not say. */
 uint32_t ndsh_slots_get_wanted_queue (const NdshSlotsReader *reader);
 
-/* NDSH_STATE_*. ENDED comes after the last frame. */
-void ndsh_slots_set_state (NdshSlots *slots, uint32_t state);
+/* Nothing follows the newest frame for now. Said twice it is one end. */
+void ndsh_slots_end (NdshSlots *slots);
 
 /* --- A reader's side ------------------------------------------------------ */
 
@@ -138,9 +142,9 @@ void ndsh_leases_init (NdshLeases *leases, const NdshControl *control,
  * it, is not new; what came after it, and is lost, was missed. */
 void ndsh_leases_resume (NdshLeases *leases, uint32_t taken);
 
-/* The writer's NDSH_STATE_* with its number of changes. After this shows an end,
- * ndsh_leases_have_new () knows of every frame before it. */
-uint32_t ndsh_leases_get_state (const NdshLeases *leases);
+/* How many ends there were. After this shows one, ndsh_leases_have_new () knows of
+ * every frame before it. */
+uint32_t ndsh_leases_get_ends (const NdshLeases *leases);
 
 /* Whether there is a frame after the last one had, and no stall. */
 bool ndsh_leases_have_new (const NdshLeases *leases);

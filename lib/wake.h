@@ -8,8 +8,10 @@
  * two sees the other, and no wake-up is lost. A wake-up is a hint: it may come
  * without news, and one may stand for many.
  *
- *   reader sleeps   ndsh_wake_arm_reader   then ndsh_leases_have_new, then sleep
- *   writer wakes    ndsh_slots_publish     then ndsh_wake_reader_sleeps, then ring
+ *   reader sleeps   ndsh_wake_arm_reader   then ndsh_leases_have_new and
+ *                                          ndsh_leases_get_ends, then sleep
+ *   writer wakes    ndsh_slots_publish, ndsh_slots_end
+ *                                          then ndsh_wake_reader_sleeps, then ring
  *   writer sleeps   ndsh_wake_arm_writer   then claim again, then sleep
  *   reader wakes    ndsh_leases_take, ndsh_leases_release, ndsh_leases_leave,
  *                   ndsh_leases_resume, ndsh_leases_set_segments_handled

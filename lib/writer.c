@@ -234,7 +234,7 @@ ndsh_writer_end (NdshWriter *writer)
   if (ndsh_writer_is_forked (writer))
     return;
   ndsh_writer_lock (writer);
-  ndsh_slots_set_state (&writer->slots, NDSH_STATE_ENDED);
+  ndsh_slots_end (&writer->slots);
   ndsh_audience_ring (writer);
   ndsh_writer_unlock (writer);
 }

@@ -42,7 +42,8 @@ typedef struct {
   bool late;                      /* the first joins while the writer is at work */
   bool two_threads;               /* its frames are released by another thread */
   bool demotes;                   /* the writer will not wait for lossless readers */
-  bool ends;                      /* and readers wait until they are told so */
+  uint32_t ends;                  /* bit n: after the nth frame; all are waited for */
+  bool begins_early;              /* each draft is begun before the end before it */
   bool grows;                     /* each frame is in new memory, announced late */
   MachineBounds bounds[2][2];     /* quick and thorough, two runs each */
 } Scenario;
@@ -89,7 +90,7 @@ typedef struct {
   bool left;
   bool demoted;                   /* or is about to be */
   bool can_know;                  /* that it was */
-  bool told_end;
+  uint32_t ends;                  /* that it was told of, or that came before it */
 } Reader;
 
 /* Ways to use slots.c wrongly. */
@@ -98,6 +99,11 @@ static struct {
   bool one_slot_fewer;
   bool looks_before_arming;
   bool reads_after_release;
+  bool ends_after_the_look;
+  bool ends_of_begin;
+  bool frame_before_its_end;
+  bool told_what_control_says;
+  bool joins_with_all_ends;
 } misuse;
 
 static const Scenario *scenario;
@@ -251,14 +257,27 @@ begin (void)
   }
 }
 
+/* How many ends come before frame @number. */
+static uint32_t
+ends_before (uint64_t number)
+{
+  uint32_t n = 0;
+
+  for (uint64_t after = 0; after <= number - scenario->first; after++)
+    n += (scenario->ends >> after) & 1;
+  return n;
+}
+
+/* @ends is what is in the record. */
 static void
-publish (int i)
+publish (int i, uint32_t ends)
 {
   uint64_t number = slots.published + 1;
 
   /* The record is plain data of the same slot; the payload's checks cover it. */
   slots.control->slot[i].frame.full_seq = number;
   slots.control->slot[i].frame.generation = (uint32_t) number;
+  slots.control->slot[i].frame.ends = ends;
   frame_in[i] = number;
   ndsh_slots_publish (&slots, i);
   ndsh_slots_release (&slots, i);
@@ -299,15 +318,6 @@ hear_unmapped (void)
 }
 
 static void
-end (void)
-{
-  if (!scenario->ends)
-    return;
-  ndsh_slots_set_state (&slots, NDSH_STATE_ENDED);
-  wake_readers ();
-}
-
-static void
 lock (void)
 {
   if (scenario->late)
@@ -321,22 +331,47 @@ unlock (void)
     machine_give (&mutex);
 }
 
+static bool
+is_end (void)
+{
+  return (scenario->ends >> (slots.published + 1 - scenario->first)) & 1;
+}
+
+/* As ndsh_writer_end (), whose second call in a row does nothing. */
+static void
+end (void)
+{
+  if (!is_end ())
+    return;
+  lock ();
+  ndsh_slots_end (&slots);
+  unlock ();
+  wake_readers ();
+  ndsh_slots_end (&slots);
+}
+
 static void
 writer (void)
 {
   for (unsigned n = 0; n < scenario->n_frames; n++) {
+    uint32_t ends;
     int i;
 
+    if (!scenario->begins_early)
+      end ();
     lock ();
     hear_unmapped ();
     i = begin ();
+    ends = slots.ends;
     unlock ();
     if (i < 0)
       continue;
+    if (scenario->begins_early)
+      end ();
     machine_write_plain (&world ()->payload[i].value,
                          (uint32_t) (slots.published + 1));
     lock ();
-    publish (i);
+    publish (i, misuse.ends_of_begin ? ends : slots.ends);
     unlock ();
     wake_readers ();
     tell_readers (i);
@@ -495,6 +530,32 @@ find_known (Reader *reader, NdshLease *lease)
   return false;
 }
 
+/* reader.c's comes_first. */
+static bool
+comes_first (const Reader *reader, uint32_t ends)
+{
+  return ndsh_ends_distance (ends, reader->ends) > 0;
+}
+
+static void
+tell_end (Reader *reader, uint32_t ends)
+{
+  machine_expect (ends <= slots.ends, "I22: an end is told that was not said");
+  reader->ends = ends;
+}
+
+/* What reader.c's wait says instead of a frame that is found. */
+static void
+tell_end_before (Reader *reader, const NdshLease *lease)
+{
+  ndsh_leases_release (reader->leases, lease->hazard);
+  ring_writer (reader);
+  tell_end (reader, misuse.told_what_control_says
+                      ? ndsh_leases_get_ends (reader->leases)
+                      : lease->record.ends);
+}
+
+/* False if there is nothing new: neither a frame nor an end before one. */
 static bool
 find_and_take (Reader *reader)
 {
@@ -507,8 +568,15 @@ find_and_take (Reader *reader)
     check_not_found (reader, had, published);
     return false;
   }
-  reader->leased[held->lease.slot]++;
   check_found (reader, &held->lease, published);
+  if (comes_first (reader, held->lease.record.ends)
+      && !misuse.frame_before_its_end) {
+    tell_end_before (reader, &held->lease);
+    return true;
+  }
+  reader->leased[held->lease.slot]++;
+  machine_expect (reader->ends == ends_before (held->lease.record.full_seq),
+                  "I22: the frame is of another part than what was told");
   machine_expect (!machine_is_fresh () || !can_know
                     || reader->leases->mode == MODE_QUEUE,
                   "a reader does not know that it is demoted");
@@ -526,17 +594,20 @@ last_number (void)
   return scenario->first + scenario->n_before + scenario->n_frames - 1;
 }
 
-/* Whether it was told of the end; else it sleeps. reader.c's check_end and wait. */
+/* Whether it was told of an end; else it sleeps. reader.c's check_end and wait. */
 static bool
-has_come_to_the_end (Reader *reader)
+has_come_to_an_end (Reader *reader)
 {
-  uint32_t state = ndsh_leases_get_state (reader->leases);
+  uint32_t ends
+    = misuse.ends_after_the_look ? 0 : ndsh_leases_get_ends (reader->leases);
 
-  if (ndsh_leases_have_new (reader->leases) || (state & 1) == 0)
+  if (ndsh_leases_have_new (reader->leases))
     return false;
-  machine_expect (reader->last == last_number (),
-                  "ENDED comes before the last frame");
-  reader->told_end = true;
+  if (misuse.ends_after_the_look)
+    ends = ndsh_leases_get_ends (reader->leases);
+  if (!comes_first (reader, ends))
+    return false;
+  tell_end (reader, ends);
   return true;
 }
 
@@ -553,7 +624,7 @@ sleep_until_news (Reader *reader)
   if (scenario->grows)
     drain (reader);
   ndsh_wake_arm_reader (reader->leases->page);
-  if (scenario->ends && has_come_to_the_end (reader))
+  if (scenario->ends != 0 && has_come_to_an_end (reader))
     return;
   if (!ndsh_leases_have_new (reader->leases))
     machine_take (&reader->wake);
@@ -563,8 +634,9 @@ sleep_until_news (Reader *reader)
 static bool
 has_enough (const Reader *reader, unsigned finds)
 {
-  if (scenario->ends)
-    return reader->told_end;
+  if (scenario->ends != 0)
+    return reader->last == last_number ()
+           && reader->ends == ends_before (last_number () + 1);
   return reader->last == last_number ()
          || (reader->plan->n_finds > 0 && finds == reader->plan->n_finds);
 }
@@ -650,6 +722,8 @@ static void
 welcome (Reader *reader, uint64_t last)
 {
   reader->last = reader->before = last;
+  reader->ends
+    = misuse.joins_with_all_ends ? slots.ends : reader->list_entry.ends;
   ndsh_leases_init (reader->leases, &world ()->control, reader->list_entry.page,
                     ndsh_word (last));
 }
@@ -705,7 +779,9 @@ set_up (void)
     int i = claim_or_add ();
 
     world ()->payload[i].value = (uint32_t) (slots.published + 1);
-    publish (i);
+    if (is_end ())
+      ndsh_slots_end (&slots);
+    publish (i, slots.ends);
   }
   n_readers = scenario->reader[1].n_leases > 0 ? 2 : 1;
   for (unsigned r = 0; r < n_readers; r++) {
@@ -779,6 +855,7 @@ name_location (const void *p, char *name, size_t size)
   else
     snprintf (name, size, "%s",
               at == offsetof (NdshControl, head)             ? "head"
+              : at == offsetof (NdshControl, ends)           ? "ends"
               : at == offsetof (NdshControl, writer_waiting) ? "writer_waiting"
                                                              : "control");
 }
@@ -803,8 +880,21 @@ is_a_hazard (const void *p)
 
 static const Scenario scenarios[] = {
   { .name = "the-end", .first = 1, .n_frames = 2,
-    .reader = { LATEST (1, 0) }, .ends = true,
+    .reader = { LATEST (1, 0) }, .ends = 1u << 2,
     .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
+  { .name = "parts", .first = 1, .n_frames = 2,
+    .reader = { LATEST (1, 0) }, .ends = 1u << 1 | 1u << 2,
+    .bounds = { { { 3, 1 }, { 4, 0 } }, { { 5, 0 }, { 4, 1 } } } },
+  { .name = "parts-and-a-queue", .first = 1, .n_frames = 3,
+    .reader = { QUEUE (2, 1, 0) }, .ends = 1u << 1 | 1u << 2 | 1u << 3,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "parts-without-loss", .first = 1, .n_frames = 3,
+    .reader = { LOSSLESS (1) }, .ends = 1u << 0 | 1u << 1 | 1u << 3,
+    .begins_early = true,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "a-reader-joins-after-a-part", .first = 1, .n_before = 1, .n_frames = 2,
+    .reader = { LATEST (1, 0) }, .late = true, .ends = 1u << 0 | 1u << 1 | 1u << 3,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
   { .name = "memory-is-announced-late", .first = 1, .n_frames = 3,
     .reader = { LATEST (1, 0) }, .grows = true,
     .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
@@ -904,9 +994,14 @@ static const Mutant mutants[] = {
   { "look-at-marks-is-relaxed", "find_free_hazard", LOAD, ACQUIRE, WEAKEN, RELAXED,
     0 },
   { "leave-is-not-stored", "ndsh_leases_leave", STORE, SEQ_CST, LEAVE_OUT, 0, 0 },
-  { "state-store-is-release", "ndsh_slots_set_state", STORE, SEQ_CST, WEAKEN,
-    RELEASE, 0 },
-  { "state-load-is-acquire", "ndsh_leases_get_state", LOAD, SEQ_CST, WEAKEN, ACQUIRE,
+  { "ends-store-is-release", "ndsh_slots_end", STORE, SEQ_CST, WEAKEN, RELEASE, 0 },
+  { "ends-store-is-relaxed", "ndsh_slots_end", STORE, SEQ_CST, WEAKEN, RELAXED, 0 },
+  { "ends-are-not-stored", "ndsh_slots_end", STORE, SEQ_CST, LEAVE_OUT, 0, 0 },
+  { "readers-are-rung-before-the-end", "ndsh_slots_end", STORE, SEQ_CST, POSTPONE, 0,
+    "ndsh_wake_reader_sleeps" },
+  { "ends-load-is-acquire", "ndsh_leases_get_ends", LOAD, SEQ_CST, WEAKEN, ACQUIRE,
+    0 },
+  { "ends-load-is-relaxed", "ndsh_leases_get_ends", LOAD, SEQ_CST, WEAKEN, RELAXED,
     0 },
   { "handled-is-relaxed", "ndsh_leases_set_segments_handled", STORE, SEQ_CST, WEAKEN,
     RELAXED, 0 },
@@ -918,6 +1013,11 @@ static const Mutant mutants[] = {
   { "one-slot-fewer", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
   { "looks-before-arming", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
   { "reads-after-release", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+  { "ends-after-the-look", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+  { "ends-of-begin", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+  { "frame-before-its-end", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+  { "told-what-control-says", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+  { "joins-with-all-ends", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
 };
 
 enum { N_MUTANTS = sizeof mutants / sizeof mutants[0] };
@@ -931,6 +1031,11 @@ set_misuse (const Mutant *mutant)
   misuse.one_slot_fewer = strcmp (name, "one-slot-fewer") == 0;
   misuse.looks_before_arming = strcmp (name, "looks-before-arming") == 0;
   misuse.reads_after_release = strcmp (name, "reads-after-release") == 0;
+  misuse.ends_after_the_look = strcmp (name, "ends-after-the-look") == 0;
+  misuse.ends_of_begin = strcmp (name, "ends-of-begin") == 0;
+  misuse.frame_before_its_end = strcmp (name, "frame-before-its-end") == 0;
+  misuse.told_what_control_says = strcmp (name, "told-what-control-says") == 0;
+  misuse.joins_with_all_ends = strcmp (name, "joins-with-all-ends") == 0;
 }
 
 static MachineProgram

@@ -59,7 +59,8 @@ set_frame (guint slot)
                           .generation = 1,
                           .metadata_size = 4,
                           .description_size = 11,
-                          .n_arrays = 1 };
+                          .n_arrays = 1,
+                          .ends = control.ends };
   r->arrays_size = (guint32) ndsh_arrays_packed_size (&array, 1);
   if (slot >= KNOWN_SLOTS)
     return;
@@ -111,7 +112,7 @@ write_something (void)
                64);
     break;
   case 6:
-    control.state = where;
+    control.ends = where;
     break;
   case 7:
     control.writer_waiting = where;

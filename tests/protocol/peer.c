@@ -273,7 +273,7 @@ peer_begin_stream (PeerWriter *writer)
 
   memcpy (writer->control->stream_id, id, sizeof writer->control->stream_id);
   store_release (&writer->control->head, 0);
-  store_release (&writer->control->state, 0);
+  store_release (&writer->control->ends, 0);
 }
 
 void

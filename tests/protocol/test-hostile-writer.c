@@ -893,7 +893,7 @@ flip_everything (gpointer data)
     store_relaxed_u8 (&control->ring[next_random (&w->seed) % NDSH_RING],
                       (guint8) next_random (&w->seed) & 7);
     store_relaxed (&control->head, falsify (w, ndsh_word (n)));
-    store_relaxed (&control->state, falsify (w, 0));
+    store_relaxed (&control->ends, falsify (w, 0));
     store_relaxed (&control->writer_waiting, falsify (w, 0));
     store_relaxed (&control->slot[slot].state_seq, falsify (w, ndsh_word (n)));
     store_relaxed (&w->writer->page->mode, falsify (w, 0));

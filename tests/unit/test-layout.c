@@ -50,7 +50,7 @@ static void
 test_no_two_writers_share_a_line (void)
 {
   g_assert_cmpuint (offsetof (NdshControl, head) % NDSH_LINE, ==, 0);
-  g_assert_cmpuint (offsetof (NdshControl, state) % NDSH_LINE, ==, 0);
+  g_assert_cmpuint (offsetof (NdshControl, ends) % NDSH_LINE, ==, 0);
   g_assert_cmpuint (offsetof (NdshControl, writer_waiting) % NDSH_LINE, ==, 0);
   g_assert_cmpuint (offsetof (NdshControl, slot) % NDSH_LINE, ==, 0);
   g_assert_cmpuint (sizeof (NdshRecord), ==, NDSH_LINE);

@@ -346,6 +346,249 @@ test_the_end_comes_once_after_the_last_frame (void)
 }
 
 static void
+check_next_is (NdshReader *reader, guint64 number)
+{
+  g_autoptr (NdshFrame) frame = ndsh_test_next (reader);
+
+  g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, number);
+}
+
+static void
+check_next_is_an_end (NdshReader *reader)
+{
+  g_assert_null (ndsh_reader_acquire (reader));
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_ENDED);
+}
+
+static void
+check_nothing_is_next (NdshReader *reader)
+{
+  g_assert_null (ndsh_reader_acquire (reader));
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_TIMEOUT);
+}
+
+static void
+publish_a_part (NdshWriter *writer, guint n)
+{
+  ndsh_test_publish (writer, 100, n);
+  ndsh_writer_end (writer);
+}
+
+static void
+check_ends_lie_between_frames (NdshReadMode mode)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_joined_reader (mode, 8, 8);
+
+  publish_a_part (writer, 1);
+  publish_a_part (writer, 2);
+  publish_a_part (writer, 1);
+
+  check_next_is (reader, 1);
+  check_next_is_an_end (reader);
+  check_next_is (reader, 2);
+  check_next_is (reader, 3);
+  check_next_is_an_end (reader);
+  check_next_is (reader, 4);
+  check_next_is_an_end (reader);
+  check_nothing_is_next (reader);
+}
+
+static void
+test_ends_lie_between_frames (void)
+{
+  check_ends_lie_between_frames (NDSH_READ_QUEUE);
+  check_ends_lie_between_frames (NDSH_READ_LOSSLESS);
+}
+
+static void
+test_who_missed_several_parts_hears_one_end (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) latest
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  g_autoptr (NdshReader) queue
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 2, 1);
+
+  publish_a_part (writer, 1);
+  check_next_is (latest, 1);
+  for (guint i = 0; i < 4; i++)
+    publish_a_part (writer, 1);
+
+  check_next_is_an_end (latest);
+  check_next_is (latest, 5);
+  check_next_is_an_end (latest);
+  check_nothing_is_next (latest);
+  check_next_is_an_end (queue);
+  check_next_is (queue, 4);
+  check_next_is_an_end (queue);
+  check_next_is (queue, 5);
+  check_next_is_an_end (queue);
+  check_nothing_is_next (queue);
+}
+
+static void
+test_an_end_is_told_once_however_often_it_is_said (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 2);
+
+  ndsh_writer_end (writer);
+  ndsh_writer_end (writer);
+  check_next_is_an_end (reader);
+  check_nothing_is_next (reader);
+  ndsh_writer_end (writer);
+  check_nothing_is_next (reader);
+
+  publish_a_part (writer, 1);
+  ndsh_writer_end (writer);
+  check_next_is (reader, 1);
+  check_next_is_an_end (reader);
+  check_nothing_is_next (reader);
+}
+
+/* Begun before the end, and published after it. */
+static void
+test_a_draft_belongs_to_the_part_it_is_published_in (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 2);
+  NdshArrayInfo info = ndsh_test_bytes (1);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &info, 1, NULL);
+
+  publish_a_part (writer, 1);
+  *(guint8 *) ndsh_draft_get_data (draft) = 2;
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 2);
+
+  check_next_is (reader, 1);
+  check_next_is_an_end (reader);
+  check_next_is (reader, 2);
+  check_nothing_is_next (reader);
+}
+
+static void
+test_an_end_before_all_frames_is_told (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_QUEUE, 4, 2);
+
+  ndsh_writer_end (writer);
+  check_next_is_an_end (reader);
+  publish_a_part (writer, 1);
+
+  check_next_is (reader, 1);
+  check_next_is_an_end (reader);
+}
+
+static void
+test_who_comes_late_hears_the_ends_after_its_first_frame (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) ended = NULL;
+  g_autoptr (NdshReader) between = NULL;
+  g_autoptr (NdshReader) within = NULL;
+
+  ndsh_writer_end (writer);
+  publish_a_part (writer, 1);
+  ended = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+  between = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  check_next_is (ended, 1);
+  check_next_is_an_end (ended);
+  ndsh_test_publish (writer, 100, 1);
+  within = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+
+  check_next_is (ended, 2);
+  check_next_is_an_end (between);
+  check_next_is (between, 2);
+  check_next_is (within, 2);
+  check_nothing_is_next (within);
+}
+
+static void
+test_an_end_waits_for_a_lease (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+  NdshFrame *frame;
+
+  publish_a_part (writer, 1);
+  publish_a_part (writer, 1);
+  frame = ndsh_test_next (reader);
+  g_assert_null (ndsh_reader_acquire (reader));
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_FULL);
+  ndsh_frame_release (frame);
+
+  check_next_is_an_end (reader);
+  check_next_is (reader, 2);
+  check_next_is_an_end (reader);
+}
+
+#define PART 3                  /* frames; an end follows each */
+
+static gpointer
+publish_parts (gpointer data)
+{
+  Asked *p = data;
+
+  for (guint i = 1; i <= p->n; i++) {
+    ndsh_test_publish (p->writer, 8, 1);
+    for (guint spin = i * 37 % 2000; spin > 0; spin--)
+      g_atomic_int_get (&p->asked);
+    if (i % PART == 0)
+      ndsh_writer_end (p->writer);
+  }
+  return NULL;
+}
+
+/* It is told an end before a frame exactly if that is of another part than the frame
+ * before, and never more ends than there were. */
+static void
+read_parts (NdshReader *reader, guint n)
+{
+  guint64 last = 0, n_ends;
+  guint told = 0;
+
+  while (last < n || told == 0) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (NdshFrame) frame = NULL;
+
+    if (!ndsh_reader_wait (reader, 10 * G_USEC_PER_SEC, &error)) {
+      g_assert_error (error, NDSH_ERROR, NDSH_ERROR_ENDED);
+      told++;
+      continue;
+    }
+    frame = ndsh_reader_acquire (reader);
+    if (frame == NULL)
+      continue;
+    n_ends = (ndsh_frame_get_sequence (frame) - 1) / PART
+             - (MAX (last, 1) - 1) / PART;
+    g_assert_cmpuint (told, <=, n_ends);
+    g_assert_cmpuint (told > 0, ==, n_ends > 0);
+    last = ndsh_frame_get_sequence (frame);
+    told = 0;
+  }
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_TIMEOUT);
+}
+
+static void
+test_ends_are_told_in_order_at_full_speed (void)
+{
+  for (guint mode = NDSH_READ_LATEST; mode <= NDSH_READ_LOSSLESS; mode++) {
+    g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+    g_autoptr (NdshReader) reader
+      = ndsh_test_joined_reader ((NdshReadMode) mode, 2, 2);
+    Asked publisher = { .writer = writer, .n = 1000 * PART };
+    GThread *thread = g_thread_new ("writer", publish_parts, &publisher);
+
+    read_parts (reader, publisher.n);
+    g_thread_join (thread);
+  }
+}
+
+static void
 test_a_reader_goes_on_with_the_next_writer (void)
 {
   g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
@@ -793,7 +1036,7 @@ test_the_end_waits_for_a_frame_whose_memory_is_not_known (void)
   control = liar.control->data;
   write_frame (&liar);
   publish (&liar);
-  store_release (&control->state, 2 | NDSH_STATE_ENDED);
+  store_release (&control->ends, 1);
   send_welcome (&liar, NDSH_READ_LATEST);
   while (!ndsh_reader_is_connected (liar.reader))
     ndsh_test_wait_fails (liar.reader, 1000, NDSH_ERROR_TIMEOUT);
@@ -968,6 +1211,19 @@ main (int argc, char **argv)
   ADD ("no-wake-up-is-lost", test_no_wake_up_is_lost);
   ADD ("the-end-comes-once-after-the-last-frame",
        test_the_end_comes_once_after_the_last_frame);
+  ADD ("ends-lie-between-frames", test_ends_lie_between_frames);
+  ADD ("who-missed-several-parts-hears-one-end",
+       test_who_missed_several_parts_hears_one_end);
+  ADD ("an-end-is-told-once-however-often-it-is-said",
+       test_an_end_is_told_once_however_often_it_is_said);
+  ADD ("a-draft-belongs-to-the-part-it-is-published-in",
+       test_a_draft_belongs_to_the_part_it_is_published_in);
+  ADD ("an-end-before-all-frames-is-told", test_an_end_before_all_frames_is_told);
+  ADD ("who-comes-late-hears-the-ends-after-its-first-frame",
+       test_who_comes_late_hears_the_ends_after_its_first_frame);
+  ADD ("an-end-waits-for-a-lease", test_an_end_waits_for_a_lease);
+  ADD ("ends-are-told-in-order-at-full-speed",
+       test_ends_are_told_in_order_at_full_speed);
   ADD ("a-reader-goes-on-with-the-next-writer",
        test_a_reader_goes_on_with_the_next_writer);
   ADD ("the-fd-tells-of-each-change", test_the_fd_tells_of_each_change);

@@ -524,20 +524,55 @@ test_a_skipped_frame_counts_as_missed (Channel *channel, gconstpointer data)
 }
 
 static void
-test_states_say_how_often_they_changed (Channel *channel, gconstpointer data)
+test_ends_are_counted_once_for_each_part (Channel *channel, gconstpointer data)
 {
   const NdshLeases *leases = &channel->leases[0];
 
   (void) data;
   join (channel, 0, LATEST, 1, 1);
-  ndsh_slots_set_state (&channel->slots, NDSH_STATE_RUNNING);
-  g_assert_cmpuint (ndsh_leases_get_state (leases), ==, NDSH_STATE_RUNNING);
-  ndsh_slots_set_state (&channel->slots, NDSH_STATE_ENDED);
-  g_assert_cmpuint (ndsh_leases_get_state (leases), ==, 2 | NDSH_STATE_ENDED);
-  ndsh_slots_set_state (&channel->slots, NDSH_STATE_ENDED);
-  g_assert_cmpuint (ndsh_leases_get_state (leases), ==, 2 | NDSH_STATE_ENDED);
-  ndsh_slots_set_state (&channel->slots, NDSH_STATE_RUNNING);
-  g_assert_cmpuint (ndsh_leases_get_state (leases), ==, 4 | NDSH_STATE_RUNNING);
+  g_assert_cmpuint (ndsh_leases_get_ends (leases), ==, 0);
+  ndsh_slots_end (&channel->slots);
+  ndsh_slots_end (&channel->slots);
+  g_assert_cmpuint (ndsh_leases_get_ends (leases), ==, 1);
+  write_frame (channel);
+  g_assert_cmpuint (ndsh_leases_get_ends (leases), ==, 1);
+  ndsh_slots_end (&channel->slots);
+  ndsh_slots_end (&channel->slots);
+  g_assert_cmpuint (ndsh_leases_get_ends (leases), ==, 2);
+}
+
+static void
+test_who_joins_knows_the_ends_before_the_newest_frame (Channel *channel,
+                                                       gconstpointer data)
+{
+  (void) data;
+  ndsh_slots_end (&channel->slots);
+  join (channel, 0, LATEST, 1, 1);
+  write_frame (channel);
+  ndsh_slots_end (&channel->slots);
+  join (channel, 1, LATEST, 1, 1);
+  write_frame (channel);
+  join (channel, 2, LATEST, 1, 1);
+
+  g_assert_cmpuint (channel->entry[0].ends, ==, 0);
+  g_assert_cmpuint (channel->entry[1].ends, ==, 1);
+  g_assert_cmpuint (channel->entry[2].ends, ==, 2);
+}
+
+static void
+test_the_count_of_ends_wraps (Channel *channel, gconstpointer data)
+{
+  const NdshLeases *leases = &channel->leases[0];
+
+  (void) data;
+  join (channel, 0, LATEST, 1, 1);
+  channel->slots.ends = channel->slots.ends_before = G_MAXUINT32;
+  ndsh_slots_end (&channel->slots);
+  ndsh_slots_end (&channel->slots);
+
+  g_assert_cmpuint (ndsh_leases_get_ends (leases), ==, 0);
+  g_assert_cmpint (ndsh_ends_distance (0, G_MAXUINT32), ==, 1);
+  g_assert_cmpint (ndsh_ends_distance (G_MAXUINT32, 0), ==, -1);
 }
 
 /* --- Lies --- */
@@ -697,8 +732,11 @@ add_modes (void)
   add ("/slots/a-stall-ends-with-a-segment", test_a_stall_ends_with_a_segment);
   add ("/slots/a-skipped-frame-counts-as-missed",
        test_a_skipped_frame_counts_as_missed);
-  add ("/slots/states-say-how-often-they-changed",
-       test_states_say_how_often_they_changed);
+  add ("/slots/ends-are-counted-once-for-each-part",
+       test_ends_are_counted_once_for_each_part);
+  add ("/slots/who-joins-knows-the-ends-before-the-newest-frame",
+       test_who_joins_knows_the_ends_before_the_newest_frame);
+  add ("/slots/the-count-of-ends-wraps", test_the_count_of_ends_wraps);
 }
 
 int
