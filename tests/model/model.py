@@ -36,9 +36,9 @@ PROPERTIES = {
     'I5': r'assertion violated.*mode\[1\]==2',
     'lossless': r'assertion violated.*mode\[r\]!=2',
     'restore': r'assertion violated.*frame\[i\]',
-    'ended': r'assertion violated.*last_before',
     'I12': r'assertion violated.*generation\[',
     'I13': r'assertion violated.*replaced\[',
+    'I22': r'assertion violated.*(last|ends)_before\[',
 }
 
 LATEST = 'MODE{0}=LATEST'
@@ -58,6 +58,9 @@ QUICK = [
     model('lease', 'crash', 'MORTAL=0 FINDS0=1 FINDS1=1 FRAMES=1'),
     model('wake', 'latest', 'FRAMES=2'),
     model('wake', 'end', 'FRAMES=2 END_AFTER=2'),
+    model('wake', 'parts', 'ALONE FRAMES=3 END_AFTER=1'),
+    model('wake', 'parts-without-loss', LOSSLESS.format(0),
+          'ALONE S=1 FRAMES=3 END_AFTER=1'),
     model('wake', 'lossless', LOSSLESS.format(0), 'S=1 FRAMES=2'),
     model('wake', 'holds', 'HOLDS NOTIFIED S=2 FRAMES=3'),
     model('growth', 'two-readers', 'FRAMES=1 GROWTHS=1'),
@@ -116,7 +119,7 @@ MUTANTS = [
     ('wake', 'latest', {
         'READER_ARM=RELEASE': 'I4',
         # Either would do, since check_end has the second and then looks again.
-        'LAST_LOOK=ACQUIRE STATE_LOAD=ACQUIRE': 'I4',
+        'LAST_LOOK=ACQUIRE ENDS_LOAD=ACQUIRE': 'I4',
         'HEAD_STORE=RELEASE': 'I4',
         'SLEEPER_LOOK=ACQUIRE': 'I4',
         'MUT_ARMS_LAST': 'I4',
@@ -125,10 +128,14 @@ MUTANTS = [
     }),
     ('wake', 'end', {
         'MUT_END_DOES_NOT_RING': 'I4',
-        'STATE_STORE=RELEASE': 'I4',
-        'MUT_STATE_AFTER_THE_LOOK': 'ended',
+        'ENDS_STORE=RELEASE': 'I4',
+        'MUT_ENDS_AFTER_THE_LOOK': 'I22',
     }),
-    ('wake', 'two-ends', {'MUT_RUNNING_AFTER_THE_FRAME': 'ended'}),
+    ('wake', 'parts', {
+        'MUT_ENDS_OF_BEGIN': 'I22',
+        'MUT_FRAME_BEFORE_ITS_END': 'I22',
+        'MUT_TOLD_WHAT_CONTROL_SAYS': 'I22',
+    }),
     ('wake', 'ring', {'CURSOR_STORE=RELEASE': 'I4'}),
     ('wake', 'leave', {'LEAVE_STORE=RELEASE': 'I4', 'LEFT_LOOK=ACQUIRE': 'I4'}),
     ('wake', 'crash', {'MUT_DEATH_DOES_NOT_SIGNAL': 'I4'}),

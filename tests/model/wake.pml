@@ -16,7 +16,8 @@
  *   I4  nobody sleeps for good while there is something for him: a state in which
  *       nothing moves and somebody sleeps is an error ("invalid end state")
  *   I3  a lossless reader gets every frame; any gets the last one
- *   ENDED comes after the last frame before it
+ *   I22 ENDED comes after the last frame before an end and before the first frame behind
+ *       it, and nobody who gets the last frame misses the last end
  *   I6  a reader that dies, at any step, keeps nobody waiting
  *
  * Left out: slots, but for this: frame n uses the place of frame n - S, so the writer
@@ -25,18 +26,22 @@
  * unless it HOLDS.
  * Time-outs: nothing is mended by one here, and nobody is demoted. Memory (growth.pml).
  *
- * Configured by MODEr; S; FRAMES; END_AFTER (frames before an end; what comes after has one
- * too); MORTAL: reader that may die; NOTIFIED: begin says FULL and the program comes
- * again when notify says so, instead of waiting; RING_ONLY: the writer waits for
- * cursors alone, as for the length of the ring, since the frames stay leased; LEAVES:
- * the first reader wants one frame only, and holds on to it; HOLDS: one reader, that
- * leases what its wait finds for a moment, and then may do something else for good.
+ * Configured by MODEr; S; FRAMES; END_AFTER (frames before an end; what comes after has
+ * one too); ALONE: one reader; MORTAL: reader that may die; NOTIFIED: begin says FULL
+ * and the program comes again when notify says so, instead of waiting; RING_ONLY: the
+ * writer waits for cursors alone, as for the length of the ring, since the frames stay
+ * leased; LEAVES: the first reader wants one frame only, and holds on to it; HOLDS:
+ * ALONE, and it leases what its wait finds for a moment, and then may do something else
+ * for good.
  */
 #define LATEST 0
 #define LOSSLESS 2
 #define NONE 255
 
 #define R 2
+#ifdef HOLDS
+#define ALONE
+#endif
 #ifndef S
 #define S 4
 #endif
@@ -59,16 +64,17 @@
 #define MORTAL NONE
 #endif
 #define MODE(r) ((r) == 0 -> MODE0 : MODE1)
+#define N_ENDS (END_AFTER == NONE -> 0 : (END_AFTER == FRAMES -> 1 : 2))
 
 /* Orders, as the code has them. */
 #ifndef HEAD_STORE              /* ndsh_slots_publish */
 #define HEAD_STORE SEQ_CST
 #endif
-#ifndef STATE_STORE             /* ndsh_slots_set_state */
-#define STATE_STORE SEQ_CST
+#ifndef ENDS_STORE              /* ndsh_slots_end */
+#define ENDS_STORE SEQ_CST
 #endif
-#ifndef STATE_LOAD              /* ndsh_leases_get_state */
-#define STATE_LOAD SEQ_CST
+#ifndef ENDS_LOAD               /* ndsh_leases_get_ends */
+#define ENDS_LOAD SEQ_CST
 #endif
 #ifndef SLEEPER_LOOK            /* ndsh_wake_reader_sleeps */
 #define SLEEPER_LOOK SEQ_CST
@@ -106,7 +112,7 @@
 
 /* Shared words. */
 #define HEAD 0
-#define STATE 1                 /* 2 * changes + ended */
+#define ENDS 1
 #define WRITER_WAITING 2
 #define WAITING(r) (3 + (r))
 #define CURSOR(r) (3 + R + (r))
@@ -129,7 +135,9 @@ bool signalled;                 /* writer->changed */
 bool is_full;                      /* writer->full */
 bool notified;
 byte published;
-byte last_before[4];            /* each end's last frame */
+byte last_before[3];            /* each end's last frame, by their count */
+byte ends_before[FRAMES + 1];   /* how many came before each frame, */
+byte ends_of[FRAMES + 1];       /* and what its record says */
 
 /* --- The writer --------------------------------------------------------------- */
 
@@ -242,17 +250,6 @@ inline ring_readers ()
   ring_reader (1)
 }
 
-/* ndsh_slots_set_state */
-inline set_state (ended)
-{
-  if
-  :: (state % 2) != ended ->
-     atomic { HAS_ROOM (WRITER) -> state = state - (state % 2) + 2 + ended;
-              store (WRITER, STATE, state, STATE_STORE) }
-  :: else
-  fi
-}
-
 /* publish_locked */
 inline publish ()
 {
@@ -260,13 +257,17 @@ inline publish ()
 #ifdef MUT_RINGS_BEFORE_PUBLISHING
   ring_readers ();
 #endif
-#ifndef MUT_RUNNING_AFTER_THE_FRAME
-  set_state (0);
+  atomic {
+    HAS_ROOM (WRITER) ->
+    published++;
+    ends_before[published] = ends;
+#ifdef MUT_ENDS_OF_BEGIN
+    ends_of[published] = ends_then;
+#else
+    ends_of[published] = ends;
 #endif
-  atomic { HAS_ROOM (WRITER) -> published++; store (WRITER, HEAD, published, HEAD_STORE) };
-#ifdef MUT_RUNNING_AFTER_THE_FRAME
-  set_state (0);
-#endif
+    store (WRITER, HEAD, published, HEAD_STORE)
+  };
 #ifndef MUT_RINGS_BEFORE_PUBLISHING
   ring_readers ();
 #endif
@@ -276,28 +277,39 @@ inline publish ()
 /* ndsh_writer_end */
 inline end_stream ()
 {
-  atomic { !locked -> locked = true; last_before[(state + 3) / 2] = published };
-  set_state (1);
+  atomic { !locked -> locked = true; ends++; last_before[ends] = published };
+  store (WRITER, ENDS, ends, ENDS_STORE);
 #ifndef MUT_END_DOES_NOT_RING
   ring_readers ();
 #endif
   atomic { IS_DRAINED (WRITER) -> locked = false }
 }
 
+#define END_IS_DUE                                                             \
+  (ends < N_ENDS && (published == FRAMES || (published == END_AFTER && ends == 0)))
+
+/* A draft may be older than the end before it. */
 proctype writer ()
 {
-  byte old, state;
+  byte old, ends;
+#ifdef MUT_ENDS_OF_BEGIN
+  byte ends_then;
+#endif
   bool is_free, counts, armed, sleeps;
 
   do
-  :: published == FRAMES -> break
-  :: else ->
+  :: END_IS_DUE -> end_stream ()
+  :: !END_IS_DUE && published == FRAMES -> break
+  :: published < FRAMES ->
+#ifdef MUT_ENDS_OF_BEGIN
+     ends_then = ends;
+#endif
      begin ();
-     publish ();
      if
-     :: published == END_AFTER || (END_AFTER != NONE && published == FRAMES) -> end_stream ()
+     :: END_IS_DUE -> end_stream ()
      :: else
-     fi
+     fi;
+     publish ()
   od
 }
 
@@ -355,6 +367,14 @@ inline ring_writer ()
   }
 }
 
+#define NEXT(r) (MODE (r) == LOSSLESS -> had + 1 : mem[HEAD])
+
+#ifdef MUT_FRAME_BEFORE_ITS_END
+#define COMES_FIRST(e) (false)
+#else
+#define COMES_FIRST(e) ((e) > told)
+#endif
+
 /* have_frame. A lossless reader leases what it finds for a moment, which is left out:
  * it has not had the frame, so the writer leaves it. */
 inline look ()
@@ -374,9 +394,34 @@ inline look ()
   fi;
   q = 0
 #else
-  atomic { CAN_LOAD (r, LAST_LOOK) -> found = (mem[HEAD] > had) }
+  atomic {
+    CAN_LOAD (r, LAST_LOOK) ->
+    found = (mem[HEAD] > had);
+    ends = (found -> ends_of[NEXT (r)] : 0)
+  }
 #endif
 }
+
+/* tell_frame; false if there is an end before the frame */
+inline tell_frame ()
+{
+  atomic {
+    if
+    :: COMES_FIRST (ends) ->
+#ifdef MUT_TOLD_WHAT_CONTROL_SAYS
+       told = mem[ENDS];
+#else
+       told = ends;
+#endif
+       found = false
+    :: else
+    fi;
+    ends = 0
+  }
+}
+
+/* What is taken lies behind the ends that were told, and before the others. */
+#define CHECK_TAKEN assert (ends_before[had] == told)
 
 /* ndsh_reader_acquire and, some time later, ndsh_frame_release */
 inline take_and_give_back ()
@@ -384,7 +429,7 @@ inline take_and_give_back ()
   if
   :: MODE (r) == LOSSLESS ->
      store (r, HAZARD (r), had + 1, SEQ_CST);
-     atomic { CAN_LOAD (r, SEQ_CST) -> had++ };         /* the check of state_seq */
+     atomic { CAN_LOAD (r, SEQ_CST) -> had++; CHECK_TAKEN };    /* checks state_seq */
      store (r, CURSOR (r), had, CURSOR_STORE);
      ring_writer ();
 #ifdef MUT_RINGS_BEFORE_RELEASING
@@ -398,29 +443,35 @@ inline take_and_give_back ()
 #endif
 #endif
 #endif
-  :: else -> had = mem[HEAD]
+  :: else ->
+     atomic {
+       if
+       :: !COMES_FIRST (ends_of[mem[HEAD]]) -> had = mem[HEAD]; CHECK_TAKEN
+       :: else
+       fi
+     }
   fi
 }
 
 /* check_end; @found says that wait returns */
 inline check_end ()
 {
-#ifdef MUT_STATE_AFTER_THE_LOOK
+#ifdef MUT_ENDS_AFTER_THE_LOOK
   look ();
-  atomic { CAN_LOAD (r, STATE_LOAD) -> state = mem[STATE] };
+  atomic { CAN_LOAD (r, ENDS_LOAD) -> said = mem[ENDS] };
 #else
-  atomic { CAN_LOAD (r, STATE_LOAD) -> state = mem[STATE] };
+  atomic { CAN_LOAD (r, ENDS_LOAD) -> said = mem[ENDS] };
   look ();
 #endif
   atomic {
     if
-    :: !found && (state % 2) == 1 && state != told ->
-       assert (had == last_before[state / 2]);          /* ENDED after the last */
-       told = state;
+    :: !found && said > told ->
+       assert (had == last_before[said]);               /* ENDED after the last */
+       told = said;
        found = true
     :: else
     fi;
-    state = 0
+    said = 0
   }
 }
 
@@ -460,7 +511,7 @@ inline wait_once ()
   drain ();
 #endif
   if
-  :: found -> found = false
+  :: found -> atomic { found = false; ends = 0 }
   :: else -> to_reader[r] > 0                           /* sleep */
   fi
 }
@@ -468,12 +519,12 @@ inline wait_once ()
 #ifdef LEAVES
 #define IS_OVER (had >= 1 && r == 0 || had == FRAMES)
 #else
-#define IS_OVER ((told != 0 || END_AFTER == NONE) && had == FRAMES)
+#define IS_OVER (told == N_ENDS && had == FRAMES)
 #endif
 
 proctype reader (byte r)
 {
-  byte had, told, state;
+  byte had, told, said, ends;
   bool found, sleeps;
 #ifdef HOLDS
   byte q;
@@ -485,7 +536,12 @@ proctype reader (byte r)
     :: else ->
        look ();
        if
-       :: found -> found = false; take_and_give_back ()
+       :: found ->
+          tell_frame ();
+          if
+          :: found -> found = false; take_and_give_back ()
+          :: else
+          fi
 #ifdef HOLDS
        :: found ->
 end_idle: false                                 /* the program does something else */
@@ -516,7 +572,7 @@ init
     run service ();
     listed[0] = true;
     run reader (0);
-#ifndef HOLDS
+#ifndef ALONE
     listed[1] = true;
     run reader (1);
 #endif
