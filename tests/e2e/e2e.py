@@ -22,6 +22,7 @@ FRAMES = os.environ["NDSH_FRAMES"]
 FRAMES_FROM = os.environ["NDSH_FRAMES_FROM"]
 STEADY = os.environ["NDSH_STEADY"]
 PIPELINE = os.environ.get("NDSH_PIPELINE", "")
+TIMES = os.environ.get("NDSH_TIMES", "")
 BUILD = os.environ["NDSH_BUILD"]
 SOURCE = os.environ["NDSH_SOURCE"]
 
@@ -139,9 +140,12 @@ class Process:
         with self.changed:
             return [text for _, text in self.lines[since:]]
 
-    def request_stats(self):
-        self.popen.stdin.write(b"stats\n")
+    def say(self, line):
+        self.popen.stdin.write(line.encode() + b"\n")
         self.popen.stdin.flush()
+
+    def request_stats(self):
+        self.say("stats")
 
     def ask_stats(self, element=None):
         """The stats now, of a PIPELINE's only, or this, element of ours; or of a

@@ -29,17 +29,6 @@ typedef struct {
 
 static void append_value (GString *json, const GValue *value);
 
-/* The inside of a JSON string; characters beyond ASCII stay as they are. */
-static char *
-escape (const char *text)
-{
-  char beyond_ascii[0x80 + 1] = "";
-
-  for (int i = 0; i < 0x80; i++)
-    beyond_ascii[i] = (char) (0x80 + i);
-  return g_strescape (text, beyond_ascii);
-}
-
 static gboolean
 append_field (GQuark name, const GValue *value, gpointer json)
 {
@@ -76,7 +65,7 @@ append_value (GString *json, const GValue *value)
   } else if (GST_VALUE_HOLDS_ARRAY (value)) {
     append_array (json, value);
   } else if (G_VALUE_HOLDS_STRING (value)) {
-    text = escape (g_value_get_string (value));
+    text = report_escape (g_value_get_string (value));
     g_string_append_printf (json, "\"%s\"", text);
   } else {
     text = gst_value_serialize (value);
@@ -148,7 +137,7 @@ print_error (GstMessage *message)
   g_autofree char *text = NULL;
 
   gst_message_parse_error (message, &error, NULL);
-  text = escape (error->message);
+  text = report_escape (error->message);
   g_print ("{\"event\": \"error\", \"element\": \"%s\", \"message\": \"%s\"}\n",
            GST_MESSAGE_SRC_NAME (message), text);
 }

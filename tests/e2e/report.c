@@ -47,6 +47,16 @@ usage_print (const char *at)
            at, usage.fds, usage.maps, usage.memfd_maps, usage.anonymous_kib);
 }
 
+char *
+report_escape (const char *text)
+{
+  char beyond_ascii[0x80 + 1] = "";
+
+  for (int i = 0; i < 0x80; i++)
+    beyond_ascii[i] = (char) (0x80 + i);
+  return g_strescape (text, beyond_ascii);
+}
+
 void
 pattern_fill (guint8 *data, gsize size, guint64 n)
 {

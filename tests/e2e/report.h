@@ -21,6 +21,9 @@ Usage usage_get (void);
 /* {"event": "usage", "at": @at, ...} */
 void usage_print (const char *at);
 
+/* The inside of a JSON string; characters beyond ASCII stay as they are. */
+char *report_escape (const char *text);
+
 /* A word of frame @n's payload: the same in the process that writes it and in the
  * one that checks it. */
 static inline guint64
