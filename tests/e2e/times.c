@@ -20,6 +20,7 @@
  *
  *   pause, play, ready, null
  *   flush-seek SECONDS [RATE [STOP]]
+ *   loop SECONDS STOP TIMES    seeks there now and, TIMES in all, at each EOS
  *   set ELEMENT PROPERTY VALUE
  *   get ELEMENT PROPERTY       and an event "value" comes before
  *   latency                    and an event "latency" comes before
@@ -116,6 +117,8 @@ typedef struct {
   GstClock *clock;
   /* What to add to the system's clocks for CLOCK_MONOTONIC. */
   GstClockTimeDiff offset;
+  gdouble loop_start, loop_stop;
+  guint n_loops;                /* to come */
   int exit_code;
 } Program;
 
@@ -418,21 +421,49 @@ set_state (Program *program, GstState state)
          != GST_STATE_CHANGE_FAILURE;
 }
 
+/* Without a limit if @stop is not after @start. */
+static gboolean
+seek (Program *program, gdouble start, gdouble rate, gdouble stop)
+{
+  gint64 end = stop > start ? (gint64) (stop * GST_SECOND) : -1;
+
+  return gst_element_seek (program->pipeline, rate, GST_FORMAT_TIME,
+                           GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE,
+                           GST_SEEK_TYPE_SET, (gint64) (start * GST_SECOND),
+                           GST_SEEK_TYPE_SET, end);
+}
+
 /* @words: SECONDS [RATE [STOP]] */
 static gboolean
 flush_seek (Program *program, char **words)
 {
-  gdouble start = g_ascii_strtod (words[0], NULL), rate = 1;
-  GstClockTime stop = GST_CLOCK_TIME_NONE;
+  gdouble rate = 1, stop = 0;
 
   if (words[1] != NULL)
     rate = g_ascii_strtod (words[1], NULL);
   if (words[1] != NULL && words[2] != NULL)
-    stop = (GstClockTime) (g_ascii_strtod (words[2], NULL) * GST_SECOND);
-  return gst_element_seek (program->pipeline, rate, GST_FORMAT_TIME,
-                           GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE,
-                           GST_SEEK_TYPE_SET, (gint64) (start * GST_SECOND),
-                           GST_SEEK_TYPE_SET, (gint64) stop);
+    stop = g_ascii_strtod (words[2], NULL);
+  return seek (program, g_ascii_strtod (words[0], NULL), rate, stop);
+}
+
+static void
+go_on_with_loop (Program *program)
+{
+  if (program->n_loops == 0)
+    return;
+  program->n_loops--;
+  seek (program, program->loop_start, 1, program->loop_stop);
+}
+
+/* @words: SECONDS STOP TIMES */
+static gboolean
+loop (Program *program, char **words)
+{
+  program->loop_start = g_ascii_strtod (words[0], NULL);
+  program->loop_stop = g_ascii_strtod (words[1], NULL);
+  program->n_loops = (guint) g_ascii_strtoull (words[2], NULL, 10);
+  go_on_with_loop (program);
+  return TRUE;
 }
 
 /* @words: ELEMENT PROPERTY VALUE */
@@ -520,6 +551,8 @@ obey (Program *program, char **words)
     return set_state (program, GST_STATE_NULL);
   if (g_strcmp0 (command, "flush-seek") == 0 && n >= 2)
     return flush_seek (program, words + 1);
+  if (g_strcmp0 (command, "loop") == 0 && n == 4)
+    return loop (program, words + 1);
   if (g_strcmp0 (command, "set") == 0 && n == 4)
     return set_property (program, words + 1);
   if (g_strcmp0 (command, "get") == 0 && n == 3)
@@ -616,6 +649,7 @@ on_message (GstBus *bus, GstMessage *message, gpointer data)
   switch (GST_MESSAGE_TYPE (message)) {
   case GST_MESSAGE_EOS:
     end_event (begin_event ("eos"));
+    go_on_with_loop (program);
     break;
   case GST_MESSAGE_WARNING:
     print_message (message, "warning");
