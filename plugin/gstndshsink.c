@@ -56,6 +56,9 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_sink_debug);
 /* At most one warning about lost frames in this time. */
 #define WARNING_INTERVAL (5 * GST_SECOND)
 
+/* A frame that comes so much later than upstream's latency is a reason to ask again. */
+#define LATE ((gint64) (50 * GST_MSECOND))
+
 struct _GstNdshSink {
   GstBaseSink parent;
 
@@ -81,6 +84,7 @@ struct _GstNdshSink {
   GstNdshTimeBase base;
   gint64 opened_at;             /* CLOCK_MONOTONIC */
   gboolean upstream_is_live;
+  gint64 asked_at;              /* CLOCK_MONOTONIC when upstream was asked */
   GstClockTime upstream_latency;
   NdshTiming timing;            /* as the writer was told */
   gint64 zero;                  /* a timestamp minus its running time */
@@ -417,6 +421,7 @@ ask_upstream (GstNdshSink *self)
   if (gst_pad_peer_query (GST_BASE_SINK_PAD (self), query))
     gst_query_parse_latency (query, &live, &least, NULL);
   gst_query_unref (query);
+  self->asked_at = gst_ndsh_get_monotonic_time ();
   self->upstream_is_live = live;
   self->upstream_latency
     = live && GST_CLOCK_TIME_IS_VALID (least) ? least : 0;
@@ -488,10 +493,26 @@ to_timestamp (GstNdshSink *self, GstClockTime time, gint64 *timestamp)
   return *timestamp >= 0;
 }
 
+/* Not every element says that its latency is another; but its frames show it. */
+static void
+check_latency (GstNdshSink *self, gint64 timestamp)
+{
+  gint64 now;
+
+  if (!self->upstream_is_live || self->timing.clock != NDSH_CLOCK_MONOTONIC)
+    return;
+  now = gst_ndsh_get_monotonic_time ();
+  if (now - timestamp > self->timing.latency_ns + LATE
+      && now - self->asked_at > (gint64) GST_SECOND)
+    g_atomic_int_set (&self->timing_is_old, TRUE);
+}
+
 static void
 fill_frame_info (GstNdshSink *self, GstBuffer *buffer, NdshFrameInfo *info)
 {
-  if (!to_timestamp (self, GST_BUFFER_PTS (buffer), &info->timestamp_ns))
+  if (to_timestamp (self, GST_BUFFER_PTS (buffer), &info->timestamp_ns))
+    check_latency (self, info->timestamp_ns);
+  else
     info->timestamp_ns = -1;
   info->duration_ns = gst_ndsh_segment_scale_duration (
     &GST_BASE_SINK (self)->segment, GST_BUFFER_DURATION (buffer));

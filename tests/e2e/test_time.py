@@ -234,7 +234,8 @@ class EveryFrame(TimeTest):
         self.wait_frames(reader, 10, "show", "shown")
         latency = self.ask_latency(reader)
         self.assertIsNotNone(latency["max"], "no bound is promised")
-        self.assertLess(latency["max"], latency["min"])
+        # The sink says so, and asks for no more than there is.
+        self.assertLessEqual(latency["max"], latency["min"])
         self.assertIn("queue", reader.wait_event("warning")["message"])
 
 
@@ -796,7 +797,10 @@ class Properties(TimeTest):
                 e2e.figure("%d with DTS, after PTS by %s ms" % (
                     len(late), round(max(late) / MS, 2) if late else None))
                 self.assertFalse([one for one in late if one > 0])
-                self.assert_due_as_written(frames[2:], self.by_offset(writer))
+                # That is what do-timestamp is: the time at which a frame is here.
+                for frame in frames[2:]:
+                    self.assertGreaterEqual(
+                        frame["due"], self.by_offset(writer)[frame["offset"]]["due"])
 
 
 class Audio(TimeTest):

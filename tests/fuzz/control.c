@@ -191,9 +191,14 @@ static void
 wait_now (NdshReader *reader)
 {
   g_autoptr (GError) error = NULL;
+  guint32 told = reader->told;
+  gboolean has_frame = ndsh_reader_wait (reader, 0, &error);
 
-  if (!ndsh_reader_wait (reader, 0, &error))
-    g_assert (error != NULL && error->domain == NDSH_ERROR);
+  g_assert (has_frame == (error == NULL));
+  g_assert (has_frame || error->domain == NDSH_ERROR);
+  g_assert (g_error_matches (error, NDSH_ERROR, NDSH_ERROR_ENDED)
+              ? ndsh_ends_distance (reader->told, told) > 0
+              : reader->told == told);
 }
 
 static void

@@ -810,6 +810,51 @@ is_not_led_to_spin (Fixture *f, GThreadFunc function)
   takes_the_next_writer (f);
 }
 
+/* Each new number is told of once, by a wait of its own; an old one never. */
+static void
+test_ends_that_cannot_be_are_told_once_each (Fixture *f, gconstpointer data)
+{
+  static const guint32 lies[] = { 7, 6, 0, 7, 0x80000006, 0x80000005, 0xf0000000, 7 };
+  static const gboolean is_more[] = { TRUE, FALSE, FALSE, FALSE, TRUE, FALSE, TRUE,
+                                      TRUE };
+
+  (void) data;
+  join (f);
+  for (guint i = 0; i < G_N_ELEMENTS (lies); i++) {
+    store_seq_cst (&f->writer.control->ends, lies[i]);
+    if (is_more[i])
+      ndsh_test_wait_fails (f->reader, -1, NDSH_ERROR_ENDED);
+    times_out (f, 1000);
+  }
+  g_assert_true (ndsh_reader_is_connected (f->reader));
+}
+
+/* However far they jump; and one that goes back keeps no frame from the reader. */
+static void
+test_a_frame_that_lies_of_its_ends_is_had_after_one (Fixture *f,
+                                                     gconstpointer data)
+{
+  static const guint32 lies[] = { 5, 4, 0, 0x7fffffff, 1 };
+  static const gboolean is_more[] = { TRUE, FALSE, FALSE, TRUE, FALSE };
+
+  (void) data;
+  join (f);
+  for (guint i = 0; i < G_N_ELEMENTS (lies); i++) {
+    g_autoptr (NdshFrame) frame = NULL;
+
+    peer_write (&f->writer, 0, i + 1);
+    f->writer.control->slot[0].frame.ends = lies[i];
+    peer_publish (&f->writer, 0, i + 1);
+    if (is_more[i]) {
+      g_assert_null (ndsh_reader_acquire (f->reader));
+      ndsh_test_wait_fails (f->reader, -1, NDSH_ERROR_ENDED);
+    }
+    frame = ndsh_test_next (f->reader);
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, i + 1);
+  }
+  times_out (f, 1000);
+}
+
 static void
 test_writers_that_hang_up_without_end_are_not_spun_on (Fixture *f,
                                                       gconstpointer data)
@@ -861,6 +906,7 @@ flip_record (Worker *w, guint32 slot, guint32 n)
   r->description_size = falsify (w, 0) & 0xffff;
   r->n_arrays = falsify (w, 1);
   r->full_seq = falsify (w, n);
+  r->ends = falsify (w, 0);
 }
 
 static void
@@ -1102,6 +1148,10 @@ main (int argc, char **argv)
        test_a_flood_of_memory_does_not_keep_wait_from_its_time_out);
   ADD ("memory-that-is-never-announced-is-slept-for",
        test_memory_that_is_never_announced_is_slept_for);
+  ADD ("ends-that-cannot-be-are-told-once-each",
+       test_ends_that_cannot_be_are_told_once_each);
+  ADD ("a-frame-that-lies-of-its-ends-is-had-after-one",
+       test_a_frame_that_lies_of_its_ends_is_had_after_one);
   ADD ("writers-that-hang-up-without-end-are-not-spun-on",
        test_writers_that_hang_up_without_end_are_not_spun_on);
   ADD ("writers-that-welcome-and-hang-up-are-not-spun-on",

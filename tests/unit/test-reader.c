@@ -864,14 +864,21 @@ send_welcome (Liar *liar, NdshReadMode mode)
 }
 
 static void
-send_segment (Liar *liar)
+announce (Liar *liar, guint32 generation)
 {
-  NdshSegmentMessage message = { .generation = 1, .size = liar->slot->size };
+  NdshSegmentMessage message = { .generation = generation,
+                                 .size = liar->slot->size };
 
   ndsh_header_init (&message, NDSH_MESSAGE_SEGMENT, sizeof message);
   g_assert_cmpint (ndsh_message_send (liar->fd, &message, sizeof message,
                                       &liar->slot->fd, 1),
                    ==, NDSH_IO_DONE);
+}
+
+static void
+send_segment (Liar *liar)
+{
+  announce (liar, 1);
 }
 
 static void
@@ -1046,6 +1053,72 @@ test_the_end_waits_for_a_frame_whose_memory_is_not_known (void)
 
   ndsh_frame_release (ndsh_test_next (liar.reader));
   ndsh_test_wait_fails (liar.reader, -1, NDSH_ERROR_ENDED);
+}
+
+/* An end that lies before such a frame comes with it. */
+static void
+test_an_end_before_a_frame_whose_memory_is_not_known (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  NdshControl *control;
+
+  liar_join (&liar, NDSH_READ_LOSSLESS);
+  control = liar.control->data;
+  write_frame (&liar);
+  publish (&liar);
+  check_next_is (liar.reader, 1);
+  store_release (&control->ends, 1);
+  control->slot[0].frame.full_seq = 2;
+  control->slot[0].frame.generation = 2;
+  control->slot[0].frame.ends = 1;
+  store_release (&control->slot[0].state_seq, ndsh_word (2));
+  store_seq_cst (&control->head, ndsh_word (2));
+  check_nothing_is_next (liar.reader);
+
+  announce (&liar, 2);
+
+  check_next_is_an_end (liar.reader);
+  g_assert_true (ndsh_reader_wait (liar.reader, 0, NULL));
+  ndsh_frame_release (ndsh_reader_acquire (liar.reader));
+  check_nothing_is_next (liar.reader);
+}
+
+/* The writer hangs up, and welcomes the reader that comes again. */
+static void
+join_again (Liar *liar)
+{
+  close (liar->fd);
+  ndsh_test_wait_fails (liar->reader, -1, NDSH_ERROR_CLOSED);
+  while (!ndsh_test_is_readable (liar->listen_fd))
+    ndsh_reader_wait (liar->reader, 1000, NULL);
+  liar->fd = accept4 (liar->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+  send_welcome (liar, NDSH_READ_QUEUE);
+  send_segment (liar);
+}
+
+static void
+test_who_joins_a_stream_again_knows_its_ends (void)
+{
+  g_auto (Liar) liar = { .fd = -1 };
+  NdshControl *control;
+
+  liar_join (&liar, NDSH_READ_QUEUE);
+  control = liar.control->data;
+  write_frame (&liar);
+  publish (&liar);
+  store_seq_cst (&control->ends, 1);
+  check_next_is (liar.reader, 1);
+  check_next_is_an_end (liar.reader);
+
+  join_again (&liar);
+  while (!ndsh_reader_is_connected (liar.reader))
+    ndsh_test_wait_fails (liar.reader, 1000, NDSH_ERROR_TIMEOUT);
+  check_nothing_is_next (liar.reader);
+
+  control->stream_id[0] = 'f';
+  join_again (&liar);
+  check_next_is (liar.reader, 1);
+  check_next_is_an_end (liar.reader);
 }
 
 /* Publishes frames in memory that is never announced, and rings for each. */
@@ -1243,6 +1316,10 @@ main (int argc, char **argv)
        test_a_control_page_gone_wild_is_survived);
   ADD ("the-end-waits-for-a-frame-whose-memory-is-not-known",
        test_the_end_waits_for_a_frame_whose_memory_is_not_known);
+  ADD ("an-end-before-a-frame-whose-memory-is-not-known",
+       test_an_end_before_a_frame_whose_memory_is_not_known);
+  ADD ("who-joins-a-stream-again-knows-its-ends",
+       test_who_joins_a_stream_again_knows_its_ends);
   ADD ("a-wake-up-heard-while-looking-is-not-lost",
        test_a_wake_up_heard_while_looking_is_not_lost);
   ADD ("who-passes-a-frame-over-wakes-a-writer-that-is-full",
