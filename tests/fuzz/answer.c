@@ -328,6 +328,7 @@ greeting_reader (void)
   reader->process = ndsh_lifeline_process ();
   reader->waiter = waiter;
   reader->greeting_fd = sockets[0];
+  reader->options.queue_length = DEFAULT_QUEUE;
   reader->next_us = G_MAXINT64;
   return reader;
 }
