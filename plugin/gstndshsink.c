@@ -9,6 +9,10 @@
  * use libndsh; they come and go as they like, and none can hold this pipeline up
  * unless it asked for every frame and #GstNdshSink:lossless-timeout allows that.
  *
+ * A frame of a live source is published when it comes, one of a file at its time; with
+ * sync=false the file goes as fast as its readers allow. The latency of what is before
+ * this element travels with the frames, so that readers wait for it.
+ *
  * Elements that take a buffer pool from downstream (most that make raw video do)
  * write straight into the shared memory. Anything else is copied once. The
  * #GstNdshSink:stats tell which it was, and a message of level INFO says why.
@@ -16,7 +20,7 @@
  * ## Example launch lines
  * |[
  * gst-launch-1.0 videotestsrc is-live=true ! ndshsink channel=test
- * gst-launch-1.0 v4l2src ! videoconvert ! ndshsink channel=cam sync=false
+ * gst-launch-1.0 v4l2src ! videoconvert ! ndshsink channel=cam
  * ]|
  * Show the second with `gst-launch-1.0 ndshsrc channel=cam ! videoconvert !
  * autovideosink`.

@@ -8,14 +8,17 @@
  * be started before the writer, and goes on with the next writer when one has
  * gone. The caps come with the stream; no capsfilter is needed.
  *
- * Live (#GstNdshSrc:is-live), frames have the running time at which the writer
- * captured or was to show them, translated to this pipeline's clock. If that is
- * more than a second from now, as with a file that is not read in real time, the
- * first frame counts as now and the others keep their distance from it. Not live,
- * the first frame has time 0, and the pipeline prerolls with it.
+ * Live (#GstNdshSrc:is-live), frames have the running time at which they were captured,
+ * on this pipeline's clock; what was captured while it did not play is dropped. A file
+ * that is not read in real time begins when its first frame comes. Not live, the first
+ * frame has time 0, the pipeline prerolls with it, and time goes on from where it was
+ * after a pause and with the next writer. All ndshsrc of one pipeline that read channels
+ * of one other pipeline keep their frames at their distances.
  *
- * Which frames come is up to #GstNdshSrc:leaky-type and #GstNdshSrc:max-buffers;
- * unless told otherwise it is the newest.
+ * Unless #GstNdshSrc:leaky-type, #GstNdshSrc:max-buffers or #GstNdshSrc:max-age say
+ * otherwise, every frame comes that can be shown in time: a sink that syncs gets all,
+ * and a consumer that is slow gets none that is older than the pipeline's latency and
+ * one frame.
  *
  * ## Example launch lines
  * |[
