@@ -892,7 +892,8 @@ update_queue_length (GstNdshSrc *self, const GstNdshNow *now)
   GST_DEBUG_OBJECT (self, "up to %u frames behind", length);
 }
 
-/* What could be kept, not what is: that follows from what the pipeline asks for. */
+/* What could be kept, not what is: that follows from what the pipeline asks for. Frames
+ * that come at no steady rate change the most with each, which is told when asked. */
 static void
 update_latency (GstNdshSrc *self)
 {
@@ -904,7 +905,9 @@ update_latency (GstNdshSrc *self)
     length = 0;
   gst_ndsh_pacer_get_latency (&self->pacer, length, &least, &most);
   GST_OBJECT_LOCK (self);
-  changed = least != self->least_latency || most != self->most_latency;
+  changed = least != self->least_latency
+            || GST_CLOCK_TIME_IS_VALID (most)
+                 != GST_CLOCK_TIME_IS_VALID (self->most_latency);
   self->least_latency = least;
   self->most_latency = most;
   GST_OBJECT_UNLOCK (self);
