@@ -243,8 +243,9 @@ is_too_old (const GstNdshPacer *self, const GstNdshFacts *facts,
 {
   gint64 limit = now->max_age;
 
-  if (limit < 0 || facts->is_newest || self->has_deltas || !now->has_clock
-      || !now->is_playing)
+  /* The first is shown: what follows may be the end. */
+  if (limit < 0 || facts->is_newest || !self->has_shown || self->has_deltas
+      || !now->has_clock || !now->is_playing)
     return FALSE;
   if (limit == GST_NDSH_MAX_AGE_AUTO)
     limit = MAX (now->latency, self->latency) + self->interval;

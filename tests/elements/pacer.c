@@ -206,6 +206,16 @@ GST_START_TEST (what_cannot_be_shown_in_time_is_skipped_for_a_newer_one)
 }
 GST_END_TEST
 
+/* Or a stream that ends at once would have shown nothing. */
+GST_START_TEST (the_first_frame_is_not_too_old)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { 1200, 1999, GST_NDSH_SHOW, .pts = 200, .has_newer = TRUE },
+       { 1240, 1999, GST_NDSH_DROP_OLD, .has_newer = TRUE },
+       { 1960, 1999, GST_NDSH_SHOW, .pts = 960 });
+}
+GST_END_TEST
+
 GST_START_TEST (without_a_time_it_is_that_of_publishing)
 {
   RUN (TRUE, NDSH_CLOCK_MONOTONIC, { NONE, 1200, GST_NDSH_SHOW, .pts = 200 });
@@ -405,6 +415,7 @@ pacer_suite (void)
   tcase_add_test (live, sound_is_cut_where_the_pipeline_began_to_play);
   tcase_add_test (live, what_was_captured_in_a_pause_is_dropped);
   tcase_add_test (live, what_cannot_be_shown_in_time_is_skipped_for_a_newer_one);
+  tcase_add_test (live, the_first_frame_is_not_too_old);
   tcase_add_test (live, without_a_time_it_is_that_of_publishing);
   tcase_add_test (live, a_file_begins_when_it_is_first_seen);
   tcase_add_test (live, a_live_writer_after_a_fast_file_is_shown_now);
