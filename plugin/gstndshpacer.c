@@ -13,6 +13,9 @@
  */
 #include "gstndshpacer.h"
 
+/* What is longer apart is no stream. */
+#define MAX_INTERVAL (3600 * (gint64) GST_SECOND)
+
 void
 gst_ndsh_pacer_init (GstNdshPacer *self, GstNdshTimeline *timeline)
 {
@@ -32,13 +35,20 @@ gst_ndsh_pacer_note_join (GstNdshPacer *self)
   self->last_timestamp = -1;
 }
 
+void
+gst_ndsh_pacer_note_format (GstNdshPacer *self)
+{
+  self->has_deltas = FALSE;
+}
+
 /* --- What a stream is like --- */
 
 static void
 set_interval (GstNdshPacer *self, gint64 interval)
 {
   /* What depends on it is told to others, so it should not change with each frame. */
-  if (interval > 0 && ABS (interval - self->interval) > self->interval / 8)
+  if (interval > 0 && interval < MAX_INTERVAL
+      && ABS (interval - self->interval) > self->interval / 8)
     self->interval = interval;
 }
 
@@ -53,12 +63,6 @@ learn (GstNdshPacer *self, const GstNdshFacts *facts, gint64 timestamp)
 }
 
 /* --- Running time --- */
-
-static gboolean
-is_same_stream (const GstNdshStream *a, const GstNdshStream *b)
-{
-  return a->clock == b->clock && a->origin == b->origin && a->round == b->round;
-}
 
 /* Whether @stream is that of the last frame but for the round. */
 static gboolean
@@ -132,7 +136,7 @@ enter_stream (GstNdshPacer *self, const GstNdshFacts *facts,
 {
   GstNdshStream stream = find_stream (self, facts, now);
 
-  if (self->has_stream && is_same_stream (&stream, &self->stream))
+  if (self->has_stream && gst_ndsh_stream_equal (&stream, &self->stream))
     return FALSE;
   settle (self, &stream, facts, now, timestamp);
   set_floor (self, &stream, facts, now);
@@ -312,7 +316,9 @@ gst_ndsh_pacer_judge (GstNdshPacer *self, const GstNdshFacts *given,
 
   *times = (GstNdshTimes){ -1, -1, facts.duration, G_MININT64, FALSE,
                            !self->has_shown };
-  self->latency = MAX (0, facts.timing.latency_ns);
+  self->latency = gst_ndsh_time_is_sane (facts.timing.latency_ns)
+                    ? facts.timing.latency_ns
+                    : 0;
   self->has_deltas |= facts.is_delta;
   facts.follows = facts.follows && !self->has_dropped;
   verdict = judge_delta (self, &facts);

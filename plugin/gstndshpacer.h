@@ -112,6 +112,9 @@ void gst_ndsh_pacer_init (GstNdshPacer *self, GstNdshTimeline *timeline);
 /* The next frame is another writer's. */
 void gst_ndsh_pacer_note_join (GstNdshPacer *self);
 
+/* Frames are of another kind from now on. */
+void gst_ndsh_pacer_note_format (GstNdshPacer *self);
+
 /* Whether to show a frame, and when. */
 GstNdshVerdict gst_ndsh_pacer_judge (GstNdshPacer *self,
                                      const GstNdshFacts *facts,

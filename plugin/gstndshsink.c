@@ -1347,7 +1347,7 @@ install_properties (GObjectClass *klass)
     "ts-offset", "Timestamp offset",
     "Publish frames so much later, and with times that are so much later, if sync is "
     "true (in nanoseconds)",
-    G_MININT64, G_MAXINT64, 0, live);
+    G_MININT64 / 4, G_MAXINT64 / 4, 0, live);
   props[PROP_NUM_READERS]
     = g_param_spec_uint ("num-readers", "Number of readers", "Readers now", 0,
                          G_MAXUINT, 0, read);

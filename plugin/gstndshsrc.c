@@ -502,6 +502,7 @@ update_caps (GstNdshSrc *self, const NdshFrame *frame)
   GST_INFO_OBJECT (self, "caps %" GST_PTR_FORMAT, (gpointer) caps);
   gst_caps_replace (&self->caps, caps);
   gst_ndsh_content_init (&self->content, caps);
+  gst_ndsh_pacer_note_format (&self->pacer);
   if (!gst_base_src_set_caps (GST_BASE_SRC (self), caps))
     return FALSE;
   query_allocation (self);
@@ -818,11 +819,14 @@ find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
   facts->dts = meta->has_dts ? meta->dts : -1;
   facts->duration
     = gst_ndsh_time_is_sane (info->duration_ns) ? info->duration_ns : -1;
-  facts->publish = ndsh_frame_get_publish_ns (frame);
+  facts->publish = gst_ndsh_time_is_sane (ndsh_frame_get_publish_ns (frame))
+                     ? ndsh_frame_get_publish_ns (frame)
+                     : -1;
   facts->follows = note_sequence (self, frame);
   facts->is_newest = reader.lag == 0;
   facts->is_audio = g_str_has_prefix (description, "audio/");
-  facts->is_raw_audio = g_str_has_prefix (description, "audio/x-raw");
+  facts->is_raw_audio = g_str_has_prefix (description, "audio/x-raw")
+                        && strstr (description, "non-interleaved") == NULL;
   /* Another program's flags mean nothing here. */
   facts->is_delta = from_gst && (info->flags & GST_BUFFER_FLAG_DELTA_UNIT) != 0;
 }

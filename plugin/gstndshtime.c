@@ -20,6 +20,23 @@ gst_ndsh_get_monotonic_time (void)
   return (gint64) GST_TIMESPEC_TO_TIME (now);
 }
 
+gpointer
+gst_ndsh_object_get_shared (gpointer object, const char *key,
+                            gpointer (*make) (void), GDestroyNotify clear)
+{
+  static GMutex lock;
+  gpointer shared;
+
+  g_mutex_lock (&lock);
+  shared = g_object_get_data (object, key);
+  if (shared == NULL) {
+    shared = make ();
+    g_object_set_data_full (object, key, shared, clear);
+  }
+  g_mutex_unlock (&lock);
+  return shared;
+}
+
 /* --- A clock beside CLOCK_MONOTONIC --- */
 
 /* Looks closer together than this tell nothing new. */
@@ -90,24 +107,20 @@ clock_notes_free (gpointer data)
   g_free (notes);
 }
 
+static gpointer
+clock_notes_new (void)
+{
+  ClockNotes *notes = g_new0 (ClockNotes, 1);
+
+  g_mutex_init (&notes->lock);
+  return notes;
+}
+
 static ClockNotes *
 get_clock_notes (GstClock *clock)
 {
-  static GQuark quark;
-  static GMutex lock;
-  ClockNotes *notes;
-
-  g_mutex_lock (&lock);
-  if (quark == 0)
-    quark = g_quark_from_static_string ("gst-ndsh-clock-notes");
-  notes = g_object_get_qdata (G_OBJECT (clock), quark);
-  if (notes == NULL) {
-    notes = g_new0 (ClockNotes, 1);
-    g_mutex_init (&notes->lock);
-    g_object_set_qdata_full (G_OBJECT (clock), quark, notes, clock_notes_free);
-  }
-  g_mutex_unlock (&lock);
-  return notes;
+  return gst_ndsh_object_get_shared (clock, "gst-ndsh-clock-notes",
+                                     clock_notes_new, clock_notes_free);
 }
 
 /* Audio and network clocks are subclasses of the system clock that run at rates of
@@ -230,7 +243,7 @@ gst_ndsh_segment_to_running (const GstSegment *segment, GstClockTime time,
     return FALSE;
   sign = gst_segment_to_running_time_full (segment, GST_FORMAT_TIME, time,
                                            &distance);
-  if (sign == 0)
+  if (sign == 0 || !gst_ndsh_time_is_sane ((gint64) distance))
     return FALSE;
   *running = sign * (gint64) distance;
   return TRUE;
@@ -240,7 +253,7 @@ gint64
 gst_ndsh_segment_scale_duration (const GstSegment *segment,
                                  GstClockTime duration)
 {
-  if (!GST_CLOCK_TIME_IS_VALID (duration))
+  if (!gst_ndsh_time_is_sane ((gint64) duration))
     return -1;
   if (segment->format != GST_FORMAT_TIME || ABS (segment->rate) == 1.0)
     return (gint64) duration;

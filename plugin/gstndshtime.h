@@ -17,8 +17,21 @@ G_BEGIN_DECLS
  *                  is what frames carry
  */
 
+/* Times that can be added up; nobody's clock shows others. */
+static inline gboolean
+gst_ndsh_time_is_sane (gint64 time)
+{
+  return time >= 0 && time < G_MAXINT64 / 4;
+}
+
 /* CLOCK_MONOTONIC. */
 gint64 gst_ndsh_get_monotonic_time (void);
+
+/* What all elements of this process keep with @object under the name @key: the first
+ * that asks has @make make it, and @clear gets it when @object goes. */
+gpointer gst_ndsh_object_get_shared (gpointer object, const char *key,
+                                     gpointer (*make) (void),
+                                     GDestroyNotify clear);
 
 /* --- A clock beside CLOCK_MONOTONIC --- */
 
@@ -89,13 +102,6 @@ gint64 gst_ndsh_segment_scale_duration (const GstSegment *segment,
                                         GstClockTime duration);
 
 /* --- What a reader makes of a writer's times --- */
-
-/* Times that can be added up; nobody's clock shows others. */
-static inline gboolean
-gst_ndsh_time_is_sane (gint64 time)
-{
-  return time >= 0 && time < G_MAXINT64 / 4;
-}
 
 /* What to add to a stream's timestamps to have running times, if its first frame
  * here is of @timestamp. Where times only follow each other, and nothing was missed

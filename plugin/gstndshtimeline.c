@@ -4,8 +4,8 @@
  * Picture and sound of one file come over two channels, and two ndshsrc show them.
  * Each could say when its first frame is due; only together can they say it such that
  * the two stay in step. So the first of them settles it for a stream, and the others
- * find it settled. It lies with the outermost bin as its qdata: that is what elements
- * of one pipeline have in common.
+ * find it settled. It lies with the outermost bin, which is what elements of one pipeline
+ * have in common.
  */
 #include "gstndshtimeline.h"
 
@@ -37,7 +37,7 @@ timeline_unref (gpointer data)
   g_free (self);
 }
 
-static GstNdshTimeline *
+static gpointer
 timeline_new (void)
 {
   GstNdshTimeline *self = g_new0 (GstNdshTimeline, 1);
@@ -60,32 +60,15 @@ find_outermost (GstElement *element)
   return at;
 }
 
-static GstNdshTimeline *
-ref_timeline_of (GstObject *bin)
-{
-  static GQuark quark;
-  static GMutex lock;
-  GstNdshTimeline *self;
-
-  g_mutex_lock (&lock);
-  if (quark == 0)
-    quark = g_quark_from_static_string ("gst-ndsh-timeline");
-  self = g_object_get_qdata (G_OBJECT (bin), quark);
-  if (self == NULL) {
-    self = timeline_new ();
-    g_object_set_qdata_full (G_OBJECT (bin), quark, self, timeline_unref);
-  }
-  g_atomic_int_inc (&self->refs);
-  g_mutex_unlock (&lock);
-  return self;
-}
-
 GstNdshTimeline *
 gst_ndsh_timeline_join (GstElement *element)
 {
   GstObject *bin = find_outermost (element);
-  GstNdshTimeline *self = ref_timeline_of (bin);
+  GstNdshTimeline *self = gst_ndsh_object_get_shared (
+    bin, "gst-ndsh-timeline", timeline_new, timeline_unref);
 
+  /* The bin may go before this member does. */
+  g_atomic_int_inc (&self->refs);
   gst_object_unref (bin);
   g_mutex_lock (&self->lock);
   /* Running time begins anew where nobody is left who knew it. */
@@ -106,8 +89,8 @@ gst_ndsh_timeline_leave (GstNdshTimeline *self)
   timeline_unref (self);
 }
 
-static gboolean
-is_same_stream (const GstNdshStream *a, const GstNdshStream *b)
+gboolean
+gst_ndsh_stream_equal (const GstNdshStream *a, const GstNdshStream *b)
 {
   return a->clock == b->clock && a->origin == b->origin && a->round == b->round;
 }
@@ -142,7 +125,7 @@ gst_ndsh_timeline_find (GstNdshTimeline *self, const GstNdshStream *stream,
   const Settled *settled;
 
   g_mutex_lock (&self->lock);
-  settled = find_settled (self, stream, is_same_stream);
+  settled = find_settled (self, stream, gst_ndsh_stream_equal);
   if (settled == NULL && is_first)
     settled = find_settled (self, stream, is_comparable);
   if (settled != NULL)
@@ -160,7 +143,7 @@ gst_ndsh_timeline_settle (GstNdshTimeline *self, const GstNdshStream *stream,
   gint64 shift;
 
   g_mutex_lock (&self->lock);
-  sooner = find_settled (self, stream, is_same_stream);
+  sooner = find_settled (self, stream, gst_ndsh_stream_equal);
   if (sooner != NULL) {
     shift = sooner->shift;
   } else {

@@ -26,6 +26,8 @@ typedef struct {
   GstClockTime round;
 } GstNdshStream;
 
+gboolean gst_ndsh_stream_equal (const GstNdshStream *a, const GstNdshStream *b);
+
 /* That of the pipeline that @element is in. Give it back with leave. */
 GstNdshTimeline *gst_ndsh_timeline_join (GstElement *element);
 void gst_ndsh_timeline_leave (GstNdshTimeline *self);

@@ -401,6 +401,30 @@ GST_START_TEST (latency_is_the_writers_and_what_a_queue_can_hold)
 }
 GST_END_TEST
 
+/* A writer may say anything. */
+GST_START_TEST (a_latency_that_cannot_be_is_none)
+{
+  const gint64 latencies[] = { -1, G_MININT64, G_MAXINT64 };
+  const Step step = { 1200, 1201, .pts = 200 };
+  GstClockTime least, most;
+  Fixture f;
+
+  fixture_init (&f, TRUE, NDSH_CLOCK_MONOTONIC);
+  for (guint i = 0; i < G_N_ELEMENTS (latencies); i++) {
+    GstNdshFacts facts = facts_of (&f, &step);
+    GstNdshTimes times;
+
+    facts.timing.latency_ns = latencies[i];
+    facts.duration = G_MAXINT64 / 5;
+    gst_ndsh_pacer_judge (&f.pacer, &facts, &f.now, &times);
+    gst_ndsh_pacer_get_latency (&f.pacer, 30, &least, &most);
+    g_assert_cmpuint (least, ==, 0);
+    g_assert_cmpuint (most, ==, GST_CLOCK_TIME_NONE);
+  }
+  fixture_clear (&f);
+}
+GST_END_TEST
+
 static Suite *
 pacer_suite (void)
 {
@@ -428,6 +452,7 @@ pacer_suite (void)
   tcase_add_test (other,
                   frames_that_others_refer_to_are_not_skipped_for_their_age);
   tcase_add_test (other, latency_is_the_writers_and_what_a_queue_can_hold);
+  tcase_add_test (other, a_latency_that_cannot_be_is_none);
   return suite;
 }
 

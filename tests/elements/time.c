@@ -132,6 +132,12 @@ GST_START_TEST (what_has_no_time_has_none)
                                                &running));
   g_assert_cmpint (
     gst_ndsh_segment_scale_duration (&segment, GST_CLOCK_TIME_NONE), ==, -1);
+  /* What cannot be added up without running over. */
+  g_assert_false (
+    gst_ndsh_segment_to_running (&segment, G_MAXINT64, &running));
+  g_assert_cmpint (
+    gst_ndsh_segment_scale_duration (&segment, (GstClockTime) G_MAXINT64 + 9),
+    ==, -1);
   gst_segment_init (&segment, GST_FORMAT_BYTES);
   g_assert_false (gst_ndsh_segment_to_running (&segment, 5, &running));
 }
