@@ -13,7 +13,10 @@
  */
 #include "gstndshpacer.h"
 
-/* What is longer apart is no stream. */
+/* What frames may have to wait for while nobody knows it better. */
+#define USUAL_WAIT ((gint64) (100 * GST_MSECOND))
+
+/* What is longer apart is no stream, and what is later is a lie. */
 #define MAX_INTERVAL (3600 * (gint64) GST_SECOND)
 
 void
@@ -102,12 +105,26 @@ choose_start (const GstNdshPacer *self, const GstNdshStream *stream,
   return is_resumed (self, stream) ? MAX (running, self->end) : running;
 }
 
+/* What time of a stream its start is. A picture that has lain there for long, as of a
+ * writer that pauses, is no beginning: what comes after it would be so much later. */
+static gint64
+choose_first (const GstNdshPacer *self, const GstNdshFacts *facts,
+              const GstNdshNow *now, gint64 timestamp)
+{
+  if (facts->timing.clock != NDSH_CLOCK_MONOTONIC || self->has_shown
+      || !facts->is_newest
+      || now->time - facts->publish < self->interval + USUAL_WAIT)
+    return timestamp;
+  return MAX (timestamp, now->time - self->latency - self->interval);
+}
+
 static void
 settle (GstNdshPacer *self, const GstNdshStream *stream,
         const GstNdshFacts *facts, const GstNdshNow *now, gint64 timestamp)
 {
   gint64 running = choose_start (self, stream, now);
 
+  timestamp = choose_first (self, facts, now, timestamp);
   if (!gst_ndsh_timeline_find (self->timeline, stream, !self->has_stream,
                                &self->shift))
     self->shift = gst_ndsh_timeline_settle (self->timeline, stream, timestamp,
@@ -159,13 +176,44 @@ get_order (const GstNdshFacts *facts)
   return gst_ndsh_time_is_sane (facts->dts) ? facts->dts : facts->timestamp;
 }
 
+/* Whether frames of a file that were missed would be waited for: more of them than a
+ * queue holds. It is read faster than it can be shown. */
+static gboolean
+is_far_ahead (const GstNdshPacer *self, const GstNdshFacts *facts,
+              const GstNdshNow *now, gint64 running)
+{
+  gint64 reach = MAX (0, now->latency) + NDSH_MAX_QUEUE * self->interval;
+  gint64 from = self->end;
+
+  if (facts->follows || facts->timing.clock != NDSH_CLOCK_NONE)
+    return FALSE;
+  if (now->is_live && now->has_clock)
+    from = gst_ndsh_monotonic_to_running (now->time, now->zero);
+  return running - from > MAX (reach, (gint64) GST_SECOND);
+}
+
+static void
+catch_up (GstNdshPacer *self, const GstNdshFacts *facts, const GstNdshNow *now)
+{
+  self->shift = gst_ndsh_timeline_settle_anew (
+    self->timeline, &self->stream, self->shift, get_order (facts),
+    choose_start (self, &self->stream, now));
+  set_floor (self, &self->stream, facts, now);
+}
+
 static void
 find_times (GstNdshPacer *self, const GstNdshFacts *facts, const GstNdshNow *now,
             GstNdshTimes *times)
 {
   gint64 shift;
 
-  times->is_discont |= enter_stream (self, facts, now, get_order (facts));
+  /* A frame without a time among others is no other stream. */
+  if (!facts->is_untimed || !follows_our_clock (facts, now))
+    times->is_discont |= enter_stream (self, facts, now, get_order (facts));
+  if (is_far_ahead (self, facts, now, get_order (facts) + self->shift)) {
+    catch_up (self, facts, now);
+    times->is_discont = TRUE;
+  }
   shift = follows_our_clock (facts, now) ? -now->zero : self->shift;
   times->pts = facts->timestamp + shift;
   times->dts = facts->dts + shift;
@@ -173,14 +221,15 @@ find_times (GstNdshPacer *self, const GstNdshFacts *facts, const GstNdshNow *now
 
 /* --- Whether to show it --- */
 
-/* Nobody said when it is of. Live, that is when it was published; else, and if times
- * follow no clock, it has none. */
+/* If nobody said when it is of, that is when it was published; but it has no time where
+ * the times of others do not follow a clock, nor do headers. */
 static GstNdshFacts
 complete (const GstNdshFacts *facts, const GstNdshNow *now)
 {
   GstNdshFacts complete = *facts;
 
-  if (gst_ndsh_time_is_sane (get_order (facts))
+  complete.is_untimed = !gst_ndsh_time_is_sane (get_order (facts));
+  if (!complete.is_untimed || facts->is_header
       || !gst_ndsh_time_is_sane (facts->publish))
     return complete;
   if (now->is_live || facts->timing.clock == NDSH_CLOCK_MONOTONIC) {
@@ -235,8 +284,11 @@ judge_early (GstNdshPacer *self, const GstNdshFacts *facts, gint64 floor,
     times->cut = floor;
     return GST_NDSH_CUT;
   }
-  if (!is_still_shown (self, facts))
-    return GST_NDSH_DROP_EARLY;
+  if (!is_still_shown (self, facts)) {
+    if (!facts->is_encoded)
+      return GST_NDSH_DROP_EARLY;
+    times->is_for_decoding = TRUE;
+  }
   move_to (times, order, floor);
   return GST_NDSH_SHOW;
 }
@@ -302,6 +354,9 @@ judge_times (GstNdshPacer *self, const GstNdshFacts *facts,
   verdict = judge_early (self, facts, get_floor (self, facts, now), times);
   if (verdict != GST_NDSH_DROP_EARLY && is_too_old (self, facts, now, times))
     verdict = GST_NDSH_DROP_OLD;
+  /* It may have been published before the time that one before it names. */
+  if (facts->is_untimed && self->has_shown)
+    times->pts = MAX (times->pts, self->last);
   if (verdict == GST_NDSH_SHOW || verdict == GST_NDSH_CUT)
     note_shown (self, facts, times);
   return verdict;
@@ -314,11 +369,15 @@ gst_ndsh_pacer_judge (GstNdshPacer *self, const GstNdshFacts *given,
   GstNdshFacts facts = complete (given, now);
   GstNdshVerdict verdict;
 
-  *times = (GstNdshTimes){ -1, -1, facts.duration, G_MININT64, FALSE,
-                           !self->has_shown };
-  self->latency = gst_ndsh_time_is_sane (facts.timing.latency_ns)
-                    ? facts.timing.latency_ns
-                    : 0;
+  *times = (GstNdshTimes){ .pts = -1,
+                           .dts = -1,
+                           .duration = facts.duration,
+                           .cut = G_MININT64,
+                           .is_discont = !self->has_shown };
+  self->latency
+    = facts.timing.latency_ns >= 0 && facts.timing.latency_ns < MAX_INTERVAL
+        ? facts.timing.latency_ns
+        : 0;
   self->has_deltas |= facts.is_delta;
   facts.follows = facts.follows && !self->has_dropped;
   verdict = judge_delta (self, &facts);
@@ -341,9 +400,9 @@ gst_ndsh_pacer_get_queue_length (const GstNdshPacer *self, const GstNdshNow *now
 
   if (self->has_deltas)
     return NDSH_MAX_QUEUE;
-  if (!now->is_live || now->latency < 0 || self->latency < 0)
-    return GST_NDSH_QUEUE_LENGTH;
-  wait = now->latency - self->latency;
+  /* A pipeline that is not live is behind by what it took to begin to play. */
+  wait = now->is_live && now->latency >= 0 ? now->latency - self->latency
+                                           : USUAL_WAIT;
   if (now->max_age >= 0 && now->max_age != GST_NDSH_MAX_AGE_AUTO)
     wait = MAX (wait, now->max_age - self->latency);
   return gst_ndsh_queue_length_for (wait, self->interval);

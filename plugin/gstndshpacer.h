@@ -15,7 +15,10 @@ G_BEGIN_DECLS
  * @is_newest: there is none after it so far
  * @is_audio: it sounds: half of it can be shown, and none of it twice
  * @is_raw_audio: it can be cut
- * @is_delta: it cannot be decoded without the frames before it
+ * @is_encoded: frames may refer to those before them
+ * @is_delta: this one does: it cannot be decoded without them
+ * @is_header: it is no frame, but something to be known before the first
+ * @is_untimed: for the pacer: nobody said when it is of
  */
 typedef struct {
   NdshTiming timing;
@@ -27,7 +30,10 @@ typedef struct {
   gboolean is_newest;
   gboolean is_audio;
   gboolean is_raw_audio;
+  gboolean is_encoded;
   gboolean is_delta;
+  gboolean is_header;
+  gboolean is_untimed;
 } GstNdshFacts;
 
 /*
@@ -72,6 +78,7 @@ typedef enum {
  * @cut: for GST_NDSH_CUT
  * @goes_back: they are before those of the frame before
  * @is_discont: they do not go on from those of the frame before
+ * @is_for_decoding: it is too early to be shown, but others refer to it
  */
 typedef struct {
   gint64 pts;
@@ -80,6 +87,7 @@ typedef struct {
   gint64 cut;
   gboolean goes_back;
   gboolean is_discont;
+  gboolean is_for_decoding;
 } GstNdshTimes;
 
 /*

@@ -433,6 +433,25 @@ ask_upstream (GstNdshSink *self)
                     live ? "" : "not ", GST_TIME_ARGS (self->upstream_latency));
 }
 
+/* The base class takes a buffer for one of the time at which it is decoded. The first
+ * frames of a file may be decoded before the segment begins; then it takes them for no
+ * part of it, and does not wait for the pipeline to play. */
+static void
+gst_ndsh_sink_get_times (GstBaseSink *base, GstBuffer *buffer,
+                         GstClockTime *start, GstClockTime *end)
+{
+  const GstSegment *segment = &base->segment;
+
+  PARENT_CLASS->get_times (base, buffer, start, end);
+  if (segment->format != GST_FORMAT_TIME || segment->rate < 0
+      || !GST_BUFFER_PTS_IS_VALID (buffer) || !GST_CLOCK_TIME_IS_VALID (*start)
+      || GST_BUFFER_PTS (buffer) < segment->start || *start >= segment->start)
+    return;
+  *start = segment->start;
+  if (GST_CLOCK_TIME_IS_VALID (*end))
+    *end = MAX (*end, *start);
+}
+
 static void
 tell_timing (GstNdshSink *self, const NdshTiming *timing)
 {
@@ -1448,6 +1467,7 @@ gst_ndsh_sink_class_init (GstNdshSinkClass *klass)
   sink_class->unlock = gst_ndsh_sink_unlock;
   sink_class->unlock_stop = gst_ndsh_sink_unlock_stop;
   sink_class->event = gst_ndsh_sink_event;
+  sink_class->get_times = gst_ndsh_sink_get_times;
   sink_class->get_caps = gst_ndsh_sink_get_caps;
   sink_class->set_caps = gst_ndsh_sink_set_caps;
   sink_class->propose_allocation = gst_ndsh_sink_propose_allocation;

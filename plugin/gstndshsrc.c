@@ -804,6 +804,15 @@ note_sequence (GstNdshSrc *self, const NdshFrame *frame)
   return sequence == 1;
 }
 
+/* Frames of such caps may refer to others. */
+static gboolean
+is_encoded_video (const char *description)
+{
+  return g_str_has_prefix (description, "video/")
+         && !g_str_has_prefix (description, "video/x-raw")
+         && !g_str_has_prefix (description, "video/x-bayer");
+}
+
 /* Caps are looked at by name only: those of @frame may not be set yet. */
 static void
 find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
@@ -828,32 +837,41 @@ find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
   facts->is_raw_audio = g_str_has_prefix (description, "audio/x-raw")
                         && strstr (description, "non-interleaved") == NULL;
   /* Another program's flags mean nothing here. */
+  facts->is_encoded = from_gst && is_encoded_video (description);
   facts->is_delta = from_gst && (info->flags & GST_BUFFER_FLAG_DELTA_UNIT) != 0;
+  /* Those that the caps repeat are no frames. */
+  facts->is_header = from_gst && (info->flags & GST_BUFFER_FLAG_HEADER) != 0
+                     && strstr (description, "streamheader=") != NULL;
+  facts->is_untimed = FALSE;
 }
 
-/* A writer whose times are of another clock would never be seen. */
+/* A writer whose times are of another clock would never be seen: what is too early is
+ * dropped, and what is too late is waited for. */
 static void
 warn_of_strange_clock (GstNdshSrc *self, const GstNdshFacts *facts,
-                       const GstNdshNow *now)
+                       const GstNdshNow *now, GstNdshVerdict verdict)
 {
-  gint64 delay = facts->publish - facts->timestamp - facts->timing.latency_ns;
+  gint64 time = gst_ndsh_time_is_sane (facts->dts) ? facts->dts : facts->timestamp;
+  gint64 delay = facts->publish - time;
 
   if (self->has_warned || facts->timing.clock != NDSH_CLOCK_MONOTONIC
-      || facts->publish < now->played_at || delay < STRANGE_DELAY)
+      || !gst_ndsh_time_is_sane (time) || facts->publish < now->played_at
+      || (verdict == GST_NDSH_DROP_EARLY ? delay - self->pacer.latency
+                                         : -delay) < STRANGE_DELAY)
     return;
   self->has_warned = TRUE;
   GST_ELEMENT_WARNING (
     self, STREAM, FAILED,
-    ("Frames are dropped because their times are of before this pipeline played: "
-     "they were published %.3f s after the time that they name.",
-     delay / 1e9),
+    ("Frames %s: they were published %.3f s %s the time that they name.",
+     delay > 0 ? "are dropped because their times are of before this pipeline played"
+               : "will be shown late",
+     ABS (delay) / 1e9, delay > 0 ? "after" : "before"),
     ("if the writer's times do not follow CLOCK_MONOTONIC it should say so: "
      "ndsh_writer_set_timing (), Writer.set_timing ()"));
 }
 
 static void
-explain_skip (GstNdshSrc *self, GstNdshVerdict verdict,
-              const GstNdshFacts *facts, const GstNdshNow *now)
+explain_skip (GstNdshSrc *self, GstNdshVerdict verdict)
 {
   static const char *const why[] = {
     [GST_NDSH_DROP_EARLY] = "it is of before this pipeline played",
@@ -863,13 +881,11 @@ explain_skip (GstNdshSrc *self, GstNdshVerdict verdict,
 
   GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT " skipped: %s",
                   self->sequence, why[verdict]);
-  if (verdict == GST_NDSH_DROP_EARLY)
-    warn_of_strange_clock (self, facts, now);
   if (verdict == GST_NDSH_DROP_DELTA && !self->has_explained) {
     self->has_explained = TRUE;
     GST_INFO_OBJECT (self,
                      "skipping frames until the next that can be decoded without "
-                     "those before it; leaky-type=none misses none");
+                     "those before it; max-buffers=32 misses fewer");
   }
 }
 
@@ -1019,6 +1035,8 @@ show (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
   set_times (self, *buffer, times);
   if (times->is_discont)
     GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_DISCONT);
+  if (times->is_for_decoding)
+    GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_DECODE_ONLY);
   if (is_cut (self, verdict))
     *buffer = cut_sound (self, *buffer, times);
   return GST_FLOW_OK;
@@ -1044,11 +1062,12 @@ judge_and_show (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
   verdict = gst_ndsh_pacer_judge (&self->pacer, &facts, &now, &times);
   update_queue_length (self, &now);
   update_latency (self);
+  warn_of_strange_clock (self, &facts, &now, verdict);
   if (verdict == GST_NDSH_SHOW || verdict == GST_NDSH_CUT)
     return show (self, frame, &meta, from_gst, verdict, &times, buffer);
   ndsh_frame_release (frame);
   note_skipped (self);
-  explain_skip (self, verdict, &facts, &now);
+  explain_skip (self, verdict);
   return GST_FLOW_OK;
 }
 

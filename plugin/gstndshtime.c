@@ -269,7 +269,8 @@ gst_ndsh_timing_choose_shift (const NdshTiming *timing, gint64 timestamp,
   gboolean at_origin = timing->clock == NDSH_CLOCK_NONE && from_start
                        && gst_ndsh_time_is_sane (timing->origin_ns);
 
-  return running - (at_origin ? timing->origin_ns : timestamp);
+  /* A first frame may be decoded before the time that counts as the beginning. */
+  return running - (at_origin ? MIN (timing->origin_ns, timestamp) : timestamp);
 }
 
 guint

@@ -104,13 +104,13 @@ is_comparable (const GstNdshStream *a, const GstNdshStream *b)
 }
 
 /* With the lock. The newest first: what came later is nearer to now. */
-static const Settled *
+static Settled *
 find_settled (GstNdshTimeline *self, const GstNdshStream *stream,
               gboolean (*matches) (const GstNdshStream *,
                                    const GstNdshStream *))
 {
   for (guint i = 1; i <= MIN (self->n_settled, N_SETTLED); i++) {
-    const Settled *settled = &self->settled[(self->n_settled - i) % N_SETTLED];
+    Settled *settled = &self->settled[(self->n_settled - i) % N_SETTLED];
 
     if (matches (&settled->stream, stream))
       return settled;
@@ -152,6 +152,23 @@ gst_ndsh_timeline_settle (GstNdshTimeline *self, const GstNdshStream *stream,
     self->settled[self->n_settled++ % N_SETTLED]
       = (Settled){ .stream = *stream, .shift = shift };
   }
+  g_mutex_unlock (&self->lock);
+  return shift;
+}
+
+gint64
+gst_ndsh_timeline_settle_anew (GstNdshTimeline *self,
+                               const GstNdshStream *stream, gint64 shift,
+                               gint64 timestamp, gint64 running)
+{
+  Settled *settled;
+
+  g_mutex_lock (&self->lock);
+  settled = find_settled (self, stream, gst_ndsh_stream_equal);
+  if (settled != NULL && settled->shift == shift)
+    settled->shift = (running >= 0 ? running : self->position) - timestamp;
+  if (settled != NULL)
+    shift = settled->shift;
   g_mutex_unlock (&self->lock);
   return shift;
 }

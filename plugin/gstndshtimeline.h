@@ -46,6 +46,11 @@ gint64 gst_ndsh_timeline_settle (GstNdshTimeline *self,
                                  const GstNdshStream *stream, gint64 timestamp,
                                  gboolean from_start, gint64 running);
 
+/* Settles it anew, unless another has done so since it was @shift. */
+gint64 gst_ndsh_timeline_settle_anew (GstNdshTimeline *self,
+                                      const GstNdshStream *stream, gint64 shift,
+                                      gint64 timestamp, gint64 running);
+
 /* A frame ends at @running. */
 void gst_ndsh_timeline_advance (GstNdshTimeline *self, gint64 running);
 

@@ -18,7 +18,10 @@ typedef struct {
   gboolean missed;              /* there is a gap before it */
   gboolean has_newer;
   gboolean is_audio;
+  gboolean is_encoded;
   gboolean is_delta;
+  gboolean is_header;
+  gboolean for_decoding;        /* it is not shown, but others refer to it */
   gint64 waited;                /* it was published so long ago */
   gint64 origin;
   gboolean joins;               /* it is another writer's first */
@@ -80,7 +83,9 @@ facts_of (const Fixture *f, const Step *step)
     .is_newest = !step->has_newer,
     .is_audio = step->is_audio,
     .is_raw_audio = step->is_audio,
+    .is_encoded = step->is_encoded || step->is_delta,
     .is_delta = step->is_delta,
+    .is_header = step->is_header,
   };
 }
 
@@ -105,6 +110,7 @@ take (Fixture *f, const Step *steps, guint n_steps)
       g_error ("step %u: pts %.3f ms, not %" G_GINT64_FORMAT, i, times.pts / 1e6,
                step->pts);
     g_assert_cmpint (times.goes_back, ==, step->goes_back);
+    g_assert_cmpint (times.is_for_decoding, ==, step->for_decoding);
   }
 }
 
@@ -365,6 +371,71 @@ GST_START_TEST (frames_that_others_refer_to_are_not_skipped_for_their_age)
 }
 GST_END_TEST
 
+/* A decoder needs them, or what comes after them is lost as well. */
+GST_START_TEST (what_others_refer_to_is_not_dropped_for_being_early)
+{
+  Fixture f;
+
+  fixture_init (&f, TRUE, NDSH_CLOCK_MONOTONIC);
+  /* The first is older than the pipeline, as are those that refer to it. */
+  TAKE (&f,
+        { 900, 1010, GST_NDSH_SHOW, .pts = 0, .is_encoded = TRUE, .has_newer = TRUE,
+          .for_decoding = TRUE },
+        { 940, 1010, GST_NDSH_SHOW, .pts = 0, .is_delta = TRUE, .has_newer = TRUE,
+          .for_decoding = TRUE },
+        { 1020, 1021, GST_NDSH_SHOW, .pts = 20, .is_delta = TRUE });
+  resume (&f, 1400, 60);
+  TAKE (&f,
+        { 1060, 1401, GST_NDSH_SHOW, .pts = 60, .is_delta = TRUE,
+          .for_decoding = TRUE, .has_newer = TRUE, .waited = 300 },
+        { 1420, 1421, GST_NDSH_SHOW, .pts = 80, .is_delta = TRUE });
+  fixture_clear (&f);
+}
+GST_END_TEST
+
+/* --- What lies far from now --- */
+
+/* A queue in front of a file that is read fast gets a few frames here and there; to
+ * wait for the time of each would hide the next writer for minutes. */
+GST_START_TEST (frames_that_were_missed_are_not_waited_for)
+{
+  RUN (TRUE, NDSH_CLOCK_NONE, { 700, 1300, GST_NDSH_SHOW, .pts = 300, .origin = 700 },
+       { 60700, 1301, GST_NDSH_SHOW, .pts = 340, .origin = 700, .missed = TRUE },
+       { 60740, 1302, GST_NDSH_SHOW, .pts = 380, .origin = 700 },
+       /* No more than a queue is long: that is a gap. */
+       { 60900, 1303, GST_NDSH_SHOW, .pts = 540, .origin = 700, .missed = TRUE });
+  RUN (FALSE, NDSH_CLOCK_NONE, { 700, 1300, GST_NDSH_SHOW, .pts = 0, .origin = 700 },
+       { 60700, 1301, GST_NDSH_SHOW, .pts = 40, .origin = 700, .missed = TRUE });
+}
+GST_END_TEST
+
+GST_START_TEST (a_picture_of_long_ago_is_no_beginning)
+{
+  RUN (FALSE, NDSH_CLOCK_MONOTONIC,
+       { 5000, 15000, GST_NDSH_SHOW, .pts = 0, .missed = TRUE, .waited = 9990 },
+       { 15000, 15001, GST_NDSH_SHOW, .pts = 40 });
+}
+GST_END_TEST
+
+GST_START_TEST (a_frame_may_be_decoded_before_its_file_begins)
+{
+  const NdshTiming timing = { NDSH_CLOCK_NONE, 1000, 0 };
+
+  g_assert_cmpint (gst_ndsh_timing_choose_shift (&timing, 940, TRUE, 7000), ==,
+                   6060);
+}
+GST_END_TEST
+
+GST_START_TEST (headers_have_no_time)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { NONE, 1200, GST_NDSH_SHOW, .pts = NONE, .is_header = TRUE },
+       { 1190, 1201, GST_NDSH_SHOW, .pts = 190 },
+       /* The time of publishing is not before one that was named. */
+       { NONE, 1185, GST_NDSH_SHOW, .pts = 190 });
+}
+GST_END_TEST
+
 /* --- Latency --- */
 
 GST_START_TEST (latency_is_the_writers_and_what_a_queue_can_hold)
@@ -451,6 +522,11 @@ pacer_suite (void)
   tcase_add_test (other, after_a_gap_comes_a_frame_that_refers_to_none);
   tcase_add_test (other,
                   frames_that_others_refer_to_are_not_skipped_for_their_age);
+  tcase_add_test (other, what_others_refer_to_is_not_dropped_for_being_early);
+  tcase_add_test (other, frames_that_were_missed_are_not_waited_for);
+  tcase_add_test (other, a_picture_of_long_ago_is_no_beginning);
+  tcase_add_test (other, a_frame_may_be_decoded_before_its_file_begins);
+  tcase_add_test (other, headers_have_no_time);
   tcase_add_test (other, latency_is_the_writers_and_what_a_queue_can_hold);
   tcase_add_test (other, a_latency_that_cannot_be_is_none);
   return suite;
