@@ -56,6 +56,20 @@ set_interval (GstNdshPacer *self, gint64 interval)
 }
 
 static void
+set_latency (GstNdshPacer *self, gint64 latency)
+{
+  self->latency = latency >= 0 && latency < MAX_INTERVAL ? latency : 0;
+}
+
+void
+gst_ndsh_pacer_expect (GstNdshPacer *self, const NdshTiming *timing,
+                       gint64 duration)
+{
+  set_latency (self, timing->latency_ns);
+  set_interval (self, duration);
+}
+
+static void
 learn (GstNdshPacer *self, const GstNdshFacts *facts, gint64 timestamp)
 {
   if (facts->duration > 0)
@@ -261,35 +275,41 @@ get_running_order (const GstNdshFacts *facts, const GstNdshTimes *times)
   return gst_ndsh_time_is_sane (facts->dts) ? times->dts : times->pts;
 }
 
-static void
-move_to (GstNdshTimes *times, gint64 order, gint64 floor)
+/* When it is to be seen or heard, as running time. */
+static gint64
+get_running_time (const GstNdshFacts *facts, const GstNdshTimes *times)
 {
-  gint64 late = floor - order;
+  return gst_ndsh_time_is_sane (facts->timestamp) ? times->pts : times->dts;
+}
 
-  times->pts += late;
-  times->dts += late;
-  if (times->duration > 0)
+static void
+move_to (GstNdshTimes *times, gint64 running, gint64 floor)
+{
+  gint64 late = floor - running;
+
+  if (late > 0 && times->duration > 0)
     times->duration = times->duration > late ? times->duration - late : -1;
+  times->pts = MAX (times->pts, floor);
+  times->dts = MAX (times->dts, floor);
 }
 
 static GstNdshVerdict
 judge_early (GstNdshPacer *self, const GstNdshFacts *facts, gint64 floor,
              GstNdshTimes *times)
 {
-  gint64 order = get_running_order (facts, times);
+  gint64 running = get_running_time (facts, times);
 
-  if (order >= floor)
-    return GST_NDSH_SHOW;
-  if (facts->is_raw_audio && order + MAX (0, times->duration) > floor) {
+  if (running < floor && facts->is_raw_audio
+      && running + MAX (0, times->duration) > floor) {
     times->cut = floor;
     return GST_NDSH_CUT;
   }
-  if (!is_still_shown (self, facts)) {
+  if (running < floor && !is_still_shown (self, facts)) {
     if (!facts->is_encoded)
       return GST_NDSH_DROP_EARLY;
     times->is_for_decoding = TRUE;
   }
-  move_to (times, order, floor);
+  move_to (times, running, floor);
   return GST_NDSH_SHOW;
 }
 
@@ -374,10 +394,7 @@ gst_ndsh_pacer_judge (GstNdshPacer *self, const GstNdshFacts *given,
                            .duration = facts.duration,
                            .cut = G_MININT64,
                            .is_discont = !self->has_shown };
-  self->latency
-    = facts.timing.latency_ns >= 0 && facts.timing.latency_ns < MAX_INTERVAL
-        ? facts.timing.latency_ns
-        : 0;
+  set_latency (self, facts.timing.latency_ns);
   self->has_deltas |= facts.is_delta;
   facts.follows = facts.follows && !self->has_dropped;
   verdict = judge_delta (self, &facts);

@@ -117,6 +117,10 @@ typedef struct {
 /* @timeline stays the caller's. */
 void gst_ndsh_pacer_init (GstNdshPacer *self, GstNdshTimeline *timeline);
 
+/* What is known of a stream before its first frame is judged. */
+void gst_ndsh_pacer_expect (GstNdshPacer *self, const NdshTiming *timing,
+                            gint64 duration);
+
 /* The next frame is another writer's. */
 void gst_ndsh_pacer_note_join (GstNdshPacer *self);
 

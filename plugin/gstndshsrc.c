@@ -57,6 +57,9 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
 /* Slots are made when they are needed, so to ask for many costs nothing. */
 #define N_LEASES 8
 
+/* How long the answer of a writer that is there may take. */
+#define FIRST_WAIT_US (100 * 1000)
+
 /* A writer whose frames are published this long after the time that they name, and say
  * no such latency, seems to use another clock. */
 #define STRANGE_DELAY ((gint64) GST_SECOND)
@@ -92,10 +95,14 @@ struct _GstNdshSrc {
   /* What a LATENCY query is answered with; the object lock. */
   GstClockTime least_latency;
   GstClockTime most_latency;
+  gboolean is_expected;         /* caps may be about to come: there is no answer yet */
+  gboolean was_asked;           /* meanwhile */
 
   NdshReader *reader;           /* set and cleared with the object lock */
   GstPoll *poll;                /* as old as the element: unlock needs it always */
   GstPollFD poll_fd;
+  NdshFrame *first;             /* that was there at the start, NULL once it was taken */
+  GError *first_error;          /* or what was heard instead */
 
   /* The stream so far. */
   char stream_id[33];           /* "" before the first frame */
@@ -227,6 +234,8 @@ reset_stream (GstNdshSrc *self)
   GST_OBJECT_LOCK (self);
   memset (&self->reader_info, 0, sizeof self->reader_info);
   self->n_copied = self->n_skipped = 0;
+  self->is_expected = TRUE;
+  self->was_asked = FALSE;
   self->least_latency = 0;
   self->most_latency = GST_CLOCK_TIME_NONE;
   GST_OBJECT_UNLOCK (self);
@@ -246,6 +255,84 @@ fill_options (GstNdshSrc *self, NdshReaderOptions *options)
       = self->max_buffers > 0 ? self->max_buffers : GST_NDSH_QUEUE_LENGTH;
   }
   options->max_leases = N_LEASES;
+}
+
+static gboolean
+error_means_sleep (const GError *error)
+{
+  return error->code == NDSH_ERROR_TIMEOUT || error->code == NDSH_ERROR_NOT_FOUND;
+}
+
+/* What could be kept, not what is: that follows from what the pipeline asks for. Returns
+ * whether the pipeline should ask anew. Frames that come at no steady rate change the
+ * most with each, which is told when asked. */
+static gboolean
+refresh_latency (GstNdshSrc *self)
+{
+  guint length = self->max_buffers > 0 ? self->max_buffers : NDSH_MAX_QUEUE - 2;
+  GstClockTime least, most;
+  gboolean changed;
+
+  if (self->leaky_type == LEAKY_NONE)
+    length = 0;
+  gst_ndsh_pacer_get_latency (&self->pacer, length, &least, &most);
+  GST_OBJECT_LOCK (self);
+  changed = least != self->least_latency
+            || GST_CLOCK_TIME_IS_VALID (most)
+                 != GST_CLOCK_TIME_IS_VALID (self->most_latency);
+  self->least_latency = least;
+  self->most_latency = most;
+  GST_OBJECT_UNLOCK (self);
+  if (changed)
+    GST_DEBUG_OBJECT (self, "latency %" GST_TIME_FORMAT " to %" GST_TIME_FORMAT,
+                      GST_TIME_ARGS (least), GST_TIME_ARGS (most));
+  return changed;
+}
+
+/* A mixer that knows a latency begins, and one that has no caps by then begins with
+ * some of its own. */
+static void
+set_expected (GstNdshSrc *self, gboolean expected)
+{
+  gboolean asked;
+
+  GST_OBJECT_LOCK (self);
+  asked = self->was_asked;
+  self->is_expected = expected;
+  self->was_asked = FALSE;
+  GST_OBJECT_UNLOCK (self);
+  if (asked)
+    gst_element_post_message (GST_ELEMENT (self),
+                              gst_message_new_latency (GST_OBJECT (self)));
+}
+
+/* A source in this process has caps and a latency before the pipeline plays; so has
+ * this one, if a writer is there already: a mixer would else begin without it. A writer
+ * that has stopped is not waited for, and a lossless reader does not come before it can
+ * take what it asks for. */
+static void
+look_for_first (GstNdshSrc *self)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean found;
+
+  if (self->leaky_type == LEAKY_NONE)
+    return;
+  found = ndsh_reader_wait (self->reader, 0, &error);
+  if (!found && g_error_matches (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT)) {
+    g_clear_error (&error);
+    found = ndsh_reader_wait (self->reader, FIRST_WAIT_US, &error);
+  }
+  if (found)
+    self->first = ndsh_reader_acquire (self->reader);
+  else if (!error_means_sleep (error))
+    self->first_error = g_steal_pointer (&error);
+  note_reader_info (self);
+  if (self->first == NULL)
+    return;
+  gst_ndsh_pacer_expect (&self->pacer, ndsh_frame_get_timing (self->first),
+                         ndsh_frame_get_info (self->first)->duration_ns);
+  refresh_latency (self);
 }
 
 static gboolean
@@ -277,6 +364,9 @@ gst_ndsh_src_start (GstBaseSrc *base)
   self->poll_fd.fd = ndsh_reader_get_fd (reader);
   gst_poll_add_fd (self->poll, &self->poll_fd);
   gst_poll_fd_ctl_read (self->poll, &self->poll_fd, TRUE);
+  look_for_first (self);
+  if (self->first == NULL)
+    set_expected (self, FALSE);
   return TRUE;
 }
 
@@ -291,10 +381,13 @@ gst_ndsh_src_stop (GstBaseSrc *base)
   GST_OBJECT_UNLOCK (self);
   if (reader != NULL) {
     gst_poll_remove_fd (self->poll, &self->poll_fd);
+    g_clear_pointer (&self->first, ndsh_frame_release);
+    g_clear_error (&self->first_error);
     ndsh_reader_free (reader);
     gst_ndsh_timeline_leave (g_steal_pointer (&self->timeline));
   }
   gst_ndsh_time_base_clear (&self->base);
+  set_expected (self, TRUE);
   set_connected (self, FALSE);
   gst_caps_replace (&self->caps, NULL);
   return TRUE;
@@ -380,15 +473,18 @@ handle_wait_error (GstNdshSrc *self, const GError *error)
   }
 }
 
-static gboolean
-error_means_sleep (const GError *error)
-{
-  return error->code == NDSH_ERROR_TIMEOUT || error->code == NDSH_ERROR_NOT_FOUND;
-}
-
 static GstFlowReturn
 next_frame (GstNdshSrc *self, NdshFrame **frame)
 {
+  if (self->first_error != NULL) {
+    g_autoptr (GError) error = g_steal_pointer (&self->first_error);
+    GstFlowReturn result = handle_wait_error (self, error);
+
+    if (result != GST_FLOW_OK)
+      return result;
+  }
+  if ((*frame = g_steal_pointer (&self->first)) != NULL)
+    return GST_FLOW_OK;
   while ((*frame = ndsh_reader_acquire (self->reader)) == NULL) {
     g_autoptr (GError) error = NULL;
     GstFlowReturn result;
@@ -461,13 +557,6 @@ gst_ndsh_src_decide_allocation (GstBaseSrc *base, GstQuery *query)
   return TRUE;
 }
 
-/* Caps are the writer's, and come with a frame. */
-static gboolean
-gst_ndsh_src_negotiate (GstBaseSrc *base)
-{
-  (void) base;
-  return TRUE;
-}
 
 /* Caps for @frame, and whether the next frame with its description has the same. */
 static GstCaps *
@@ -510,6 +599,33 @@ update_caps (GstNdshSrc *self, const NdshFrame *frame)
 }
 
 /* --- The buffer --- */
+
+/* Caps are the writer's, and come with a frame. */
+static gboolean
+gst_ndsh_src_negotiate (GstBaseSrc *base)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (base);
+
+  gboolean done = self->first == NULL || update_caps (self, self->first);
+
+  set_expected (self, FALSE);
+  return done;
+}
+
+/* The base class also asks before there are caps, which some sinks take amiss. */
+static GstPadProbeReturn
+on_query (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+  GstCaps *caps = NULL;
+
+  (void) pad;
+  (void) data;
+  if (GST_QUERY_TYPE (query) != GST_QUERY_ALLOCATION)
+    return GST_PAD_PROBE_OK;
+  gst_query_parse_allocation (query, &caps, NULL);
+  return caps != NULL ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
+}
 
 static void
 release_frame (gpointer frame)
@@ -912,31 +1028,12 @@ update_queue_length (GstNdshSrc *self, const GstNdshNow *now)
   GST_DEBUG_OBJECT (self, "up to %u frames behind", length);
 }
 
-/* What could be kept, not what is: that follows from what the pipeline asks for. Frames
- * that come at no steady rate change the most with each, which is told when asked. */
 static void
 update_latency (GstNdshSrc *self)
 {
-  guint length = self->max_buffers > 0 ? self->max_buffers : NDSH_MAX_QUEUE - 2;
-  GstClockTime least, most;
-  gboolean changed;
-
-  if (self->leaky_type == LEAKY_NONE)
-    length = 0;
-  gst_ndsh_pacer_get_latency (&self->pacer, length, &least, &most);
-  GST_OBJECT_LOCK (self);
-  changed = least != self->least_latency
-            || GST_CLOCK_TIME_IS_VALID (most)
-                 != GST_CLOCK_TIME_IS_VALID (self->most_latency);
-  self->least_latency = least;
-  self->most_latency = most;
-  GST_OBJECT_UNLOCK (self);
-  if (!changed || !gst_base_src_is_live (GST_BASE_SRC (self)))
-    return;
-  GST_DEBUG_OBJECT (self, "latency %" GST_TIME_FORMAT " to %" GST_TIME_FORMAT,
-                    GST_TIME_ARGS (least), GST_TIME_ARGS (most));
-  gst_element_post_message (GST_ELEMENT (self),
-                            gst_message_new_latency (GST_OBJECT (self)));
+  if (refresh_latency (self) && gst_base_src_is_live (GST_BASE_SRC (self)))
+    gst_element_post_message (GST_ELEMENT (self),
+                              gst_message_new_latency (GST_OBJECT (self)));
 }
 
 /* Running time went back, as when a live writer follows one that was ahead. */
@@ -1135,6 +1232,7 @@ gst_ndsh_src_query (GstBaseSrc *base, GstQuery *query)
 {
   GstNdshSrc *self = GST_NDSH_SRC (base);
   GstClockTime least, most;
+  gboolean expected;
 
   if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY
       || !gst_base_src_is_live (base))
@@ -1142,7 +1240,11 @@ gst_ndsh_src_query (GstBaseSrc *base, GstQuery *query)
   GST_OBJECT_LOCK (self);
   least = self->least_latency;
   most = self->most_latency;
+  expected = self->is_expected;
+  self->was_asked |= expected;
   GST_OBJECT_UNLOCK (self);
+  if (expected)
+    return FALSE;
   gst_query_set_latency (query, TRUE, least, most);
   return TRUE;
 }
@@ -1287,13 +1389,15 @@ install_properties (GObjectClass *klass)
     DEFAULT_CHANNEL, open);
   props[PROP_IS_LIVE] = g_param_spec_boolean (
     "is-live", "Is live",
-    "Give frames the time at which they were captured, on this pipeline's clock; "
-    "false starts at 0 with the first frame and prerolls with it",
+    "Give frames the time at which they were captured, on this pipeline's clock; the "
+    "picture that is there at the start is shown at once. False starts at 0 with the "
+    "first frame and prerolls with it",
     DEFAULT_IS_LIVE, open);
   props[PROP_LEAKY_TYPE] = g_param_spec_enum (
     "leaky-type", "Leaky type",
     "What happens to frames that come faster than they are taken: none makes the "
-    "writer wait, if it allows that and runs as the same user",
+    "writer, and so all its readers, go at this one's pace, if it allows that and runs "
+    "as the same user",
     GST_TYPE_NDSH_SRC_LEAKY_TYPE, DEFAULT_LEAKY_TYPE, open);
   props[PROP_MAX_BUFFERS] = g_param_spec_uint (
     "max-buffers", "Maximum buffers",
@@ -1353,7 +1457,10 @@ gst_ndsh_src_init (GstNdshSrc *self)
   self->on_disconnect = DEFAULT_ON_DISCONNECT;
   self->ignore_eos = DEFAULT_IGNORE_EOS;
   self->latency = GST_CLOCK_TIME_NONE;
+  self->is_expected = TRUE;
   self->poll = gst_poll_new (TRUE);
+  gst_pad_add_probe (GST_BASE_SRC_PAD (self), GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM,
+                     on_query, NULL, NULL);
   gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
   gst_base_src_set_live (GST_BASE_SRC (self), DEFAULT_IS_LIVE);
 }

@@ -7,6 +7,7 @@ took is not, because it says more of the machine. Where a busy machine may lose 
 frame, a test waits for a stretch without loss, for so many frames and not so long."""
 
 import time
+import unittest
 
 import e2e
 
@@ -638,6 +639,21 @@ class Order(TimeTest):
                 if live == "true":
                     self.assert_due_as_written(frames[10:], self.by_offset(second))
 
+    def test_a_reader_does_not_wait_for_what_it_missed_of_a_fast_file(self):
+        readers = [self.play("ndshsrc ignore-eos=true is-live=%s ! "
+                             "fakesink name=probe sync=true" % live)
+                   for live in ("true", "false")]
+        first = self.play("videotestsrc ! video/x-raw,format=RGB,width=160,height=120,"
+                          "framerate=30/1 ! ndshsink name=probe sync=false")
+        for reader in readers:
+            self.wait_frames(reader, 3)
+        self.tell(first, "null")
+        second = self.play(camera(), "ndshsink name=probe")
+        for reader in readers:
+            self.wait_frames(reader, 30, since=reader.mark())
+            self.assert_times_go_forward(reader)
+        self.assertTrue(second.is_running())
+
     def test_a_writer_that_does_not_sync_may_seek_back(self):
         writer = self.play(self.FILE + "one")
         readers = self.start_readers("one")
@@ -988,6 +1004,44 @@ class Encoded(TimeTest):
         self.tell(reader, "play")
         self.assert_can_be_decoded("after a pause",
                                    self.wait_frames(reader, 50, since=since))
+
+    @unittest.skipUnless(e2e.has_elements("x265enc", "h265parse", "qtdemux"),
+                         "x265enc, h265parse or qtdemux is not there")
+    def test_a_file_whose_frames_are_decoded_in_another_order_is_whole(self):
+        """Its first frame is decoded before its segment begins."""
+        self.run_ok("gst-launch-1.0", "-q", *(
+            "videotestsrc num-buffers=60 ! video/x-raw,format=I420,width=160,height=120,"
+            "framerate=30/1 ! x265enc speed-preset=ultrafast key-int-max=30 "
+            "option-string=bframes=3 ! h265parse ! mp4mux ! filesink location=b.mp4"
+        ).split())
+        readers = [self.play("ndshsrc channel=%s leaky-type=none is-live=%s !" % (
+            live, live), "fakesink name=probe sync=true") for live in ("true", "false")]
+        for live in "true", "false":
+            self.play("filesrc location=b.mp4 ! qtdemux ! h265parse ! identity name=probe"
+                      " ! ndshsink wait-for-connection=true channel=" + live)
+        for reader in readers:
+            reader.wait_event("eos")
+            frames = self.frames(reader)
+            self.assertEqual(len(frames), 60)
+            self.assertEqual([frame["discont"] for frame in frames].count(True), 1)
+            first = frames[0]["pts"]
+            self.assertEqual(
+                [round((frame["pts"] - first) * 30 / SECOND) for frame in sorted(
+                    frames, key=lambda frame: frame["pts"])], list(range(60)))
+
+    def test_a_short_pause_leaves_no_gap_to_be_waited_out(self):
+        """What the queue held meanwhile is not shown, but others refer to it."""
+        reader = self.play("ndshsrc leaky-type=none ! fakesink name=probe sync=true")
+        self.play("videotestsrc is-live=true ! video/x-raw,format=I420,width=160,"
+                  "height=120,framerate=30/1 ! vp8enc deadline=1 "
+                  "keyframe-max-dist=100000 ! ndshsink wait-for-connection=true")
+        self.wait_frames(reader, 10)
+        self.tell(reader, "pause")
+        time.sleep(0.3)
+        since = reader.mark()
+        self.tell(reader, "play")
+        self.wait_frames(reader, 60, since=since)
+        self.assert_times_go_forward(reader)
 
 
 if __name__ == "__main__":

@@ -540,6 +540,85 @@ GST_START_TEST (frames_of_a_program_become_buffers)
 }
 GST_END_TEST
 
+static void
+publish_at (NdshWriter *writer, gint64 time)
+{
+  const NdshFrameInfo info = { time, -1, 0, 0 };
+  NdshArrayInfo array = ndsh_test_bytes (100);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &array, 1, NULL);
+
+  g_assert_cmpuint (ndsh_draft_publish (draft, &info), >, 0);
+}
+
+/* One that shows nothing had better say why. */
+GST_START_TEST (times_of_another_clock_are_told_of)
+{
+  const struct {
+    gint64 distance;
+    const char *part;
+  } cases[] = { { -10 * (gint64) GST_SECOND, "after the time that they name" },
+                { 10 * (gint64) GST_SECOND, "before the time that they name" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    NdshWriter *writer = ndsh_test_writer (NULL);
+    GstElement *pipeline
+      = elements_launch ("ndshsrc channel=test ! fakesink sync=true");
+    g_autoptr (GError) error = NULL;
+    GstMessage *message = NULL;
+
+    elements_play (pipeline);
+    while (message == NULL) {
+      g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+
+      publish_at (writer, (gint64) now () + cases[i].distance);
+      message = gst_bus_timed_pop_filtered (bus, 10 * GST_MSECOND,
+                                            GST_MESSAGE_WARNING);
+    }
+    gst_message_parse_warning (message, &error, NULL);
+    g_assert_nonnull (strstr (error->message, cases[i].part));
+    gst_message_unref (message);
+    elements_stop (pipeline);
+    ndsh_writer_free (writer);
+  }
+}
+GST_END_TEST
+
+/* As those of a source in the same process would be. */
+GST_START_TEST (caps_and_latency_are_there_before_the_pipeline_plays)
+{
+  Link *link = link_new ("sync=false", "", CAPS, TRUE);
+  GstElement *pipeline = elements_launch ("ndshsrc name=src ! fakesink");
+  GstElement *src = elements_find (pipeline, "src");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (src, "src");
+  GstCaps *caps = NULL;
+
+  gst_buffer_unref (link_pass (link, elements_buffer_new (SIZE, 1)));
+  g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PAUSED), ==,
+                   GST_STATE_CHANGE_NO_PREROLL);
+  while ((caps = gst_pad_get_current_caps (pad)) == NULL)
+    g_usleep (1000);
+  gst_caps_unref (caps);
+  elements_stop (pipeline);
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (nobody_is_asked_for_a_pool_without_caps)
+{
+  GstElement *pipeline = elements_launch ("ndshsrc ! fakevideosink");
+  GstHarness *sink;
+
+  if (pipeline == NULL)
+    return;
+  /* A critical message would fail this. */
+  elements_play (pipeline);
+  sink = elements_harness_new ("ndshsink", "sync=false");
+  elements_wait_readers (sink->element, 1);
+  elements_stop (pipeline);
+  gst_harness_teardown (sink);
+}
+GST_END_TEST
+
 static Suite *
 src_suite (void)
 {
@@ -567,6 +646,9 @@ src_suite (void)
   tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);
   tcase_add_test (tcase, times_start_at_0_if_not_live);
   tcase_add_test (tcase, frames_of_a_program_become_buffers);
+  tcase_add_test (tcase, times_of_another_clock_are_told_of);
+  tcase_add_test (tcase, caps_and_latency_are_there_before_the_pipeline_plays);
+  tcase_add_test (tcase, nobody_is_asked_for_a_pool_without_caps);
   return suite;
 }
 
