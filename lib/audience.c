@@ -464,6 +464,10 @@ append_newest (NdshWriter *writer, NdshStatus *status, GByteArray *tail)
   record = &writer->slots.control->slot[newest].frame;
   data = writer->memory[newest].segment->data;
   status->publish_ns = record->publish_ns;
+  status->duration_ns = record->duration_ns;
+  status->origin_ns = record->origin_ns;
+  status->latency_ns = record->latency_ns;
+  status->clock = record->clock;
   status->n_arrays = record->n_arrays;
   status->arrays_size = record->arrays_size;
   status->description_size = record->description_size;
@@ -476,7 +480,7 @@ on_status (gpointer owner, NdshGuest *guest)
 {
   NdshWriter *writer = owner;
   GByteArray *message = g_byte_array_new ();
-  NdshStatus status = { .n_readers = 0 };
+  NdshStatus status = { .duration_ns = -1 };
 
   g_byte_array_set_size (message, sizeof status);
   ndsh_writer_lock (writer);

@@ -65,7 +65,7 @@ parse (const guint8 *answer, gsize size, NdshChannelInfo *info)
   memcpy (&status, answer, sizeof status);
   if (status.header.magic != NDSH_MAGIC || status.header.major != NDSH_MAJOR
       || status.header.type != NDSH_MESSAGE_STATUS
-      || status.n_arrays > NDSH_MAX_ARRAYS
+      || status.n_arrays > NDSH_MAX_ARRAYS || status.clock > NDSH_CLOCK_NONE
       || status.arrays_size > size - sizeof status
       || status.description_size > size - sizeof status - status.arrays_size)
     return FALSE;
@@ -82,6 +82,10 @@ parse (const guint8 *answer, gsize size, NdshChannelInfo *info)
   info->publish_ns = status.publish_ns;
   info->n_readers = status.n_readers;
   info->bytes = status.bytes;
+  info->duration_ns = status.duration_ns;
+  info->timing.clock = (NdshClock) status.clock;
+  info->timing.origin_ns = status.origin_ns;
+  info->timing.latency_ns = status.latency_ns;
   return TRUE;
 }
 

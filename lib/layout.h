@@ -225,6 +225,11 @@ typedef struct {                  /* followed by packed arrays and description *
   uint32_t n_arrays;
   uint32_t arrays_size;
   uint32_t description_size;
+  int64_t duration_ns;            /* of the newest frame, as its record has it, */
+  int64_t origin_ns;              /* and these */
+  int64_t latency_ns;
+  uint32_t clock;
+  uint32_t zero;
 } NdshStatus;
 
 #define AT(type, field, where)                                                 \
@@ -296,7 +301,9 @@ SIZE (NdshSegmentMessage, 32);
 AT (NdshStatus, stream_id, 16);
 AT (NdshStatus, published, 48);
 AT (NdshStatus, n_readers, 72);
-SIZE (NdshStatus, 88);
+AT (NdshStatus, duration_ns, 88);
+AT (NdshStatus, clock, 112);
+SIZE (NdshStatus, 120);
 
 #undef AT
 #undef SIZE

@@ -492,6 +492,8 @@ char **ndsh_list_channels (void);
  * @description: of the newest frame
  * @n_arrays: number of @arrays
  * @arrays: of the newest frame
+ * @timing: what its timestamp means
+ * @duration_ns: its duration, -1 if unknown
  */
 typedef struct {
   gint64 pid;
@@ -504,6 +506,8 @@ typedef struct {
   char *description;
   guint n_arrays;
   NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+  NdshTiming timing;
+  gint64 duration_ns;
 } NdshChannelInfo;
 
 /* Asks the writer of @name, without becoming a reader. Errors are those of

@@ -57,9 +57,6 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
 /* Slots are made when they are needed, so to ask for many costs nothing. */
 #define N_LEASES 8
 
-/* How long the answer of a writer that is there may take. */
-#define FIRST_WAIT_US (100 * 1000)
-
 /* A writer whose frames are published this long after the time that they name, and say
  * no such latency, seems to use another clock. */
 #define STRANGE_DELAY ((gint64) GST_SECOND)
@@ -101,8 +98,7 @@ struct _GstNdshSrc {
   NdshReader *reader;           /* set and cleared with the object lock */
   GstPoll *poll;                /* as old as the element: unlock needs it always */
   GstPollFD poll_fd;
-  NdshFrame *first;             /* that was there at the start, NULL once it was taken */
-  GError *first_error;          /* or what was heard instead */
+  NdshChannelInfo *writer;      /* that was there at the start, until its caps are out */
 
   /* The stream so far. */
   char stream_id[33];           /* "" before the first frame */
@@ -257,12 +253,6 @@ fill_options (GstNdshSrc *self, NdshReaderOptions *options)
   options->max_leases = N_LEASES;
 }
 
-static gboolean
-error_means_sleep (const GError *error)
-{
-  return error->code == NDSH_ERROR_TIMEOUT || error->code == NDSH_ERROR_NOT_FOUND;
-}
-
 /* What could be kept, not what is: that follows from what the pipeline asks for. Returns
  * whether the pipeline should ask anew. Frames that come at no steady rate change the
  * most with each, which is told when asked. */
@@ -307,31 +297,21 @@ set_expected (GstNdshSrc *self, gboolean expected)
 }
 
 /* A source in this process has caps and a latency before the pipeline plays; so has
- * this one, if a writer is there already: a mixer would else begin without it. A writer
- * that has stopped is not waited for, and a lossless reader does not come before it can
- * take what it asks for. */
+ * this one, if a writer is there already: a mixer would else begin without it. It is
+ * asked, and not yet read: who waits for a reader, to send something, waits for one
+ * that plays. */
 static void
-look_for_first (GstNdshSrc *self)
+ask_writer (GstNdshSrc *self, const char *channel)
 {
-  g_autoptr (GError) error = NULL;
-  gboolean found;
-
-  if (self->leaky_type == LEAKY_NONE)
+  self->writer = ndsh_channel_info_new (channel, NULL);
+  if (self->writer != NULL && self->writer->n_arrays == 0)
+    g_clear_pointer (&self->writer, ndsh_channel_info_free);
+  if (self->writer == NULL) {
+    set_expected (self, FALSE);
     return;
-  found = ndsh_reader_wait (self->reader, 0, &error);
-  if (!found && g_error_matches (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT)) {
-    g_clear_error (&error);
-    found = ndsh_reader_wait (self->reader, FIRST_WAIT_US, &error);
   }
-  if (found)
-    self->first = ndsh_reader_acquire (self->reader);
-  else if (!error_means_sleep (error))
-    self->first_error = g_steal_pointer (&error);
-  note_reader_info (self);
-  if (self->first == NULL)
-    return;
-  gst_ndsh_pacer_expect (&self->pacer, ndsh_frame_get_timing (self->first),
-                         ndsh_frame_get_info (self->first)->duration_ns);
+  gst_ndsh_pacer_expect (&self->pacer, &self->writer->timing,
+                         self->writer->duration_ns);
   refresh_latency (self);
 }
 
@@ -364,9 +344,7 @@ gst_ndsh_src_start (GstBaseSrc *base)
   self->poll_fd.fd = ndsh_reader_get_fd (reader);
   gst_poll_add_fd (self->poll, &self->poll_fd);
   gst_poll_fd_ctl_read (self->poll, &self->poll_fd, TRUE);
-  look_for_first (self);
-  if (self->first == NULL)
-    set_expected (self, FALSE);
+  ask_writer (self, channel);
   return TRUE;
 }
 
@@ -381,8 +359,7 @@ gst_ndsh_src_stop (GstBaseSrc *base)
   GST_OBJECT_UNLOCK (self);
   if (reader != NULL) {
     gst_poll_remove_fd (self->poll, &self->poll_fd);
-    g_clear_pointer (&self->first, ndsh_frame_release);
-    g_clear_error (&self->first_error);
+    g_clear_pointer (&self->writer, ndsh_channel_info_free);
     ndsh_reader_free (reader);
     gst_ndsh_timeline_leave (g_steal_pointer (&self->timeline));
   }
@@ -473,18 +450,15 @@ handle_wait_error (GstNdshSrc *self, const GError *error)
   }
 }
 
+static gboolean
+error_means_sleep (const GError *error)
+{
+  return error->code == NDSH_ERROR_TIMEOUT || error->code == NDSH_ERROR_NOT_FOUND;
+}
+
 static GstFlowReturn
 next_frame (GstNdshSrc *self, NdshFrame **frame)
 {
-  if (self->first_error != NULL) {
-    g_autoptr (GError) error = g_steal_pointer (&self->first_error);
-    GstFlowReturn result = handle_wait_error (self, error);
-
-    if (result != GST_FLOW_OK)
-      return result;
-  }
-  if ((*frame = g_steal_pointer (&self->first)) != NULL)
-    return GST_FLOW_OK;
   while ((*frame = ndsh_reader_acquire (self->reader)) == NULL) {
     g_autoptr (GError) error = NULL;
     GstFlowReturn result;
@@ -558,33 +532,21 @@ gst_ndsh_src_decide_allocation (GstBaseSrc *base, GstQuery *query)
 }
 
 
-/* Caps for @frame, and whether the next frame with its description has the same. */
-static GstCaps *
-caps_from_frame (const NdshFrame *frame, gboolean *lasting)
-{
-  GstCaps *caps = caps_from_description (ndsh_frame_get_description (frame));
-  const NdshArrayInfo *arrays;
-  guint n_arrays;
-
-  *lasting = caps != NULL;
-  if (caps != NULL)
-    return caps;
-  arrays = ndsh_frame_get_arrays (frame, &n_arrays);
-  return gst_ndsh_caps_from_arrays (arrays, n_arrays);
-}
-
+/* To those of a frame with @description and @arrays. */
 static gboolean
-update_caps (GstNdshSrc *self, const NdshFrame *frame)
+update_caps (GstNdshSrc *self, const char *description,
+             const NdshArrayInfo *arrays, guint n_arrays)
 {
-  const char *description = ndsh_frame_get_description (frame);
   g_autoptr (GstCaps) caps = NULL;
-  gboolean lasting;
 
   if (self->description != NULL && strcmp (self->description, description) == 0)
     return TRUE;
-  caps = caps_from_frame (frame, &lasting);
+  caps = caps_from_description (description);
   g_free (self->description);
-  self->description = lasting ? g_strdup (description) : NULL;
+  /* Without caps in it, the next frame with this one may have others. */
+  self->description = caps != NULL ? g_strdup (description) : NULL;
+  if (caps == NULL)
+    caps = gst_ndsh_caps_from_arrays (arrays, n_arrays);
   if (self->caps != NULL && gst_caps_is_equal (caps, self->caps))
     return TRUE;
 
@@ -606,7 +568,10 @@ gst_ndsh_src_negotiate (GstBaseSrc *base)
 {
   GstNdshSrc *self = GST_NDSH_SRC (base);
 
-  gboolean done = self->first == NULL || update_caps (self, self->first);
+  g_autoptr (NdshChannelInfo) writer = g_steal_pointer (&self->writer);
+  gboolean done
+    = writer == NULL
+      || update_caps (self, writer->description, writer->arrays, writer->n_arrays);
 
   set_expected (self, FALSE);
   return done;
@@ -1122,7 +1087,10 @@ show (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
       gboolean from_gst, GstNdshVerdict verdict, const GstNdshTimes *times,
       GstBuffer **buffer)
 {
-  if (!update_caps (self, frame)) {
+  guint n_arrays;
+  const NdshArrayInfo *arrays = ndsh_frame_get_arrays (frame, &n_arrays);
+
+  if (!update_caps (self, ndsh_frame_get_description (frame), arrays, n_arrays)) {
     ndsh_frame_release (frame);
     return GST_FLOW_NOT_NEGOTIATED;
   }

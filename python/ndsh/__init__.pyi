@@ -166,6 +166,7 @@ class Channel:
     bytes: int
     caps: str
     arrays: Tuple[Spec, ...]
+    timing: Timing
     rate: Optional[float]
     @property
     def format(self) -> Optional[str]: ...

@@ -178,7 +178,9 @@ class _ChannelInfo(ctypes.Structure):
                 ("bytes", c_uint64),
                 ("description", c_char_p),
                 ("n_arrays", c_uint),
-                ("arrays", _Array * MAX_ARRAYS)]
+                ("arrays", _Array * MAX_ARRAYS),
+                ("timing", _Timing),
+                ("duration_ns", c_int64)]
 
 
 def _prototype(library, result, name, *arguments):
@@ -627,6 +629,7 @@ def channel_info(name):
             "readers": info.n_readers, "bytes": info.bytes,
             "caps": info.description.decode("utf-8", "replace"),
             "arrays": _specs(info.arrays, info.n_arrays),
+            "timing": _timing(info.timing),
         }
     finally:
         _channel_info_free(answer)

@@ -16,6 +16,7 @@ class Channel:
     publish_ns: CLOCK_MONOTONIC, when the newest was published; None before the first
     caps: GStreamer caps of the newest frame, or whatever else describes it; "" if none
     arrays: a Spec (dtype, shape, strides, offset) of each of its arrays
+    timing: a Timing: what its pts means
     rate: frames a second, measured; None if it was not
     """
 
@@ -29,6 +30,7 @@ class Channel:
         self.bytes = told["bytes"]
         self.caps = told["caps"]
         self.arrays = told["arrays"]
+        self.timing = told["timing"]
         self.rate = None
 
     @property

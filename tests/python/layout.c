@@ -77,6 +77,8 @@ print_channel (void)
   FIELD (NdshChannelInfo, description);
   FIELD (NdshChannelInfo, n_arrays);
   FIELD (NdshChannelInfo, arrays);
+  FIELD (NdshChannelInfo, timing);
+  FIELD (NdshChannelInfo, duration_ns);
   STRUCT (NdshArrayInfo);
   FIELD (NdshArrayInfo, dtype);
   FIELD (NdshArrayInfo, n_dims);

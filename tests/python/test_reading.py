@@ -364,6 +364,7 @@ def test_a_writer_says_what_its_times_are():
         writer.write(number(1))
         writer.set_timing(None, origin_ns=7, latency_ns=8)
         writer.write(number(2))
+        assert ndsh.channel("a").timing == (None, 7, 8)
         assert reader.read(timeout=10).info.timing == ("monotonic", 0, 0)
         assert reader.read(timeout=10).info.timing == (None, 7, 8)
         with pytest.raises(ValueError, match="clock is 'camera'"):

@@ -207,7 +207,11 @@ make_answer (void)
                         .bytes = 7,
                         .n_readers = 8,
                         .n_arrays = 1,
-                        .description_size = 4 };
+                        .description_size = 4,
+                        .duration_ns = 9,
+                        .origin_ns = 10,
+                        .latency_ns = 11,
+                        .clock = NDSH_CLOCK_NONE };
   guint8 packed[1024];
 
   ndsh_array_info_init (&array, NDSH_DTYPE_UINT8, 2, (gsize[]){ 2, 3 });
@@ -241,6 +245,10 @@ test_an_answer_made_by_hand_is_understood (void)
   g_assert_cmpuint (info->n_arrays, ==, 1);
   g_assert_cmpuint (info->arrays[0].shape[1], ==, 3);
   g_assert_cmpstr (info->description, ==, "text");
+  g_assert_cmpint (info->duration_ns, ==, 9);
+  g_assert_cmpint (info->timing.origin_ns, ==, 10);
+  g_assert_cmpint (info->timing.latency_ns, ==, 11);
+  g_assert_cmpint (info->timing.clock, ==, NDSH_CLOCK_NONE);
   g_assert_cmpstr (info->stream_id, ==, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
   g_assert_cmpint (info->pid, ==, getpid ());
   g_assert_cmpint (info->uid, ==, getuid ());
@@ -260,6 +268,20 @@ test_an_answer_cut_short_is_incompatible (void)
     g_assert_null (ask (&oracle, answer, &error));
     g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INCOMPATIBLE);
   }
+}
+
+static void
+test_a_clock_that_is_not_known_is_incompatible (void)
+{
+  g_auto (Oracle) oracle;
+  g_autoptr (GByteArray) answer = make_answer ();
+  g_autoptr (GError) error = NULL;
+
+  oracle_init (&oracle);
+  ((NdshStatus *) (gpointer) answer->data)->clock = NDSH_CLOCK_NONE + 1;
+
+  g_assert_null (ask (&oracle, answer, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INCOMPATIBLE);
 }
 
 static void
@@ -368,6 +390,8 @@ main (int argc, char **argv)
        test_an_answer_made_by_hand_is_understood);
   ADD ("an-answer-cut-short-is-incompatible",
        test_an_answer_cut_short_is_incompatible);
+  ADD ("a-clock-that-is-not-known-is-incompatible",
+       test_a_clock_that_is_not_known_is_incompatible);
   ADD ("lengths-that-lie-are-incompatible",
        test_lengths_that_lie_are_incompatible);
   ADD ("mutated-answers-are-usable-or-refused",
