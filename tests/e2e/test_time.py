@@ -728,7 +728,7 @@ class Clocks(TimeTest):
     # Of the writer and the reader, and how far the coarse ones are from the truth.
     PAIRS = [("coarse", None, 10), (None, "coarse", 10), ("coarse", "coarse", 20),
              ("realtime", None, 0), (None, "realtime", 0), ("fast", None, 1),
-             (None, "fast", 1)]
+             (None, "fast", 1), ("net", None, 0), (None, "net", 0), ("net", "net", 0)]
 
     def find_jitter(self, frames, originals):
         errors = [(frame["offset"], frame["due"] - originals[frame["offset"]]["due"])

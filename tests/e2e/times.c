@@ -14,7 +14,8 @@
  *
  * CLOCK is of the pipeline: monotonic and realtime are the system's; coarse moves in
  * steps of 10 ms and began with this process, like one that counts the samples of a
- * sound card; fast gains 1 ms in a second.
+ * sound card; fast gains 1 ms in a second; net is learnt over the network, from one that
+ * began with this process.
  *
  * Commands come on standard input, one a line; each is answered by an event "did":
  *
@@ -31,6 +32,7 @@
  * SIGINT.
  */
 #include <gst/gst.h>
+#include <gst/net/net.h>
 
 #include <glib-unix.h>
 #include <signal.h>
@@ -95,6 +97,25 @@ new_system_clock (GstClockType type)
     g_object_new (GST_TYPE_SYSTEM_CLOCK, "clock-type", type, NULL));
 }
 
+/* As the pipelines of several boards share one. */
+static GstClock *
+new_net_clock (void)
+{
+  GstClock *original = new_test_clock (1, 1000);
+  GstNetTimeProvider *provider
+    = gst_net_time_provider_new (original, "127.0.0.1", 0);
+  GstClock *clock;
+  gint port;
+
+  g_object_get (provider, "port", &port, NULL);
+  clock = gst_object_ref_sink (
+    gst_net_client_clock_new (NULL, "127.0.0.1", port, 0));
+  g_object_set_data_full (G_OBJECT (clock), "provider", provider, gst_object_unref);
+  gst_object_unref (original);
+  gst_clock_wait_for_sync (clock, GST_CLOCK_TIME_NONE);
+  return clock;
+}
+
 static GstClock *
 new_clock (const char *name)
 {
@@ -106,6 +127,8 @@ new_clock (const char *name)
     return new_test_clock (10 * GST_MSECOND, 1000);
   if (g_str_equal (name, "fast"))
     return new_test_clock (1, 1001);
+  if (g_str_equal (name, "net"))
+    return new_net_clock ();
   return NULL;
 }
 
