@@ -13,7 +13,8 @@
  */
 #include "gstndshpacer.h"
 
-/* What frames may have to wait for while nobody knows it better. */
+/* What frames may have to wait for while nobody knows it better, and for as long as a
+ * busy machine lets a thread wait now and then. */
 #define USUAL_WAIT ((gint64) (100 * GST_MSECOND))
 
 /* What is longer apart is no stream, and what is later is a lie. */
@@ -323,6 +324,10 @@ is_too_old (const GstNdshPacer *self, const GstNdshFacts *facts,
   if (limit < 0 || facts->is_newest || !self->has_shown || self->has_deltas
       || !now->has_clock || !now->is_playing)
     return FALSE;
+  /* Downstream that is not slow may be late, as a whole machine is now and then: what
+   * it records should be whole nevertheless. */
+  if (limit == GST_NDSH_MAX_AGE_AUTO && now->pushed <= self->interval)
+    return FALSE;
   if (limit == GST_NDSH_MAX_AGE_AUTO)
     limit = MAX (now->latency, self->latency) + self->interval;
   return gst_ndsh_monotonic_to_running (now->time, now->zero)
@@ -419,7 +424,8 @@ gst_ndsh_pacer_get_queue_length (const GstNdshPacer *self, const GstNdshNow *now
     return NDSH_MAX_QUEUE;
   /* A pipeline that is not live is behind by what it took to begin to play. */
   wait = now->is_live && now->latency >= 0 ? now->latency - self->latency
-                                           : USUAL_WAIT;
+                                           : 0;
+  wait = MAX (wait, USUAL_WAIT);
   if (now->max_age >= 0 && now->max_age != GST_NDSH_MAX_AGE_AUTO)
     wait = MAX (wait, now->max_age - self->latency);
   return gst_ndsh_queue_length_for (wait, self->interval);

@@ -47,6 +47,7 @@ typedef struct {
  * @played_at: the same as CLOCK_MONOTONIC
  * @round: 0, and another each time it went on after a pause
  * @latency: of the pipeline, -1 if none was configured yet
+ * @pushed: how long downstream took with the frame before
  * @max_age: frames older than this are skipped, -1: none is for its age
  */
 typedef struct {
@@ -59,10 +60,11 @@ typedef struct {
   gint64 played_at;
   GstClockTime round;
   gint64 latency;
+  gint64 pushed;
   gint64 max_age;
 } GstNdshNow;
 
-/* max_age: a frame's duration and the pipeline's latency. */
+/* max_age: a frame's duration and the pipeline's latency, where downstream is slow. */
 #define GST_NDSH_MAX_AGE_AUTO G_MAXINT64
 
 typedef enum {

@@ -113,6 +113,8 @@ struct _GstNdshSrc {
   GstNdshTimeline *timeline;
   GstNdshPacer pacer;
   guint queue_length;           /* as the reader was told, 0 if it was not */
+  gint64 created_at;            /* when the last buffer went downstream, */
+  gint64 pushed;                /* and how long it was there */
   gboolean has_warned;          /* about a strange clock */
   gboolean has_explained;       /* why encoded frames are skipped */
 };
@@ -864,6 +866,7 @@ find_now (GstNdshSrc *self, GstNdshNow *now)
   now->latency = GST_CLOCK_TIME_IS_VALID (self->latency)
                    ? (gint64) self->latency
                    : -1;
+  now->pushed = self->pushed;
   now->max_age = get_max_age (self);
   GST_OBJECT_UNLOCK (self);
 }
@@ -1178,6 +1181,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
   GstFlowReturn result;
 
   *buffer = NULL;
+  self->pushed = gst_ndsh_get_monotonic_time () - self->created_at;
   for (;;) {
     result = next_frame (self, &frame);
     if (result == GST_FLOW_OK)
@@ -1192,6 +1196,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
     GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ": %" GST_PTR_FORMAT,
                     self->sequence, (gpointer) *buffer);
   }
+  self->created_at = gst_ndsh_get_monotonic_time ();
   return result;
 }
 
@@ -1377,7 +1382,8 @@ install_properties (GObjectClass *klass)
     "max-age", "Maximum age",
     "Skip frames that are older than this if there is a newer one (in nanoseconds). "
     "The default is what can still be shown in time: a frame's duration more than "
-    "the pipeline's latency, and no limit if max-buffers is set. Without effect if "
+    "the pipeline's latency. It skips nothing while downstream takes each frame before "
+    "the next is due, and there is no limit if max-buffers is set. Without effect if "
     "leaky-type is none, and on encoded frames that refer to others",
     0, G_MAXUINT64, DEFAULT_MAX_AGE, live);
   props[PROP_ON_DISCONNECT] = g_param_spec_enum (

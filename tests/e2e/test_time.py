@@ -83,7 +83,8 @@ class TimeTest(e2e.TestCase):
         return [frame for frame in process.events(event, since)
                 if frame["at"] == at]
 
-    def wait_stretch(self, process, n, at="probe", event="buffer", step=1, patience=3):
+    def wait_stretch(self, process, n, at="probe", event="buffer", step=1, patience=3,
+                     timeout=e2e.DEADLINE):
         """Waits for @n frames of which none is missing. Returns how long the longest
         stretch was, which is shorter if there was none among @patience times @n that
         were published."""
@@ -102,7 +103,7 @@ class TimeTest(e2e.TestCase):
             state["longest"] = max(state["longest"], state["now"])
             return (state["longest"] >= n
                     or (offset - state["first"]) / step >= n * patience)
-        process.find(count)
+        process.find(count, timeout=timeout)
         return state["longest"]
 
     # --- What is compared ---

@@ -50,6 +50,7 @@ fixture_init (Fixture *f, gboolean is_live, NdshClock clock)
                          .zero = 1000 * MS,
                          .played_at = 1000 * MS,
                          .latency = 35 * MS,
+                         .pushed = 50 * MS,
                          .max_age = GST_NDSH_MAX_AGE_AUTO };
 }
 
@@ -209,6 +210,25 @@ GST_START_TEST (what_cannot_be_shown_in_time_is_skipped_for_a_newer_one)
        { 1280, 1356, GST_NDSH_DROP_OLD, .has_newer = TRUE },
        { 1320, 1356, GST_NDSH_SHOW, .pts = 320 },
        { 1360, 1999, GST_NDSH_SHOW, .pts = 360 });
+}
+GST_END_TEST
+
+/* A thread that was not run in time, say. What it records is to be whole. */
+GST_START_TEST (what_downstream_is_not_slow_with_is_shown_late)
+{
+  Fixture f;
+
+  fixture_init (&f, TRUE, NDSH_CLOCK_MONOTONIC);
+  f.now.pushed = 40 * MS;
+  TAKE (&f, { 1200, 1201, GST_NDSH_SHOW, .pts = 200 },
+        { 1240, 1999, GST_NDSH_SHOW, .pts = 240, .has_newer = TRUE },
+        { 1280, 1999, GST_NDSH_SHOW, .pts = 280, .has_newer = TRUE });
+  f.now.pushed = 41 * MS;
+  TAKE (&f, { 1320, 1999, GST_NDSH_DROP_OLD, .has_newer = TRUE });
+  f.now.pushed = 0;
+  f.now.max_age = 100 * MS;
+  TAKE (&f, { 1360, 1999, GST_NDSH_DROP_OLD, .has_newer = TRUE });
+  fixture_clear (&f);
 }
 GST_END_TEST
 
@@ -467,7 +487,9 @@ GST_START_TEST (latency_is_the_writers_and_what_a_queue_can_hold)
     g_assert_cmpuint (most, ==, cases[i].most);
   }
   f.now.latency = 335 * MS;
-  g_assert_cmpuint (gst_ndsh_pacer_get_queue_length (&f.pacer, &f.now), ==, 3);
+  g_assert_cmpuint (gst_ndsh_pacer_get_queue_length (&f.pacer, &f.now), ==, 5);
+  f.now.latency = 500 * MS;
+  g_assert_cmpuint (gst_ndsh_pacer_get_queue_length (&f.pacer, &f.now), ==, 7);
   fixture_clear (&f);
 }
 GST_END_TEST
@@ -510,6 +532,7 @@ pacer_suite (void)
   tcase_add_test (live, sound_is_cut_where_the_pipeline_began_to_play);
   tcase_add_test (live, what_was_captured_in_a_pause_is_dropped);
   tcase_add_test (live, what_cannot_be_shown_in_time_is_skipped_for_a_newer_one);
+  tcase_add_test (live, what_downstream_is_not_slow_with_is_shown_late);
   tcase_add_test (live, the_first_frame_is_not_too_old);
   tcase_add_test (live, without_a_time_it_is_that_of_publishing);
   tcase_add_test (live, a_file_begins_when_it_is_first_seen);
