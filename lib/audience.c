@@ -13,9 +13,6 @@
 #include "error.h"
 #include "wake.h"
 
-/* Slots that leases cannot take: for history and for what the writer holds. */
-#define RESERVED_SLOTS (NDSH_MAX_QUEUE + 32)
-
 /* --- What they map -------------------------------------------------------- */
 
 static void
@@ -159,20 +156,10 @@ reader_new (NdshWriter *writer, NdshGuest *guest, const NdshHello *hello,
 static gboolean
 grant_leases (NdshWriter *writer, Reader *reader, guint asked, GError **error)
 {
-  guint n_readers = 0, taken = 0;
+  guint n_readers = 0;
 
-  FOR_EACH_READER (writer, other) {
+  FOR_EACH_READER (writer, other)
     n_readers++;
-    taken += other->slots.n_leases;
-  }
-  if (taken >= NDSH_N_SLOTS - RESERVED_SLOTS) {
-    g_set_error (error, NDSH_ERROR, NDSH_ERROR_DENIED,
-                 "the %u readers of channel '%s' may hold %u frames, and a "
-                 "channel has no more: have them ask for fewer leases, or stop "
-                 "one",
-                 n_readers, writer->channel, taken);
-    return FALSE;
-  }
   if (n_readers >= writer->options.max_readers) {
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_DENIED,
                  "channel '%s' has %u readers, and its writer admits no more: "
@@ -180,8 +167,7 @@ grant_leases (NdshWriter *writer, Reader *reader, guint asked, GError **error)
                  writer->channel, n_readers, writer->options.max_readers);
     return FALSE;
   }
-  reader->slots.n_leases = MIN (CLAMP (asked, 1, NDSH_MAX_LEASES),
-                                NDSH_N_SLOTS - RESERVED_SLOTS - taken);
+  reader->slots.n_leases = CLAMP (asked, 1, NDSH_MAX_LEASES);
   return TRUE;
 }
 
@@ -414,6 +400,7 @@ describe_reader (NdshWriter *writer, Reader *reader, NdshReaderInfo *info)
   info->n_leases = ndsh_slots_count_leases (&reader->slots);
   info->delivered = report.delivered;
   info->missed = report.missed;
+  info->copied = report.copied;
   info->lag = ndsh_slots_get_lag (&writer->slots, &reader->slots);
 }
 

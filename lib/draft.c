@@ -148,8 +148,7 @@ ndsh_draft_set_size (NdshDraft *draft, gsize size, GError **error)
 static gboolean
 commit_tail (NdshDraft *draft, gsize size, GError **error)
 {
-  return ndsh_store_commit_tail (draft->writer, draft->segment, draft->capacity,
-                                 size, error);
+  return ndsh_store_commit_tail (draft->writer, draft->slot, size, error);
 }
 
 static guint8 *

@@ -7,6 +7,7 @@
  */
 #include "frame.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "array.h"
@@ -15,7 +16,8 @@
 
 struct _NdshFrame {
   NdshLink *link;
-  NdshSegment *segment;
+  NdshSegment *segment;         /* NULL if it is a copy */
+  void *copy;                   /* page-aligned, for free () */
   guint32 hazard;
   guint64 sequence;
   gint64 publish_ns;
@@ -73,6 +75,16 @@ keep_description (NdshFrameCache *cache, const guint8 *text, gsize size)
   return g_bytes_ref (cache->description);
 }
 
+/* As aligned as the original. */
+static gboolean
+copy_payload (NdshFrame *frame, NdshSegment *segment)
+{
+  if (posix_memalign (&frame->copy, ndsh_page_align (1), MAX (frame->size, 1)) != 0)
+    return FALSE;
+  memcpy (frame->copy, segment->data, frame->size);
+  return TRUE;
+}
+
 static const guint8 *
 copy_tail (NdshSegment *segment, const NdshFrameRecord *r, NdshFrameCache *cache)
 {
@@ -99,6 +111,7 @@ frame_alloc (const NdshFrameRecord *r)
   NdshFrame *frame
     = g_malloc (sizeof *frame + r->n_arrays * sizeof frame->arrays[0]);
 
+  frame->copy = NULL;
   frame->n_arrays = r->n_arrays;
   frame->size = (gsize) r->payload_size;
   frame->sequence = r->full_seq;
@@ -121,6 +134,27 @@ refuse_record (GError **error)
   return FALSE;
 }
 
+static void
+frame_free (NdshFrame *frame)
+{
+  free (frame->copy);
+  g_free (frame);
+}
+
+/* All that is taken from @segment. */
+static const guint8 *
+copy_all (NdshFrame *frame, NdshLink *link, NdshSegment *segment,
+          const NdshLease *lease, NdshFrameCache *cache)
+{
+  const guint8 *tail = copy_tail (segment, &lease->record, cache);
+
+  if (!lease->is_copy
+      || (copy_payload (frame, segment)
+          && ndsh_leases_confirm (&link->leases, lease)))
+    return tail;
+  return NULL;
+}
+
 NdshFrame *
 ndsh_frame_new (NdshLink *link, NdshSegment *segment, const NdshLease *lease,
                 NdshFrameCache *cache, GError **error)
@@ -134,10 +168,14 @@ ndsh_frame_new (NdshLink *link, NdshSegment *segment, const NdshLease *lease,
     return NULL;
   }
   frame = frame_alloc (r);
-  tail = copy_tail (segment, r, cache);
+  tail = copy_all (frame, link, segment, lease, cache);
+  if (tail == NULL) {
+    frame_free (frame);
+    return NULL;
+  }
   if (!ndsh_arrays_unpack (tail + r->metadata_size, r->arrays_size, frame->size,
                            frame->arrays, frame->n_arrays)) {
-    g_free (frame);
+    frame_free (frame);
     refuse_record (error);
     return NULL;
   }
@@ -147,7 +185,7 @@ ndsh_frame_new (NdshLink *link, NdshSegment *segment, const NdshLease *lease,
     cache, tail + r->metadata_size + r->arrays_size, r->description_size);
   frame->hazard = lease->hazard;
   frame->link = ndsh_link_ref (link);
-  frame->segment = ndsh_segment_ref (segment);
+  frame->segment = lease->is_copy ? NULL : ndsh_segment_ref (segment);
   return frame;
 }
 
@@ -156,7 +194,7 @@ ndsh_frame_get_data (const NdshFrame *frame)
 {
   g_return_val_if_fail (frame != NULL, NULL);
 
-  return frame->segment->data;
+  return frame->copy != NULL ? frame->copy : frame->segment->data;
 }
 
 NDSH_API gsize
@@ -247,5 +285,5 @@ ndsh_frame_release (NdshFrame *frame)
   ndsh_link_unref (frame->link);
   g_bytes_unref (frame->description);
   g_free (frame->metadata);
-  g_free (frame);
+  frame_free (frame);
 }

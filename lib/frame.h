@@ -14,8 +14,9 @@ typedef struct {
 
 void ndsh_frame_cache_clear (NdshFrameCache *cache);
 
-/* Takes the lease, but not on failure: INCOMPATIBLE if its record, or what it
- * says of @segment, cannot be. */
+/* Takes the lease, but not on failure: INCOMPATIBLE if its record, or what it says of
+ * @segment, cannot be; NULL and no error if it is a copy, and the frame went before it
+ * was copied, or there is no memory for it. */
 NdshFrame *ndsh_frame_new (NdshLink *link, NdshSegment *segment,
                            const NdshLease *lease, NdshFrameCache *cache,
                            GError **error);

@@ -28,6 +28,7 @@
 #define NDSH_N_SLOTS 256          /* slots a channel can have */
 #define NDSH_RING 64              /* newest frames that can be found by number */
 #define NDSH_HAZARDS 64           /* leases a reader can have */
+#define NDSH_MAX_LEASED 128       /* slots that all readers can lease together */
 #define NDSH_LINE 128             /* bytes; some ARM cores have lines of 128 */
 
 /* What follows the payload in a segment: metadata, arrays, description. */
@@ -45,6 +46,14 @@ ndsh_word (uint64_t n)
   return ((uint32_t) n << 1) | 1;
 }
 
+/* What stands in state_seq instead of @word while the frame may be copied and not
+ * leased. Even, and 0 for one word of 2^31, whose frame may always be leased. */
+static inline uint32_t
+ndsh_word_withdrawn (uint32_t word)
+{
+  return word & ~1u;
+}
+
 /* How many frames @word is after @since; negative if it is before. */
 static inline int32_t
 ndsh_word_distance (uint32_t word, uint32_t since)
@@ -59,15 +68,18 @@ ndsh_word_ring (uint32_t word)
 }
 
 /*
- * One slot, seen by readers. state_seq is the word of the frame it holds, or 0
- * while the writer has it:
+ * One slot, seen by readers. state_seq is the word of the frame it holds, as it is or
+ * withdrawn, or 0 while the writer has it:
  *
- *   0    -> word   publish
- *   word -> 0      begin claims the slot
- *   0    -> word   begin finds that the frame is leased and puts it back
+ *   0         -> word, or withdrawn   publish
+ *   word      -> withdrawn            publish: leases are scarce
+ *   either    -> 0                    begin claims the slot
+ *   0         -> either, as before    begin finds that the frame is leased and puts it
+ *                                     back
  *
- * The rest is written while state_seq is 0 and read under a lease. It is a struct
- * of its own because state_seq can change even then.
+ * The rest is written while state_seq is 0, and read under a lease; or copied, which
+ * counts if state_seq is still one of the two after that. It is a struct of its own
+ * because state_seq can change even then.
  */
 typedef struct {
   uint64_t full_seq;              /* the frame's number */
@@ -154,11 +166,14 @@ typedef struct {
   shared_u32 delivered;
   shared_u32 missed;
   shared_u32 queue_length;        /* of a queueing reader, now; 0: as granted */
-  uint8_t zero1[108];
+  shared_u32 copied;              /* of those delivered */
+  uint8_t zero1[104];
 
   /* Written by the writer. */
   shared_u32 mode;                /* NdshReadMode as granted; lossless may become queue */
-  uint8_t zero2[124];
+  shared_u32 share;               /* leases it should have at most; 0: as granted */
+  shared_u32 room;                /* frames that the writer's memory can keep; 0: unknown */
+  uint8_t zero2[116];
 } NdshLeasePage;
 
 /* --- Messages --- */
@@ -285,7 +300,10 @@ AT (NdshLeasePage, segments_handled, 388);
 AT (NdshLeasePage, delivered, 392);
 AT (NdshLeasePage, missed, 396);
 AT (NdshLeasePage, queue_length, 400);
+AT (NdshLeasePage, copied, 404);
 AT (NdshLeasePage, mode, 512);
+AT (NdshLeasePage, share, 516);
+AT (NdshLeasePage, room, 520);
 SIZE (NdshLeasePage, 640);
 
 AT (NdshHeader, type, 8);

@@ -30,15 +30,26 @@ find_number (const char *text, const char *key, guint64 *number)
 }
 
 static guint64
-available_on_the_machine (void)
+read_meminfo (const char *key)
 {
   g_autofree char *text = NULL;
   guint64 kilobytes;
 
   if (!g_file_get_contents ("/proc/meminfo", &text, NULL, NULL)
-      || !find_number (text, "MemAvailable", &kilobytes))
+      || !find_number (text, key, &kilobytes))
     return G_MAXUINT64;
   return kilobytes * 1024;
+}
+
+guint64
+ndsh_memory_get_total (void)
+{
+  static gsize total;
+
+  /* It stays what it is, and is asked with each frame. */
+  if (g_once_init_enter (&total))
+    g_once_init_leave (&total, (gsize) MIN (read_meminfo ("MemTotal"), G_MAXSIZE));
+  return total;
 }
 
 static gboolean
@@ -132,7 +143,7 @@ available_to_control_groups (void)
 gboolean
 ndsh_memory_check (guint64 size, GError **error)
 {
-  guint64 machine = available_on_the_machine ();
+  guint64 machine = read_meminfo ("MemAvailable");
   guint64 groups = available_to_control_groups ();
 
   if (size <= MIN (machine, groups))

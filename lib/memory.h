@@ -11,4 +11,7 @@
  * the machine's memory or of a control group's limit. */
 gboolean ndsh_memory_check (guint64 size, GError **error);
 
+/* Bytes that the machine has. */
+guint64 ndsh_memory_get_total (void);
+
 #endif

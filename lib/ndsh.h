@@ -183,8 +183,13 @@ typedef struct _NdshDraft NdshDraft;
  * @history: newest frames kept for late and queueing readers, 1 to
  *   NDSH_MAX_QUEUE (1); more while a queueing reader asks for more
  * @max_readers: readers beyond are refused (16)
- * @max_bytes: bound on the shared memory for frames (256 MiB). What stopped
- *   readers still map after a growth comes on top, at most twice as much again.
+ * @max_bytes: bound on the shared memory for frames (as much as 16 of them need, but
+ *   at least 256 MiB and otherwise at most a quarter of the machine's memory). It is
+ *   taken as it is needed. Readers can hold half of it at most, and less if it holds
+ *   few frames: those that have more copy, so that there is a slot for the next frame
+ *   whatever readers do. That takes the memory of history and one frames, and after
+ *   frames have become larger of twice as many. What stopped readers still map after a
+ *   growth comes on top, at most twice as much again.
  * @lossless_timeout_us: how long ndsh_writer_begin () waits for a lossless
  *   reader that does not move (1 s); negative: lossless is never granted
  * @perms: who may read, as file permissions of the socket (0600). Connecting
@@ -275,10 +280,13 @@ const char *ndsh_writer_get_stream_id (NdshWriter *writer);
  * @uid: its user
  * @mode: as granted; QUEUE for a lossless reader that was demoted
  * @max_leases: frames it may hold at once, as granted
- * @n_leases: frames it holds
+ * @n_leases: frames it holds; for the writer, those that are no copies
  * @delivered: frames it has had, modulo 2^32 as the writer sees it
  * @missed: frames published while it was connected that it did not get, likewise
+ * @copied: frames it has had as copies, because there was no lease for them, likewise
  * @lag: frames published since the last it had
+ * @room: for the reader, how many frames the writer's memory can keep, as far as is
+ *   known; 0 if it is not
  * @reserved: 0
  */
 typedef struct {
@@ -289,7 +297,9 @@ typedef struct {
   guint n_leases;
   guint64 delivered;
   guint64 missed;
+  guint64 copied;
   guint64 lag;
+  guint room;
   gpointer reserved[4];
 } NdshReaderInfo;
 
@@ -301,7 +311,9 @@ guint ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
  * NdshWriterInfo:
  * @published: frames since the start
  * @n_slots: slots made so far; they are never given back
- * @bytes: shared memory of those slots, at most max_bytes
+ * @bytes: shared memory of those slots
+ * @max_bytes: the bound on that; 0 before the first draft
+ * @max_frames: how many frames like the last one begun it holds; 0 before that
  * @retired_bytes: shared memory that was replaced and that a reader still maps
  * @reserved: 0
  */
@@ -309,6 +321,8 @@ typedef struct {
   guint64 published;
   guint n_slots;
   guint64 bytes;
+  guint64 max_bytes;
+  guint max_frames;
   guint64 retired_bytes;
   gpointer reserved[4];
 } NdshWriterInfo;
@@ -318,8 +332,9 @@ void ndsh_writer_get_info (NdshWriter *writer, NdshWriterInfo *info);
 /* A slot to fill with @n_arrays arrays, 1 to NDSH_MAX_ARRAYS, which may differ
  * from the ones before; ndsh_array_info_get_size () says what cannot be. Several
  * drafts can be open at once and be published in any order.
- *   FULL     drafts and readers hold all that max_bytes allows: drop the frame,
- *            or try again when notify was called
+ *   FULL     this process holds what max_bytes allows, drafts and frames not yet
+ *            released, or a lossless reader is behind: drop the frame, or try again
+ *            when notify was called
  *   INVALID  the arrays cannot be, or are larger than max_bytes allows
  *   MEMORY   a new slot was needed and the machine cannot give it */
 NdshDraft *ndsh_writer_begin (NdshWriter *writer, const NdshArrayInfo *arrays,
@@ -385,8 +400,8 @@ typedef struct _NdshFrame NdshFrame;
  * NdshReaderOptions: 0 in any field means its default.
  * @mode: which frames (NDSH_READ_LATEST)
  * @queue_length: for QUEUE, how many frames behind, 1 to NDSH_MAX_QUEUE (4)
- * @max_leases: frames held at once, 1 to NDSH_MAX_LEASES (2). The writer may
- *   grant fewer.
+ * @max_leases: frames held at once, 1 to NDSH_MAX_LEASES (2). Of those that are more
+ *   than its share of the writer's memory it gets copies.
  * @reserved: 0
  */
 typedef struct {
@@ -437,9 +452,9 @@ gboolean ndsh_reader_wait (NdshReader *reader, gint64 timeout_us,
  * returns NULL. */
 NdshFrame *ndsh_reader_acquire (NdshReader *reader);
 
-/* Read-only shared memory, page-aligned; array i starts at its offset. It does
- * not change while the frame is held, unless the writer breaks the contract:
- * code that would come to harm by that parses a copy. */
+/* Read-only shared memory, or a copy where leases are scarce; page-aligned, array i
+ * starts at its offset. It does not change while the frame is held, unless the writer
+ * breaks the contract: code that would come to harm by that parses a copy. */
 gconstpointer ndsh_frame_get_data (const NdshFrame *frame);
 gsize ndsh_frame_get_size (const NdshFrame *frame);
 

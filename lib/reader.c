@@ -43,6 +43,7 @@ struct _NdshReader {
 
   guint64 delivered;            /* over earlier links */
   guint64 missed;
+  guint64 copied;
   char stream_id[33];           /* of the last one, and the word of the last frame */
   guint32 taken;                /* taken there; 0 if none was */
   guint32 told;                 /* ends of that stream that lie behind us */
@@ -111,6 +112,7 @@ leave (NdshReader *reader)
     return;
   reader->delivered += link->leases.delivered;
   reader->missed += link->leases.missed;
+  reader->copied += link->leases.copied;
   if (link->leases.delivered > 0)
     reader->taken = link->leases.taken;
   if (!is_forked (reader)) {
@@ -638,7 +640,8 @@ make_frame (NdshReader *reader, const NdshLease *lease, NdshSegment *segment)
 
   if (frame == NULL) {
     ndsh_leases_skip (&link->leases, lease);
-    distrust (reader, why);
+    if (why != NULL)
+      distrust (reader, why);
     return NULL;
   }
   ndsh_leases_take (&link->leases, lease);
@@ -646,23 +649,40 @@ make_frame (NdshReader *reader, const NdshLease *lease, NdshSegment *segment)
   return frame;
 }
 
+/* Whether it was one; @frame is NULL if it went while it was copied. */
+static gboolean
+take_next (NdshReader *reader, NdshFrame **frame)
+{
+  NdshLease lease;
+  NdshSegment *segment;
+
+  if (!is_trusted (reader))
+    return FALSE;
+  segment = find_frame (reader, &lease);
+  if (segment == NULL)
+    return FALSE;
+  if (comes_first (reader, lease.record.ends)) {
+    ndsh_link_release (reader->link, lease.hazard);
+    return FALSE;
+  }
+  *frame = make_frame (reader, &lease, segment);
+  return TRUE;
+}
+
 NDSH_API NdshFrame *
 ndsh_reader_acquire (NdshReader *reader)
 {
-  NdshSegment *segment;
-  NdshLease lease;
+  NdshFrame *frame = NULL;
 
   g_return_val_if_fail (reader != NULL, NULL);
 
-  if (!is_trusted (reader) || is_forked (reader))
+  if (is_forked (reader))
     return NULL;
-  segment = find_frame (reader, &lease);
-  if (segment == NULL)
-    return NULL;
-  if (!comes_first (reader, lease.record.ends))
-    return make_frame (reader, &lease, segment);
-  ndsh_link_release (reader->link, lease.hazard);
-  return NULL;
+  /* Bounded: a writer may be faster than we copy. */
+  for (int tries = 0; tries < NDSH_RING && frame == NULL; tries++)
+    if (!take_next (reader, &frame))
+      break;
+  return frame;
 }
 
 /* --- What is known -------------------------------------------------------- */
@@ -685,6 +705,7 @@ ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info)
   memset (info, 0, sizeof *info);
   info->delivered = reader->delivered;
   info->missed = reader->missed;
+  info->copied = reader->copied;
   link = reader->link;
   if (link == NULL)
     return;
@@ -695,5 +716,7 @@ ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info)
   info->n_leases = ndsh_leases_count (&link->leases);
   info->delivered += link->leases.delivered;
   info->missed += link->leases.missed;
+  info->copied += link->leases.copied;
+  info->room = ndsh_leases_get_room (&link->leases);
   info->lag = ndsh_leases_get_lag (&link->leases);
 }

@@ -9,6 +9,10 @@
  *                    side has let go, and it is not one of the newest
  *   DRAFT -> FREE    ndsh_slots_release of what was never published
  *
+ * Readers could keep every slot from the writer. So of the frames only so many can be
+ * leased at a time that memory for the others stays; the rest are withdrawn: a reader
+ * copies what it wants of them, and looks afterwards whether that was still the frame.
+ *
  * Why a leased frame is safe: a reader announces (hazard := q), then checks
  * (state_seq == q); the writer invalidates (state_seq := 0), then looks for the
  * announcement. All four are sequentially consistent, so at least one of the two
@@ -30,17 +34,41 @@ ndsh_slots_init (NdshSlots *slots, NdshControl *control, uint32_t history,
 {
   slots->control = control;
   slots->history = history;
+  slots->first = first;
   slots->published = first - 1;
+  slots->max_leasable = NDSH_MAX_LEASED;
+  slots->max_leasable_bytes = UINT64_MAX;
+}
+
+/* How many frames that were published before it came a reader has still to come. */
+static uint32_t
+count_late (const NdshSlots *slots, const NdshSlotsReader *reader)
+{
+  uint64_t n = slots->published - slots->first + 1;
+  uint32_t wanted = reader->mode == MODE_LATEST ? 1 : reader->queue_length;
+
+  if (wanted > slots->history)
+    wanted = slots->history;
+  return n < wanted ? (uint32_t) n : wanted;
+}
+
+/* How many ends came before frame @number. */
+static uint32_t
+find_ends_before (const NdshSlots *slots, uint64_t number)
+{
+  for (uint32_t i = 0; i < slots->n_slots; i++)
+    if (slots->slot[i].frame == number)
+      return slots->control->slot[i].frame.ends;
+  return slots->ends_before;
 }
 
 void
 ndsh_slots_join (NdshSlots *slots, NdshSlotsReader *reader)
 {
-  /* Not published yet, or already a frame that this reader may have. */
-  bool any = load_relaxed (&slots->control->head) != 0;
+  uint64_t last = slots->published - count_late (slots, reader);
 
-  reader->cursor = ndsh_word (slots->published - (any ? 1 : 0));
-  reader->ends = slots->ends_before;
+  reader->cursor = ndsh_word (last);
+  reader->ends = find_ends_before (slots, last + 1);
   store_relaxed (&reader->page->cursor, reader->cursor);
   store_relaxed (&reader->page->mode, reader->mode);
   reader->next = slots->readers;
@@ -105,6 +133,7 @@ ndsh_slots_get_report (const NdshSlotsReader *reader)
     .segments_handled = load_seq_cst (&reader->page->segments_handled),
     .delivered = load_relaxed (&reader->page->delivered),
     .missed = load_relaxed (&reader->page->missed),
+    .copied = load_relaxed (&reader->page->copied),
   };
 }
 
@@ -216,25 +245,40 @@ claim_frame (NdshSlots *slots, int i)
 {
   shared_u32 *state_seq = &slots->control->slot[i].state_seq;
   uint32_t word = ndsh_word (slots->slot[i].frame);
+  bool leasable = slots->slot[i].leasable;
 
   /* Spares readers the moment in which the frame seems gone. Not relaxed: a "no"
    * here is final for a writer that goes to sleep on it, so the look must come
    * after ndsh_wake_arm_writer (). */
-  if (is_leased (slots, word))
+  if (leasable && is_leased (slots, word))
     return false;
 
   store_seq_cst (state_seq, 0);
-  if (!is_leased (slots, word))
-    return true;
+  if (leasable && is_leased (slots, word)) {
+    /* Nothing was touched; who leases it from here on finds it complete. */
+    store_release (state_seq, slots->slot[i].state);
+    return false;
+  }
 
-  /* Nothing was touched; who leases it from here on finds it complete. */
-  store_release (state_seq, word);
-  return false;
+  /* Who copies what is written from now on sees that state_seq has changed. */
+  fence_release ();
+  return true;
+}
+
+static void
+count_leasable (NdshSlots *slots, NdshSlot *slot, bool leasable)
+{
+  if (slot->leasable == leasable)
+    return;
+  slot->leasable = leasable;
+  slots->n_leasable += leasable ? 1 : -1u;
+  slots->leasable_bytes += leasable ? slot->bytes : -slot->bytes;
 }
 
 static int
 make_draft (NdshSlots *slots, int i)
 {
+  count_leasable (slots, &slots->slot[i], false);
   slots->slot[i].held = true;
   slots->slot[i].frame = 0;
   return i;
@@ -285,15 +329,25 @@ ndsh_slots_claim_queued (NdshSlots *slots, uint64_t capacity)
   return claim (slots, capacity, slots->history);
 }
 
+/* Frames that readers can keep from the writer; one of 2^31 always. */
+static uint32_t
+count_leases (const NdshSlots *slots)
+{
+  uint32_t most = slots->max_leasable > 0 ? slots->max_leasable : 1;
+  uint32_t n = 0;
+
+  for (const NdshSlotsReader *r = slots->readers; r != NULL; r = r->next)
+    n += r->n_leases;
+  return n < most ? n : most;
+}
+
 /* Enough for every claim to succeed: what is kept, what can be leased, what the
  * writer's side holds, and the one to be filled. */
 static uint32_t
 count_needed (const NdshSlots *slots)
 {
-  uint32_t needed = count_kept (slots) + 1;
+  uint32_t needed = count_kept (slots) + count_leases (slots) + 1;
 
-  for (const NdshSlotsReader *r = slots->readers; r != NULL; r = r->next)
-    needed += r->n_leases;
   for (uint32_t i = 0; i < slots->n_slots; i++)
     needed += slots->slot[i].held;
   return needed < NDSH_N_SLOTS ? needed : NDSH_N_SLOTS;
@@ -307,20 +361,128 @@ ndsh_slots_add (NdshSlots *slots)
   return make_draft (slots, (int) slots->n_slots++);
 }
 
+/* --- What readers may lease ----------------------------------------------- */
+
+/* Leases of all readers if none has more than @share. */
+static uint64_t
+count_shared (const NdshSlots *slots, uint32_t share)
+{
+  uint64_t n = 0;
+
+  for (const NdshSlotsReader *r = slots->readers; r != NULL; r = r->next)
+    n += r->n_leases < share ? r->n_leases : share;
+  return n;
+}
+
+static uint64_t
+least (uint64_t a, uint64_t b)
+{
+  return a < b ? a : b;
+}
+
+/* Relaxed: a wish. Who keeps to nothing is bounded by ndsh_slots_publish (). */
+static void
+tell (shared_u32 *word, uint32_t value)
+{
+  if (load_relaxed (word) != value)
+    store_relaxed (word, value);
+}
+
+void
+ndsh_slots_share (NdshSlots *slots, uint64_t max_bytes, uint64_t cost)
+{
+  uint64_t reserved = (slots->history + 1) * cost;
+  uint32_t share = NDSH_HAZARDS;
+  uint64_t most;
+
+  if (reserved < max_bytes / 2)
+    reserved = max_bytes / 2;
+  slots->max_leasable_bytes = max_bytes - least (reserved, max_bytes);
+  most = least (slots->max_leasable, slots->max_leasable_bytes / cost);
+  while (share > 1 && count_shared (slots, share) > most)
+    share--;
+  for (NdshSlotsReader *r = slots->readers; r != NULL; r = r->next) {
+    tell (&r->page->share, share);
+    tell (&r->page->room, (uint32_t) least (max_bytes / cost, NDSH_N_SLOTS));
+  }
+}
+
+static bool
+fits_leases (const NdshSlots *slots, const NdshSlot *slot)
+{
+  return slots->n_leasable < slots->max_leasable
+         && slots->leasable_bytes + slot->bytes <= slots->max_leasable_bytes;
+}
+
+/* The same handshake as in claim_frame, but the frame stays. Who holds it keeps it, and
+ * then it is asked again when this is. */
+static bool
+withdraw (NdshSlots *slots, int i)
+{
+  NdshSlot *slot = &slots->slot[i];
+  uint32_t word = ndsh_word (slot->frame);
+
+  slot->state = ndsh_word_withdrawn (word);
+  store_seq_cst (&slots->control->slot[i].state_seq, slot->state);
+  if (is_leased (slots, word))
+    return false;
+  count_leasable (slots, slot, false);
+  return true;
+}
+
+/* The oldest after number @after that readers may lease. */
+static int
+find_leasable (const NdshSlots *slots, uint64_t after)
+{
+  int found = -1;
+
+  for (uint32_t i = 0; i < slots->n_slots; i++) {
+    const NdshSlot *slot = &slots->slot[i];
+
+    if (slot->leasable && slot->frame > after
+        && ndsh_word_withdrawn (ndsh_word (slot->frame)) != 0
+        && (found < 0 || slot->frame < slots->slot[found].frame))
+      found = (int) i;
+  }
+  return found;
+}
+
+/* Whether readers may lease the frame that is about to be in @slot; older ones that
+ * nobody leases make room for it. */
+static bool
+make_room_for_lease (NdshSlots *slots, const NdshSlot *slot)
+{
+  uint64_t after = 0;
+
+  while (!fits_leases (slots, slot)) {
+    int i = find_leasable (slots, after);
+
+    if (i < 0)
+      return ndsh_word_withdrawn (ndsh_word (slots->published + 1)) == 0;
+    after = slots->slot[i].frame;
+    withdraw (slots, i);
+  }
+  return true;
+}
+
 /* --- Step 4: the draft becomes a frame ------------------------------------ */
 
 uint64_t
 ndsh_slots_publish (NdshSlots *slots, int slot)
 {
   NdshControl *control = slots->control;
+  bool leasable = make_room_for_lease (slots, &slots->slot[slot]);
   uint64_t frame = ++slots->published;
   uint32_t word = ndsh_word (frame);
+  uint32_t state = leasable ? word : ndsh_word_withdrawn (word);
 
+  count_leasable (slots, &slots->slot[slot], leasable);
   slots->slot[slot].frame = frame;
+  slots->slot[slot].state = state;
   slots->ends_before = slots->ends;
 
   /* Permits readers to look at record and payload, which are complete. */
-  store_release (&control->slot[slot].state_seq, word);
+  store_release (&control->slot[slot].state_seq, state);
 
   /* Relaxed: whoever finds the new head finds this too; who finds it sooner, at
    * the place of an older frame, is turned away by state_seq. */
@@ -396,6 +558,12 @@ ndsh_leases_get_lag (const NdshLeases *leases)
   return lag > 0 ? (uint32_t) lag : 0;
 }
 
+uint32_t
+ndsh_leases_get_room (const NdshLeases *leases)
+{
+  return load_relaxed (&leases->page->room);
+}
+
 bool
 ndsh_leases_are_stalled (const NdshLeases *leases)
 {
@@ -451,6 +619,20 @@ choose (const NdshLeases *leases, uint32_t head)
   return head - 2 * (length - 1);
 }
 
+/* Leases that keep slots from the writer. This thread alone makes them more. */
+static bool
+has_its_share (const NdshLeases *leases)
+{
+  uint32_t share = load_relaxed (&leases->page->share);
+  uint32_t n = 0;
+
+  if (share == 0 || share >= leases->n_leases)
+    return false;
+  for (uint32_t k = 0; k < leases->n_leases; k++)
+    n += load_relaxed (&leases->page->hazard[k]) != 0;
+  return n >= share;
+}
+
 /* Announce, then check: see the top of the file. */
 static bool
 lease (NdshLeases *leases, NdshLease *lease)
@@ -462,9 +644,48 @@ lease (NdshLeases *leases, NdshLease *lease)
     store_release (&leases->page->hazard[lease->hazard], 0);
     return false;
   }
-  fetch_or_relaxed (&leases->used[lease->hazard / 32],
-                    1u << lease->hazard % 32);
   lease->record = record->frame;
+  lease->is_copy = false;
+  return true;
+}
+
+static bool
+is_of (uint32_t state, uint32_t word)
+{
+  return state == word || (state == ndsh_word_withdrawn (word) && state != 0);
+}
+
+/* Copies the record, without a lease. */
+static bool
+find_copy (NdshLeases *leases, NdshLease *lease)
+{
+  const NdshRecord *record = &leases->control->slot[lease->slot];
+
+  if (!is_of (load_acquire (&record->state_seq), lease->word))
+    return false;
+  lease->record = record->frame;
+  lease->is_copy = true;
+  return ndsh_leases_confirm (leases, lease);
+}
+
+bool
+ndsh_leases_confirm (const NdshLeases *leases, const NdshLease *lease)
+{
+  /* Meets the fence in claim_frame: if one byte was of another frame, the load that
+   * follows does not return what it was. */
+  fence_acquire ();
+  return is_of (load_relaxed (&leases->control->slot[lease->slot].state_seq),
+                lease->word);
+}
+
+static bool
+lease_or_copy (NdshLeases *leases, NdshLease *found)
+{
+  if ((has_its_share (leases) || !lease (leases, found))
+      && !find_copy (leases, found))
+    return false;
+  fetch_or_relaxed (&leases->used[found->hazard / 32],
+                    1u << found->hazard % 32);
   return true;
 }
 
@@ -489,7 +710,7 @@ ndsh_leases_find (NdshLeases *leases, NdshLease *found)
     found->word = choose (leases, head);
     found->slot
       = load_relaxed_u8 (&leases->control->ring[ndsh_word_ring (found->word)]);
-    if (lease (leases, found))
+    if (lease_or_copy (leases, found))
       return true;
     leases->had = found->word;    /* lost, and a gap in what the reader sees */
   }
@@ -501,10 +722,12 @@ ndsh_leases_take (NdshLeases *leases, const NdshLease *lease)
 {
   leases->missed += (uint32_t) ndsh_word_distance (lease->word, leases->taken) - 1;
   leases->delivered++;
+  leases->copied += lease->is_copy;
   leases->had = leases->taken = lease->word;
   leases->stalled = 0;
   store_relaxed (&leases->page->delivered, (uint32_t) leases->delivered);
   store_relaxed (&leases->page->missed, (uint32_t) leases->missed);
+  store_relaxed (&leases->page->copied, (uint32_t) leases->copied);
 
   /* Permits the writer to reclaim the frame once the hazard is gone, which was
    * stored before; and comes before the look at writer_waiting (wake.h). */

@@ -20,7 +20,10 @@
 /* What the writer remembers of a slot; no peer can reach it. */
 typedef struct {
   uint64_t capacity;        /* bytes of payload that fit */
+  uint64_t bytes;           /* that it costs */
   uint64_t frame;           /* number of the frame in it, 0 if none */
+  uint32_t state;           /* what state_seq is while it holds that */
+  bool leasable;            /* readers may lease it, or do */
   bool held;                /* a draft, or a frame not yet released by its draft */
 } NdshSlot;
 
@@ -33,16 +36,21 @@ struct NdshSlotsReader {
   uint32_t queue_length;    /* frames it may be behind */
   uint32_t n_leases;
   uint32_t cursor;          /* word of the last frame it is known to have had */
-  uint32_t ends;            /* when it joined: those before the newest frame */
+  uint32_t ends;            /* when it joined: those before its first frame */
 };
 
 typedef struct {
   NdshControl *control;
   NdshSlotsReader *readers;
-  uint64_t published;       /* number of the newest frame */
+  uint64_t first;           /* number of the first frame */
+  uint64_t published;       /* and of the newest */
   uint32_t ends;            /* so far; each lies between two frames */
   uint32_t ends_before;     /* those before the newest frame */
   uint32_t history;
+  uint32_t max_leasable;    /* slots that readers may keep from the writer together, */
+  uint64_t max_leasable_bytes;  /* and what those may cost */
+  uint32_t n_leasable;
+  uint64_t leasable_bytes;
   uint32_t n_slots;
   NdshSlot slot[NDSH_N_SLOTS];
 } NdshSlots;
@@ -51,8 +59,9 @@ typedef struct {
 void ndsh_slots_init (NdshSlots *slots, NdshControl *control, uint32_t history,
                       uint64_t first);
 
-/* Puts @reader on the list with the newest frame still to come. Before the reader
- * hears of it: a claim that missed it could take what it leases. */
+/* Puts @reader on the list with the newest frame still to come, or as many as are kept
+ * and it queues. Before the reader hears of it: a claim that missed it could take what
+ * it leases. */
 void ndsh_slots_join (NdshSlots *slots, NdshSlotsReader *reader);
 
 /* What it held is free at once. Only when it is known to be gone. */
@@ -69,8 +78,14 @@ int ndsh_slots_claim_queued (NdshSlots *slots, uint64_t capacity);
 /* Makes a new slot a draft; -1 if there are as many as can be of use. */
 int ndsh_slots_add (NdshSlots *slots);
 
+/* Frames cost @cost bytes from now on, and @max_bytes hold them all: divides what
+ * readers may lease of that among them. At least half stays for what nobody leases, so
+ * that there is a place for the newest frames and for a draft whatever readers do. */
+void ndsh_slots_share (NdshSlots *slots, uint64_t max_bytes, uint64_t cost);
+
 /* The draft becomes the newest frame; its record, with @slots' ends as they are now,
- * and its payload are complete. */
+ * and its payload are complete. Readers can lease it if that keeps within what they
+ * may lease together; else they copy it. */
 uint64_t ndsh_slots_publish (NdshSlots *slots, int slot);
 
 /* The writer's side lets go of a draft or of a frame. */
@@ -98,6 +113,7 @@ bool ndsh_slots_reader_has_left (const NdshSlotsReader *reader);
 typedef struct {
   uint32_t delivered;
   uint32_t missed;
+  uint32_t copied;
   uint32_t segments_handled;
 } NdshSlotsReport;
 
@@ -122,6 +138,7 @@ typedef struct {
   uint32_t stalled;         /* head when nothing could be used; 0: it can */
   uint64_t delivered;
   uint64_t missed;
+  uint64_t copied;          /* of those delivered */
   shared_u32 used[NDSH_HAZARDS / 32];   /* which hazards are out: process-private */
 } NdshLeases;
 
@@ -130,6 +147,7 @@ typedef struct {
   uint32_t slot;
   uint32_t word;
   uint32_t head;            /* the newest when it was found */
+  bool is_copy;             /* nothing keeps the frame: see ndsh_leases_confirm () */
   NdshFrameRecord record;   /* a copy, not yet checked */
 } NdshLease;
 
@@ -151,14 +169,21 @@ bool ndsh_leases_have_new (const NdshLeases *leases);
 
 uint32_t ndsh_leases_get_lag (const NdshLeases *leases);
 
+/* Frames that the writer's memory can keep, as it says; 0 if it did not. */
+uint32_t ndsh_leases_get_room (const NdshLeases *leases);
+
 /* Nothing can be used until more is known of the writer's memory. */
 bool ndsh_leases_are_stalled (const NdshLeases *leases);
 
 bool ndsh_leases_are_out (const NdshLeases *leases);
 uint32_t ndsh_leases_count (const NdshLeases *leases);
 
-/* Leases the next frame as the mode has it. What to do with it is said next. */
+/* Leases the next frame as the mode has it, or finds it to be copied, where leases are
+ * scarce. What to do with it is said next. */
 bool ndsh_leases_find (NdshLeases *leases, NdshLease *lease);
+
+/* Whether all that was copied of a frame since it was found is of that frame. */
+bool ndsh_leases_confirm (const NdshLeases *leases, const NdshLease *lease);
 
 /* It counts as had. */
 void ndsh_leases_take (NdshLeases *leases, const NdshLease *lease);

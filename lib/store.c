@@ -10,7 +10,14 @@
 
 #include "array.h"
 #include "error.h"
+#include "memory.h"
 #include "wake.h"
+
+/* Without a bound of the user's: so many frames of their size, and of the machine's
+ * memory no more than a part. */
+#define USUAL_BYTES (256u << 20)
+#define USUAL_FRAMES 16
+#define PART_OF_MEMORY 4
 
 /* --- Memory of slots ------------------------------------------------------ */
 
@@ -44,6 +51,7 @@ retire (NdshWriter *writer, int slot)
   g_ptr_array_add (writer->retired, memory->segment);
   memory->segment = NULL;
   writer->slots.slot[slot].capacity = 0;
+  writer->slots.slot[slot].bytes = 0;
 }
 
 static gsize
@@ -92,7 +100,7 @@ add_headroom (NdshWriter *writer, int slot, Need *need)
 
   ample.payload
     = ndsh_page_align (MAX (need->payload, (gsize) (capacity / 2 * 3)));
-  if (bytes_with (writer, slot, &ample) <= writer->options.max_bytes)
+  if (bytes_with (writer, slot, &ample) <= writer->max_bytes)
     *need = ample;
 }
 
@@ -103,7 +111,7 @@ may_retire (NdshWriter *writer, int slot)
 
   return bytes == 0
          || ndsh_store_count_retired (writer) + bytes
-              <= 2 * writer->options.max_bytes;
+              <= 2 * writer->max_bytes;
 }
 
 /* ndsh_slots_claim, or ndsh_slots_claim_queued. */
@@ -135,7 +143,7 @@ static gboolean
 make_room (NdshWriter *writer, int *slot, ClaimFunc claim_other, const Need *need,
            const Need *grown)
 {
-  while (bytes_with (writer, *slot, grown) > writer->options.max_bytes) {
+  while (bytes_with (writer, *slot, grown) > writer->max_bytes) {
     int other = claim_other (&writer->slots, 1);
 
     if (other >= 0 && fits (writer, other, need)) {
@@ -212,7 +220,7 @@ set_full (NdshWriter *writer, GError **error)
                "%.1f MB) this process holds %u, and readers hold %u frames and "
                "%.1f MB of memory that was replaced",
                writer->channel, writer->slots.n_slots, writer->bytes / 1e6,
-               writer->options.max_bytes / 1e6, held, leased, retired / 1e6);
+               writer->max_bytes / 1e6, held, leased, retired / 1e6);
 }
 
 static int
@@ -246,6 +254,19 @@ claim_or_wait (NdshWriter *writer, Need *need, gboolean may_wait,
   }
 }
 
+/* It follows the largest frame so far. */
+static void
+find_bound (NdshWriter *writer, const Need *need)
+{
+  guint64 wanted = MIN (USUAL_FRAMES * cost (need),
+                        ndsh_memory_get_total () / PART_OF_MEMORY);
+
+  if (writer->options.max_bytes > 0)
+    writer->max_bytes = writer->options.max_bytes;
+  else
+    writer->max_bytes = MAX (writer->max_bytes, MAX (wanted, USUAL_BYTES));
+}
+
 static gboolean
 find_need (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
            gsize size, Need *need, GError **error)
@@ -256,7 +277,8 @@ find_need (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
     need->payload = ndsh_page_align (MAX (size, 1));
     need->tail = tail_to_commit (writer, arrays, n_arrays);
     need->may_grow = TRUE;
-    if (cost (need) <= writer->options.max_bytes / n_slots)
+    find_bound (writer, need);
+    if (cost (need) <= writer->max_bytes / n_slots)
       return TRUE;
   }
   g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
@@ -264,7 +286,7 @@ find_need (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
                "and shared memory is bounded to %.1f MB; raise max_bytes "
                "(max-memory)",
                size / 1e6, writer->channel, n_slots,
-               writer->options.max_bytes / 1e6);
+               writer->max_bytes / 1e6);
   return FALSE;
 }
 
@@ -288,6 +310,7 @@ furnish (NdshWriter *writer, int slot, const Need *need, GError **error)
                               need->payload + NDSH_MAX_TAIL, NDSH_SEGMENT_READ,
                               error);
   ndsh_writer_lock (writer);
+  writer->is_short = segment == NULL;
   if (segment == NULL) {
     forget_slot (writer, slot, need);
     return FALSE;
@@ -295,6 +318,7 @@ furnish (NdshWriter *writer, int slot, const Need *need, GError **error)
   memory->segment = segment;
   memory->generation++;
   writer->slots.slot[slot].capacity = need->payload;
+  writer->slots.slot[slot].bytes = cost (need);
   ndsh_audience_tell (writer, slot);
   return TRUE;
 }
@@ -311,6 +335,18 @@ take_made_slot (NdshWriter *writer, Need *need, gboolean may_wait)
   return any ? claim_or_wait (writer, need, may_wait, NULL) : -1;
 }
 
+/* What readers may keep follows the size of frames, and the memory that there is. */
+static void
+share (NdshWriter *writer, const Need *need)
+{
+  guint64 bytes = writer->max_bytes;
+
+  writer->frame_bytes = cost (need);
+  if (writer->is_short)
+    bytes = MIN (bytes, writer->bytes);
+  ndsh_slots_share (&writer->slots, bytes, cost (need));
+}
+
 int
 ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
                       guint n_arrays, gsize size, gboolean may_wait,
@@ -324,6 +360,7 @@ ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
     return -1;
   grown = need;
   ndsh_audience_hear_queues (writer);
+  share (writer, &need);
   slot = claim_or_wait (writer, &grown, may_wait, error);
   if (slot < 0 || writer->memory[slot].segment != NULL
       || furnish (writer, slot, &grown, &why))
@@ -336,20 +373,22 @@ ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
 
 /* Most tails fit what their slot was made with. */
 gboolean
-ndsh_store_commit_tail (NdshWriter *writer, NdshSegment *segment, gsize capacity,
-                        gsize size, GError **error)
+ndsh_store_commit_tail (NdshWriter *writer, int slot, gsize size, GError **error)
 {
+  NdshSegment *segment = writer->memory[slot].segment;
   gsize committed = segment->committed;
-  gsize wanted = ndsh_page_align (capacity + size);
+  gsize wanted
+    = ndsh_page_align ((gsize) writer->slots.slot[slot].capacity + size);
 
   if (wanted <= committed)
     return TRUE;
-  if (writer->bytes + (wanted - committed) > writer->options.max_bytes) {
+  if (writer->bytes + (wanted - committed) > writer->max_bytes) {
     set_full (writer, error);
     return FALSE;
   }
   if (!ndsh_segment_commit (segment, wanted, error))
     return FALSE;
   writer->bytes += wanted - committed;
+  writer->slots.slot[slot].bytes = wanted;
   return TRUE;
 }

@@ -65,7 +65,10 @@ struct _NdshWriter {
   gboolean full;                /* somebody was told so and waits for notify */
   NdshSlots slots;
   SlotMemory memory[NDSH_N_SLOTS];
+  guint64 max_bytes;            /* the bound on what follows, */
+  guint64 frame_bytes;          /* and what a frame takes of it, 0 before the first */
   guint64 bytes;                /* committed, or about to be */
+  gboolean is_short;            /* there was not enough memory for a slot last time */
   GPtrArray *retired;           /* NdshSegment *, replaced and still referred to */
   gsize tail_hint;              /* bytes of metadata to be ready for */
   char *description;
@@ -110,10 +113,9 @@ int ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
                           guint n_arrays, gsize size, gboolean may_wait,
                           GError **error);
 
-/* Memory behind the first @size bytes of the tail of @segment, whose payload has
- * @capacity bytes. */
-gboolean ndsh_store_commit_tail (NdshWriter *writer, NdshSegment *segment,
-                                 gsize capacity, gsize size, GError **error);
+/* Memory behind the first @size bytes of the tail of @slot, a draft. */
+gboolean ndsh_store_commit_tail (NdshWriter *writer, int slot, gsize size,
+                                 GError **error);
 
 /* Bytes that were replaced and that a reader may still map. */
 guint64 ndsh_store_count_retired (NdshWriter *writer);

@@ -10,7 +10,6 @@
 
 #define DEFAULT_HISTORY 1
 #define DEFAULT_MAX_READERS 16
-#define DEFAULT_MAX_BYTES (256u << 20)
 #define DEFAULT_LOSSLESS_TIMEOUT_US G_USEC_PER_SEC
 #define DEFAULT_PERMS 0600
 
@@ -43,8 +42,6 @@ set_options (NdshWriter *writer, const NdshWriterOptions *given, GError **error)
     o->history = DEFAULT_HISTORY;
   if (o->max_readers == 0)
     o->max_readers = DEFAULT_MAX_READERS;
-  if (o->max_bytes == 0)
-    o->max_bytes = DEFAULT_MAX_BYTES;
   if (o->lossless_timeout_us == 0)
     o->lossless_timeout_us = DEFAULT_LOSSLESS_TIMEOUT_US;
   o->lossless_timeout_us = MIN (o->lossless_timeout_us, MAX_LOSSLESS_TIMEOUT_US);
@@ -272,6 +269,10 @@ ndsh_writer_get_info (NdshWriter *writer, NdshWriterInfo *info)
   info->published = writer->slots.published;
   info->n_slots = writer->slots.n_slots;
   info->bytes = writer->bytes;
+  info->max_bytes = writer->max_bytes;
+  if (writer->frame_bytes > 0)
+    info->max_frames = (guint) MIN (writer->max_bytes / writer->frame_bytes,
+                                    NDSH_N_SLOTS);
   info->retired_bytes = ndsh_store_count_retired (writer);
   ndsh_writer_unlock (writer);
 }

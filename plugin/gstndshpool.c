@@ -34,11 +34,11 @@ struct _GstNdshAllocator {
   GMutex lock;                  /* guards the rest */
   GCond changed;                /* of anything below, and of slots */
   NdshWriter *writer;           /* NULL once closed */
-  guint64 max_bytes;
   guint history;
   guint n_calls;                /* threads inside the writer now */
   guint n_memories;             /* memories that hold a draft */
-  gsize slot_size;              /* of the last draft, with what comes with it */
+  guint max_frames;             /* as large as the last draft; 0 before the first */
+  guint n_changes;              /* how often "changed" was said */
   gboolean flushing;
   gboolean unlocked;
   gboolean closing;
@@ -158,10 +158,9 @@ gst_ndsh_allocator_begin (GstNdshAllocator *self, const NdshArrayInfo *arrays,
 static gboolean
 may_have_another (GstNdshAllocator *self)
 {
-  if (self->n_memories == 0 || self->slot_size == 0)
+  if (self->n_memories == 0 || self->max_frames == 0)
     return TRUE;
-  return self->max_bytes / self->slot_size
-         > (guint64) self->n_memories + self->history + 1;
+  return self->max_frames > self->n_memories + self->history + 1;
 }
 
 /* A place among the memories is taken before the draft, so that two threads do
@@ -189,10 +188,13 @@ unreserve_memory (GstNdshAllocator *self)
 }
 
 static void
-note_slot_size (GstNdshAllocator *self, gsize size)
+note_max_frames (GstNdshAllocator *self, NdshWriter *writer)
 {
+  NdshWriterInfo info;
+
+  ndsh_writer_get_info (writer, &info);
   g_mutex_lock (&self->lock);
-  self->slot_size = size + 2 * 4096; /* a guess at what stands beside the data */
+  self->max_frames = info.max_frames;
   g_mutex_unlock (&self->lock);
 }
 
@@ -226,13 +228,14 @@ try_new_memory (GstNdshAllocator *self, gsize size, gboolean may_block,
   if (writer != NULL)
     draft = may_block ? ndsh_writer_begin (writer, &bytes, 1, &error)
                       : ndsh_writer_try_begin (writer, &bytes, 1, &error);
+  if (draft != NULL)
+    note_max_frames (self, writer);
   gst_ndsh_allocator_leave (self);
   if (draft == NULL) {
     unreserve_memory (self);
     *why = error != NULL ? (NdshError) error->code : NDSH_ERROR_CLOSED;
     return NULL;
   }
-  note_slot_size (self, ndsh_draft_get_size (draft));
   return wrap_draft (self, draft, size);
 }
 
@@ -362,7 +365,6 @@ gst_ndsh_allocator_new (NdshWriter *writer, const NdshWriterOptions *options)
 
   gst_object_ref_sink (self);
   self->writer = writer;
-  self->max_bytes = options->max_bytes;
   self->history = options->history;
   return self;
 }

@@ -90,6 +90,7 @@ struct _GstNdshSrc {
   GstClockTime latency;         /* GST_CLOCK_TIME_NONE before it was configured */
 
   /* What a LATENCY query is answered with; the object lock. */
+  guint longest_queue;          /* that latencies are of */
   GstClockTime least_latency;
   GstClockTime most_latency;
   gboolean is_expected;         /* caps may be about to come: there is no answer yet */
@@ -255,23 +256,35 @@ fill_options (GstNdshSrc *self, NdshReaderOptions *options)
   options->max_leases = N_LEASES;
 }
 
+/* How many frames this reader can be behind, 0 for any number. Two are not kept for it:
+ * the next is being made, and one may be on its way out. */
+static guint
+get_longest_queue (GstNdshSrc *self)
+{
+  guint length = self->max_buffers > 0 ? self->max_buffers : NDSH_MAX_QUEUE - 2;
+  guint room = self->reader_info.room;
+
+  if (self->leaky_type == LEAKY_NONE)
+    return 0;
+  return room > 0 ? MIN (length, MAX (room, 3) - 2) : length;
+}
+
 /* What could be kept, not what is: that follows from what the pipeline asks for. Returns
  * whether the pipeline should ask anew. Frames that come at no steady rate change the
  * most with each, which is told when asked. */
 static gboolean
 refresh_latency (GstNdshSrc *self)
 {
-  guint length = self->max_buffers > 0 ? self->max_buffers : NDSH_MAX_QUEUE - 2;
+  guint length = get_longest_queue (self);
   GstClockTime least, most;
   gboolean changed;
 
-  if (self->leaky_type == LEAKY_NONE)
-    length = 0;
   gst_ndsh_pacer_get_latency (&self->pacer, length, &least, &most);
   GST_OBJECT_LOCK (self);
-  changed = least != self->least_latency
+  changed = length != self->longest_queue || least != self->least_latency
             || GST_CLOCK_TIME_IS_VALID (most)
                  != GST_CLOCK_TIME_IS_VALID (self->most_latency);
+  self->longest_queue = length;
   self->least_latency = least;
   self->most_latency = most;
   GST_OBJECT_UNLOCK (self);
@@ -1233,7 +1246,7 @@ get_stats (GstNdshSrc *self)
   stats = gst_structure_new (
     "stats", "frames-received", G_TYPE_UINT64, self->reader_info.delivered,
     "frames-missed", G_TYPE_UINT64, self->reader_info.missed, "frames-copied",
-    G_TYPE_UINT64, self->n_copied, "frames-skipped", G_TYPE_UINT64,
+    G_TYPE_UINT64, self->n_copied + self->reader_info.copied, "frames-skipped", G_TYPE_UINT64,
     self->n_skipped, "lag", G_TYPE_UINT64, self->reader_info.lag,
     "leases", G_TYPE_UINT, self->reader_info.n_leases, "max-leases", G_TYPE_UINT,
     self->reader_info.max_leases, "writer-pid", G_TYPE_INT64,
@@ -1401,7 +1414,7 @@ install_properties (GObjectClass *klass)
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "frames-received; frames-missed, published but not received; frames-copied, "
-    "because downstream held all leases or cannot cope with the layout; "
+    "because leases are scarce or downstream cannot cope with the layout; "
     "frames-skipped, received but too old, of before this pipeline played, or not to "
     "be decoded; lag in frames; leases and max-leases, frames held and at most; writer-pid",
     GST_TYPE_STRUCTURE, read);

@@ -44,12 +44,15 @@ class ReaderInfo(NamedTuple):
     n_leases: int
     delivered: int
     missed: int
+    copied: int
     lag: int
 
 class WriterInfo(NamedTuple):
     published: int
     slots: int
     bytes: int
+    max_bytes: int
+    max_frames: int
     retired_bytes: int
 
 class Frame:
@@ -115,7 +118,8 @@ class Writer:
     def __init__(self, name: str, format: Optional[str] = ...,
                  fps: Union[None, float, Fraction, str] = ...,
                  caps: Optional[str] = ...,
-                 history: int = ..., max_readers: int = ..., max_bytes: int = ...,
+                 history: int = ..., max_readers: int = ...,
+                 max_bytes: Optional[int] = ...,
                  lossless_timeout: float = ..., perms: int = ...) -> None: ...
     def write(self, array: Any, pts: Optional[int] = ...,
               duration: Optional[int] = ..., offset: Optional[int] = ...,

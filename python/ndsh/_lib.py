@@ -60,22 +60,25 @@ timing: a Timing
 """
 
 ReaderInfo = namedtuple("ReaderInfo", "pid uid mode max_leases n_leases "
-                                      "delivered missed lag")
+                                      "delivered missed copied lag")
 ReaderInfo.__doc__ = """A reader as its writer sees it, or as it sees itself.
 
 pid, uid: of the process at the other end; pid 0 in another pid namespace
 mode: "latest", "queue" or "lossless", as granted
-max_leases, n_leases: frames it may hold in shared memory, and holds
+max_leases, n_leases: frames it may hold, and holds; as its writer sees it, those
+    that are no copies
 delivered, missed: frames it has had, and those that it did not get
+copied: frames it has had as copies, because there was no lease for them
 lag: frames published since the last it had
 """
 
-WriterInfo = namedtuple("WriterInfo", "published slots bytes retired_bytes")
+WriterInfo = namedtuple("WriterInfo", "published slots bytes max_bytes max_frames "
+                                      "retired_bytes")
 WriterInfo.__doc__ = """What a writer has made.
 
 published: frames since the start; slots: places for frames made so far
-bytes: shared memory of those; retired_bytes: replaced, and still mapped by a
-reader
+bytes: shared memory of those; max_bytes: the bound on that; max_frames: how many
+frames like the last it holds; retired_bytes: replaced, and still mapped by a reader
 """
 
 MODES = ("latest", "queue", "lossless")
@@ -143,7 +146,9 @@ class _ReaderInfo(ctypes.Structure):
                 ("n_leases", c_uint),
                 ("delivered", c_uint64),
                 ("missed", c_uint64),
+                ("copied", c_uint64),
                 ("lag", c_uint64),
+                ("room", c_uint),
                 ("reserved", c_void_p * 4)]
 
 
@@ -151,6 +156,8 @@ class _WriterInfo(ctypes.Structure):
     _fields_ = [("published", c_uint64),
                 ("n_slots", c_uint),
                 ("bytes", c_uint64),
+                ("max_bytes", c_uint64),
+                ("max_frames", c_uint),
                 ("retired_bytes", c_uint64),
                 ("reserved", c_void_p * 4)]
 
@@ -435,7 +442,8 @@ def writer_get_stream_id(writer):
 def writer_get_info(writer):
     info = _WriterInfo()
     _writer_get_info(writer, byref(info))
-    return WriterInfo(info.published, info.n_slots, info.bytes, info.retired_bytes)
+    return WriterInfo(info.published, info.n_slots, info.bytes, info.max_bytes,
+                      info.max_frames, info.retired_bytes)
 
 
 def writer_get_readers(writer):
@@ -539,7 +547,8 @@ def reader_get_info(reader):
 
 def _reader_info(info):
     return ReaderInfo(info.pid, info.uid, MODES[info.mode], info.max_leases,
-                      info.n_leases, info.delivered, info.missed, info.lag)
+                      info.n_leases, info.delivered, info.missed, info.copied,
+                      info.lag)
 
 
 def frame_get_data(frame):

@@ -35,7 +35,8 @@ class Writer:
         other/tensors and application/x-ndarray.
     history: newest frames kept for late and queueing readers, 1 to 32
     max_readers: readers beyond are refused
-    max_bytes: bound on the shared memory for frames
+    max_bytes: bound on the shared memory for frames; None: 16 frames, or 256 MiB if
+        that is more, and a quarter of the machine's memory if that is less
     lossless_timeout: seconds that a write may wait for a lossless reader that does not
         move; negative: lossless is never granted
     perms: who may read, as file permissions: 0o600 the user, 0o660 the group too
@@ -53,7 +54,7 @@ class Writer:
     """
 
     def __init__(self, name, format=None, fps=None, caps=None, history=1,
-                 max_readers=16, max_bytes=256 << 20, lossless_timeout=1.0,
+                 max_readers=16, max_bytes=None, lossless_timeout=1.0,
                  perms=0o600):
         _check_what(format, fps, caps)
         self.name = name
@@ -67,7 +68,7 @@ class Writer:
         self._life = _WriterLife(name, _lib.writer_new(
             name, _at_least_1(history, "history"),
             _at_least_1(max_readers, "max_readers"),
-            _at_least_1(max_bytes, "max_bytes"),
+            0 if max_bytes is None else _at_least_1(max_bytes, "max_bytes"),
             _microseconds(lossless_timeout), _at_least_1(perms, "perms")))
         weakref.finalize(self, self._life.close).atexit = False
         self.stream_id = self._life.use(_lib.writer_get_stream_id)

@@ -13,7 +13,7 @@ typedef enum { RELAXED, ACQUIRE, RELEASE, SEQ_CST } MemoryOrder;
 typedef struct {
   const char *name;
   const char *function;
-  enum { NO_OPERATION, LOAD, STORE, RMW } operation;
+  enum { NO_OPERATION, LOAD, STORE, RMW, FENCE } operation;
   MemoryOrder order;
   enum { WEAKEN, LEAVE_OUT, PRETEND, POSTPONE } action;
   MemoryOrder weaker;           /* WEAKEN: the order instead */

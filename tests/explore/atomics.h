@@ -27,6 +27,9 @@ typedef uint8_t shared_u8;
 #define store_relaxed_u8(p, v) store_relaxed (p, v)
 
 #define exchange_seq_cst(p, v) machine_rmw ((p), EXCHANGE, (v), SEQ_CST, __func__)
+#define fence_acquire() machine_fence (ACQUIRE, __func__)
+#define fence_release() machine_fence (RELEASE, __func__)
+
 #define fetch_or_relaxed(p, v) machine_rmw ((p), OR, (v), RELAXED, __func__)
 #define fetch_and_release(p, v) machine_rmw ((p), AND, (v), RELEASE, __func__)
 

@@ -29,6 +29,7 @@ typedef struct {
   uint32_t queue_length;
   uint32_t n_leases;
   unsigned n_finds;               /* how often it looks for a frame; sleeps if 0 */
+  uint32_t share;                 /* of the leases; 0: as many as it likes */
 } ReaderPlan;
 
 typedef struct {
@@ -38,6 +39,8 @@ typedef struct {
   unsigned n_frames;              /* and after */
   ReaderPlan reader[MAX_READERS];
   unsigned max_slots;             /* 0: as many as the formula has */
+  bool scarce;                    /* no more than this can be leased at a time: */
+  uint32_t max_leasable;
   unsigned mortal;                /* this reader may die, 1 is the first; 0: none */
   bool late;                      /* the first joins while the writer is at work */
   bool two_threads;               /* its frames are released by another thread */
@@ -104,6 +107,7 @@ static struct {
   bool frame_before_its_end;
   bool told_what_control_says;
   bool joins_with_all_ends;
+  bool copies_are_not_confirmed;
 } misuse;
 
 static const Scenario *scenario;
@@ -159,8 +163,7 @@ check_untouched (void)
 {
   for (uint32_t i = 0; i < slots.n_slots; i++)
     machine_expect (slots.slot[i].frame == 0
-                      || slots.control->slot[i].state_seq
-                           == ndsh_word (slots.slot[i].frame),
+                      || slots.control->slot[i].state_seq == slots.slot[i].state,
                     "a frame that was not claimed is gone");
 }
 
@@ -239,6 +242,8 @@ begin (void)
     i = claim_or_add ();
     if (i >= 0)
       return i;
+    machine_expect (!scenario->scarce || any_lossless (),
+                    "I21: readers keep all slots from the writer");
     if (scenario->max_slots > 0 && !any_lossless ())
       return -1;
     machine_expect (any_lossless (), "I5: no slot, though the formula holds");
@@ -397,9 +402,29 @@ read_payload (const Held *held)
     "I1: a leased frame changes");
 }
 
+/* What is copied may be of any frame, until it is confirmed. */
+static bool
+copy_payload (const Reader *reader, const Held *held)
+{
+  const uint32_t *from = &world ()->payload[held->lease.slot].value;
+  uint32_t value = machine_load (from, sizeof *from, RELAXED, __func__);
+
+  if (!misuse.copies_are_not_confirmed
+      && !ndsh_leases_confirm (reader->leases, &held->lease))
+    return false;
+  machine_expect (value == (uint32_t) held->lease.record.full_seq,
+                  "I2: what was copied is of another frame");
+  return true;
+}
+
 static void
 give_back (Reader *reader, const Held *held)
 {
+  if (held->lease.is_copy) {
+    ndsh_leases_release (reader->leases, held->lease.hazard);
+    ring_writer (reader);
+    return;
+  }
   if (!misuse.reads_after_release)
     read_payload (held);
   reader->leased[held->lease.slot]--;
@@ -512,11 +537,36 @@ is_known (const Reader *reader, const NdshLease *lease)
          || reader->known[lease->slot] == lease->record.generation;
 }
 
+/* The machine knows nothing of records: they are as they are now, whatever else the
+ * reader sees. One that is copied lies between the same two looks as its payload, whose
+ * checks cover it; here it is what it should be. */
+static void
+mend_record (NdshLease *lease)
+{
+  uint64_t number = scenario->first;
+
+  while (ndsh_word (number) != lease->word)
+    number++;
+  lease->record.full_seq = number;
+  lease->record.generation = (uint32_t) number;
+  lease->record.ends = ends_before (number);
+}
+
+static bool
+find (Reader *reader, NdshLease *lease)
+{
+  if (!ndsh_leases_find (reader->leases, lease))
+    return false;
+  if (lease->is_copy)
+    mend_record (lease);
+  return true;
+}
+
 /* reader.c's find_frame and pass_over. */
 static bool
 find_known (Reader *reader, NdshLease *lease)
 {
-  while (ndsh_leases_find (reader->leases, lease)) {
+  while (find (reader, lease)) {
     if (!is_known (reader, lease))
       drain (reader);
     if (is_known (reader, lease))
@@ -574,7 +624,12 @@ find_and_take (Reader *reader)
     tell_end_before (reader, &held->lease);
     return true;
   }
-  reader->leased[held->lease.slot]++;
+  if (held->lease.is_copy && !copy_payload (reader, held)) {
+    ndsh_leases_skip (reader->leases, &held->lease);
+    ring_writer (reader);
+    return true;
+  }
+  reader->leased[held->lease.slot] += !held->lease.is_copy;
   machine_expect (reader->ends == ends_before (held->lease.record.full_seq),
                   "I22: the frame is of another part than what was told");
   machine_expect (!machine_is_fresh () || !can_know
@@ -582,7 +637,8 @@ find_and_take (Reader *reader)
                   "a reader does not know that it is demoted");
   reader->last = held->number = held->lease.record.full_seq;
   reader->n_held++;
-  read_payload (held);
+  if (!held->lease.is_copy)
+    read_payload (held);
   ndsh_leases_take (reader->leases, &held->lease);
   ring_writer (reader);
   return true;
@@ -713,6 +769,8 @@ prepare_reader (unsigned r)
     .queue_length = plan->queue_length,
     .n_leases = plan->n_leases,
   };
+  world ()->page[r].share = plan->share;
+  machine_ignore (&world ()->page[r].share);
   machine_ignore (&world ()->page[r].delivered);
   machine_ignore (&world ()->page[r].missed);
 }
@@ -775,6 +833,8 @@ set_up (void)
   mutex = (MachineToken) { .count = 1, .orders = true };
 
   ndsh_slots_init (&slots, &world ()->control, 1, scenario->first);
+  if (scenario->scarce)
+    slots.max_leasable = scenario->max_leasable;
   for (unsigned n = 0; n < scenario->n_before; n++) {
     int i = claim_or_add ();
 
@@ -873,10 +933,11 @@ is_a_hazard (const void *p)
 
 /* --- Scenarios --- */
 
-#define LATEST(leases, finds) { MODE_LATEST, 1, leases, finds }
-#define QUEUE(length, leases, finds) { MODE_QUEUE, length, leases, finds }
-#define LOSSLESS(leases) { MODE_LOSSLESS, 1, leases, 0 }
-#define LOSSLESS_UNTIL(finds) { MODE_LOSSLESS, 1, 1, finds }
+#define LATEST(leases, finds) { MODE_LATEST, 1, leases, finds, 0 }
+#define SHARE(share, leases, finds) { MODE_LATEST, 1, leases, finds, share }
+#define QUEUE(length, leases, finds) { MODE_QUEUE, length, leases, finds, 0 }
+#define LOSSLESS(leases) { MODE_LOSSLESS, 1, leases, 0, 0 }
+#define LOSSLESS_UNTIL(finds) { MODE_LOSSLESS, 1, 1, finds, 0 }
 
 static const Scenario scenarios[] = {
   { .name = "the-end", .first = 1, .n_frames = 2,
@@ -976,6 +1037,32 @@ static const Scenario scenarios[] = {
   { .name = "queues-and-few-slots", .first = 1, .n_before = 3, .n_frames = 3,
     .reader = { QUEUE (3, 1, 2), LATEST (1, 2) }, .max_slots = 3,
     .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "leases-are-scarce", .first = 1, .n_before = 1, .n_frames = 5,
+    .reader = { LATEST (2, 4) }, .max_slots = 3, .scarce = true, .max_leasable = 1,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "no-frame-can-be-leased", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { LATEST (1, 3) }, .max_slots = 2, .scarce = true,
+    .bounds = { { { 2, 2 }, { 3, 1 } }, { { 5, 0 }, { 3, 2 } } } },
+  { .name = "two-readers-and-one-lease", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { LATEST (1, 2), LATEST (2, 2) }, .max_slots = 3, .scarce = true,
+    .max_leasable = 1,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "a-queue-copies", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { QUEUE (2, 2, 3) }, .max_slots = 4, .scarce = true, .max_leasable = 1,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "a-lossless-reader-copies", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { LOSSLESS (2) }, .max_slots = 3, .scarce = true, .max_leasable = 1,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "a-reader-has-its-share", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { SHARE (1, 2, 4) },
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
+  { .name = "one-dies-with-the-only-lease", .first = 1, .n_before = 1, .n_frames = 4,
+    .reader = { LATEST (2, 2), LATEST (1, 2) }, .max_slots = 3, .scarce = true,
+    .max_leasable = 1, .mortal = 1,
+    .bounds = { { { 1, 1 }, { 2, 0 } }, { { 3, 0 }, { 2, 1 } } } },
+  { .name = "words-wrap-withdrawn", .first = 0x7ffffffe, .n_before = 1,
+    .n_frames = 4, .reader = { LATEST (2, 4) }, .max_slots = 4, .scarce = true,
+    .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
   { .name = "a-lossless-reader-is-demoted", .first = 1, .n_frames = 4,
     .max_slots = 3, .reader = { LOSSLESS (1) }, .demotes = true,
     .bounds = { { { 2, 1 }, { 3, 0 } }, { { 4, 0 }, { 3, 1 } } } },
@@ -987,7 +1074,7 @@ static const Mutant mutants[] = {
   MUTANT_ROWS,
   /* Those of functions that the above leave alone. */
   { "claim-is-not-taken-back", "claim_frame", STORE, RELEASE, LEAVE_OUT, 0, 0 },
-  { "hazard-is-not-marked", "lease", RMW, RELAXED, LEAVE_OUT, 0, 0 },
+  { "hazard-is-not-marked", "lease_or_copy", RMW, RELAXED, LEAVE_OUT, 0, 0 },
   { "mark-is-not-cleared", "ndsh_leases_release", RMW, RELEASE, LEAVE_OUT, 0, 0 },
   { "mark-is-cleared-relaxed", "ndsh_leases_release", RMW, RELEASE, WEAKEN,
     RELAXED, 0 },
@@ -1007,6 +1094,13 @@ static const Mutant mutants[] = {
     RELAXED, 0 },
   { "look-at-handled-is-relaxed", "ndsh_slots_get_report", LOAD, SEQ_CST, WEAKEN,
     RELAXED, 0 },
+  { "withdrawal-is-release", "withdraw", STORE, SEQ_CST, WEAKEN, RELEASE, 0 },
+  { "withdrawal-is-not-stored", "withdraw", STORE, SEQ_CST, LEAVE_OUT, 0, 0 },
+  { "scan-before-the-withdrawal", "withdraw", STORE, SEQ_CST, POSTPONE, 0,
+    "is_leased" },
+  { "claim-without-a-fence-for-copies", "claim_frame", FENCE, RELEASE, LEAVE_OUT, 0,
+    0 },
+  { "copy-without-a-fence", "ndsh_leases_confirm", FENCE, ACQUIRE, LEAVE_OUT, 0, 0 },
   { "demotion-is-not-stored", "ndsh_slots_demote", STORE, RELAXED, LEAVE_OUT, 0, 0 },
   /* Misuse of slots.c, done in this file. */
   { "told-before-joined", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
@@ -1018,6 +1112,7 @@ static const Mutant mutants[] = {
   { "frame-before-its-end", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
   { "told-what-control-says", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
   { "joins-with-all-ends", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
+  { "copies-are-not-confirmed", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
 };
 
 enum { N_MUTANTS = sizeof mutants / sizeof mutants[0] };
@@ -1036,6 +1131,7 @@ set_misuse (const Mutant *mutant)
   misuse.frame_before_its_end = strcmp (name, "frame-before-its-end") == 0;
   misuse.told_what_control_says = strcmp (name, "told-what-control-says") == 0;
   misuse.joins_with_all_ends = strcmp (name, "joins-with-all-ends") == 0;
+  misuse.copies_are_not_confirmed = strcmp (name, "copies-are-not-confirmed") == 0;
 }
 
 static MachineProgram

@@ -40,6 +40,8 @@ typedef struct {
   enum { READY, DONE, DEAD } state;
   const MachineToken *needs;      /* READY, but only once this is given */
   MachineView view;
+  MachineView released;           /* at the last release fence */
+  MachineView loaded;             /* of what relaxed loads found */
   bool is_behind;                 /* with one location, for good */
   unsigned behind;
   uint32_t last_stored;
@@ -318,7 +320,7 @@ trace (const char *function, const char *what, const void *p, uint32_t value,
 }
 
 /* Returns where a new message stands; the order of execution is the order of
- * modification. */
+ * modification. @view goes along. */
 static uint8_t
 append (unsigned i, uint32_t value, const MachineView *view)
 {
@@ -329,10 +331,7 @@ append (unsigned i, uint32_t value, const MachineView *view)
     abort ();
   message = &l->message[++l->newest];
   message->value = value;
-  if (view != NULL)
-    message->view = *view;
-  else
-    memset (&message->view, 0, sizeof message->view);
+  message->view = *view;
   write_memory (l->p, l->size, value);
   return l->newest;
 }
@@ -357,7 +356,7 @@ store_now (void *p, size_t size, uint32_t value, MemoryOrder order,
     fail ("two threads store to one word, and nothing orders them");
   self->last_stored = value;
   self->view.at[i] = location[i].newest + 1;
-  append (i, value, order >= RELEASE ? &self->view : NULL);
+  append (i, value, order >= RELEASE ? &self->view : &self->released);
   if (order == SEQ_CST)
     location[i].sc = location[i].newest;
   trace (function, order == SEQ_CST ? "store sc" : order == RELEASE
@@ -462,8 +461,8 @@ machine_load (const void *p, size_t size, MemoryOrder order,
     oldest = l->sc;
   age = choose_age (self, i, l->newest - oldest, order);
   self->view.at[i] = (uint8_t) (l->newest - age);
-  if (order != RELAXED)
-    join_views (&self->view, &l->message[l->newest - age].view);
+  join_views (order != RELAXED ? &self->view : &self->loaded,
+              &l->message[l->newest - age].view);
   trace (function, order == SEQ_CST ? "load sc" : order == ACQUIRE ? "load acq"
                    : "load rlx", p, l->message[l->newest - age].value,
          age > 0 ? " (old)" : "");
@@ -510,6 +509,22 @@ machine_rmw (void *p, MachineOperator operator, uint32_t value,
     location[i].sc = location[i].newest;
   trace (function, "exchange", p, new, "");
   return old;
+}
+
+void
+machine_fence (MemoryOrder order, const char *function)
+{
+  const Mutant *m = program->mutant;
+  Routine *self;
+
+  if (running == NOBODY || (is_mutated (function, FENCE, order)
+                            && m->action == LEAVE_OUT))
+    return;
+  self = &routine[running];
+  if (order == ACQUIRE)
+    join_views (&self->view, &self->loaded);
+  else
+    self->released = self->view;
 }
 
 /* --- Plain data --- */
@@ -559,7 +574,7 @@ machine_write_plain (uint32_t *p, uint32_t value)
     if (self->view.at[k] != location[k].newest && routine[r].state != DEAD)
       fail ("I1: data is written that somebody may still read");
   }
-  self->view.at[i] = append (i, value, NULL);
+  self->view.at[i] = append (i, value, &self->released);
 }
 
 /* --- Waiting --- */
@@ -625,6 +640,8 @@ prepare_routine (unsigned r)
   self->postponed.p = NULL;
   self->is_behind = false;
   memset (&self->view, 0, sizeof self->view);
+  memset (&self->released, 0, sizeof self->released);
+  memset (&self->loaded, 0, sizeof self->loaded);
 }
 
 static void

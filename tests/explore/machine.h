@@ -11,12 +11,14 @@
  * takes the view along, an acquire load joins it to the reader's own. Sequentially
  * consistent loads never return less than the newest sequentially consistent store.
  * (The "views" of Kang et al., POPL 2017, without promises; Relacy does much the
- * same.) That covers reorderings of stores with later loads, as on x86, and of
+ * same.) A release fence has later stores take along the view that it found, an acquire
+ * fence joins those of earlier loads. That covers reorderings of stores with later loads, as on x86, and of
  * stores with stores and loads with loads, as on ARM. Left out: loads that
  * overtake later stores, and stores that go back in the order of modification.
  *
  * Plain data is checked for races by the same views, so a missing acquire or
- * release shows even where no value comes out wrong.
+ * release shows even where no value comes out wrong. Data that is copied while somebody
+ * may write it is loaded relaxed instead.
  */
 #ifndef MACHINE_H
 #define MACHINE_H
@@ -92,6 +94,8 @@ void machine_store (void *p, size_t size, uint32_t value, MemoryOrder order,
                     const char *function);
 uint32_t machine_rmw (void *p, MachineOperator operator, uint32_t value,
                       MemoryOrder order, const char *function);
+
+void machine_fence (MemoryOrder order, const char *function);
 
 uint32_t machine_read_plain (const uint32_t *p);
 void machine_write_plain (uint32_t *p, uint32_t value);

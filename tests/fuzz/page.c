@@ -198,6 +198,18 @@ check_held (const Held *h)
 }
 
 static void
+honest_release (guint i)
+{
+  if (n_held == 0)
+    return;
+  i %= n_held;
+  check_held (&held[i]);
+  ndsh_leases_release (&honest, held[i].lease.hazard);
+  ndsh_segment_unref (held[i].segment);
+  held[i] = held[--n_held];
+}
+
+static void
 honest_acquire (void)
 {
   guint32 taken = honest.taken;
@@ -210,23 +222,15 @@ honest_acquire (void)
   h->segment = ndsh_segment_ref (writer->memory[h->lease.slot].segment);
   h->data = h->segment->data;
   ndsh_leases_take (&honest, &h->lease);
+  /* What is copied may change at once. */
+  g_assert (ndsh_leases_confirm (&honest, &h->lease));
   g_assert (ndsh_word_distance (h->lease.word, taken) > 0);
   if (honest.mode == NDSH_READ_LOSSLESS)
     g_assert (h->lease.word == taken + 2);
-  n_held++;
   check_held (h);
-}
-
-static void
-honest_release (guint i)
-{
-  if (n_held == 0)
-    return;
-  i %= n_held;
-  check_held (&held[i]);
-  ndsh_leases_release (&honest, held[i].lease.hazard);
-  ndsh_segment_unref (held[i].segment);
-  held[i] = held[--n_held];
+  n_held++;
+  if (h->lease.is_copy)
+    honest_release (n_held - 1);
 }
 
 /* --- Who does what -------------------------------------------------------- */
@@ -392,7 +396,9 @@ check_honest (void)
   for (guint i = 0; i < n_held; i++) {
     check_held (&held[i]);
     g_assert (writer->slots.control->slot[held[i].lease.slot].state_seq
-              == held[i].lease.word);
+                == held[i].lease.word
+              || writer->slots.control->slot[held[i].lease.slot].state_seq
+                   == ndsh_word_withdrawn (held[i].lease.word));
   }
 }
 
@@ -482,6 +488,7 @@ set_up (void)
   n_turns = n_until_meddle = n_meddled = n_waits = 0;
   writer = fuzz_writer_new (&options);
   writer->slots.published = first = fuzz_u32 (&input);
+  writer->slots.first = first + 1;
   join (HONEST);
   join (LIAR);
 }

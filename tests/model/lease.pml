@@ -16,6 +16,7 @@
  *       unless a lossless reader is in the way
  *   I6  the same once a reader died, at any step, and was taken off the list
  *   a slot that was not claimed after all is as it was
+ *   what was copied of a frame is of that frame, if it still is there afterwards
  *
  * Left out: the words (frame n's is n, so no wrap) and the ring's length (a place for
  * each frame); waking (wake.pml: here who must wait tries again at any time); memory
@@ -31,7 +32,8 @@
  * work; LATE, the reader that joins meanwhile; MORTAL, the one that may die; LEAVES:
  * readers may leave and keep their frames; DEMOTES: the writer may lose patience with
  * the first; FEW: S is less than count_needed, so that claims may fail or take what was
- * kept for queues.
+ * kept for queues; MAX_LEASABLE: slots that readers may lease together, of the others
+ * they copy.
  */
 #define LATEST 0
 #define QUEUE 1
@@ -84,6 +86,9 @@
 #ifndef MORTAL
 #define MORTAL NONE
 #endif
+#ifndef MAX_LEASABLE
+#define MAX_LEASABLE S
+#endif
 #define K 2                     /* no reader has more leases */
 
 #define MODE(r) ((r) == 0 -> MODE0 : MODE1)
@@ -104,6 +109,9 @@
 #endif
 #ifndef SCAN                    /* is_leased */
 #define SCAN SEQ_CST
+#endif
+#ifndef WITHDRAW_STORE          /* withdraw */
+#define WITHDRAW_STORE SEQ_CST
 #endif
 #ifndef PUBLISH_STORE           /* ndsh_slots_publish: state_seq */
 #define PUBLISH_STORE RELEASE
@@ -140,7 +148,13 @@
 
 /* --- The writer's process: private to it, under its mutex ------------------- */
 
+#define WITHDRAWN(q) ((q) + 100)        /* ndsh_word_withdrawn */
+#define IS_OF(q, state) ((state) == (q) || (state) == WITHDRAWN (q))
+
 byte frame[S];                  /* NdshSlot.frame */
+byte state[S];                  /* NdshSlot.state */
+bool leasable[S];               /* NdshSlot.leasable */
+byte n_leasable;
 byte draft = NONE;              /* NdshSlot.held */
 byte n_slots;
 byte published;
@@ -166,10 +180,13 @@ bool took_queued;               /* ndsh_slots_claim_queued was called */
 #define KEPT_FOR(r) (listed[r] && mode[r] == QUEUE -> LENGTH (r) : 1)
 #define KEPT (KEPT_FOR (0) > KEPT_FOR (1) -> KEPT_FOR (0) : KEPT_FOR (1))
 #define GRANTED(r) (listed[r] -> LEASES (r) : 0)
+#define LEASED_AT_MOST                                                         \
+  (GRANTED (0) + GRANTED (1) < MAX_LEASABLE -> GRANTED (0) + GRANTED (1)       \
+                                             : MAX_LEASABLE)
 #ifdef MUT_ONE_SLOT_FEWER
-#define NEEDED (KEPT + GRANTED (0) + GRANTED (1))
+#define NEEDED (KEPT + LEASED_AT_MOST)
 #else
-#define NEEDED (KEPT + GRANTED (0) + GRANTED (1) + 1)
+#define NEEDED (KEPT + LEASED_AT_MOST + 1)
 #endif
 #define PASSES (1 + listed[0] + listed[1])
 
@@ -252,18 +269,22 @@ inline claim_frame ()
   :: else
   fi;
 #else
-  scan (frame[c]);
   if
-  :: leased
-  :: else ->
-     store (WRITER, STATE_SEQ (c), 0, CLAIM_STORE);
+  :: !leasable[c] -> store (WRITER, STATE_SEQ (c), 0, CLAIM_STORE); draft = c
+  :: leasable[c] ->
      scan (frame[c]);
      if
-     :: !leased -> draft = c
+     :: leased
      :: else ->
+        store (WRITER, STATE_SEQ (c), 0, CLAIM_STORE);
+        scan (frame[c]);
+        if
+        :: !leased -> draft = c
+        :: else ->
 #ifndef MUT_NO_RESTORE
-        store (WRITER, STATE_SEQ (c), frame[c], RELEASE)
+           store (WRITER, STATE_SEQ (c), state[c], RELEASE)
 #endif
+        fi
      fi
   fi;
 #endif
@@ -325,7 +346,7 @@ inline check_restored ()
     do
     :: i == n_slots -> break
     :: else ->
-       assert (i == draft || frame[i] == 0 || mem[STATE_SEQ (i)] == frame[i]);
+       assert (i == draft || frame[i] == 0 || mem[STATE_SEQ (i)] == state[i]);
        i++
     od;
     i = 0
@@ -354,7 +375,7 @@ inline begin ()
      check_restored ();
      atomic {
        if
-       :: draft != NONE -> frame[draft] = 0
+       :: draft != NONE -> frame[draft] = 0; count_leasable (draft, false)
        :: draft == NONE && IS_LOSSLESS (0) ->
           skip;
 #ifdef DEMOTES
@@ -375,26 +396,86 @@ inline begin ()
   od
 }
 
+inline count_leasable (x, yes)
+{
+  n_leasable = n_leasable + yes - leasable[x];
+  leasable[x] = yes
+}
+
+/* find_leasable: the oldest, of those after @after */
+inline find_leasable ()
+{
+  d_step {
+    c = NONE;
+    i = 0;
+    do
+    :: i == n_slots -> break
+    :: else ->
+       if
+       :: leasable[i] && frame[i] > after && c == NONE -> c = i
+       :: leasable[i] && frame[i] > after && c != NONE && frame[c] > frame[i] -> c = i
+       :: else
+       fi;
+       i++
+    od;
+    i = 0
+  }
+}
+
+/* make_room_for_lease, withdraw */
+inline make_room ()
+{
+  do
+  :: n_leasable < MAX_LEASABLE -> break
+  :: else ->
+     find_leasable ();
+     if
+     :: c == NONE -> break
+     :: else ->
+        state[c] = WITHDRAWN (frame[c]);
+#ifdef MUT_SCAN_BEFORE_WITHDRAWAL
+        scan (frame[c]);
+        store (WRITER, STATE_SEQ (c), state[c], WITHDRAW_STORE);
+#else
+        store (WRITER, STATE_SEQ (c), state[c], WITHDRAW_STORE);
+        scan (frame[c]);
+#endif
+        atomic {
+          after = frame[c];
+          if
+          :: leased
+          :: else -> count_leasable (c, false)
+          fi;
+          leased = false
+        }
+     fi
+  od;
+  atomic { c = NONE; after = 0 }
+}
+
 /* ndsh_slots_publish */
 inline publish ()
 {
+  atomic { !locked -> locked = true }
+  make_room ();
   atomic {
-    !locked -> locked = true;
     published++;
-    frame[draft] = published
+    frame[draft] = published;
+    count_leasable (draft, n_leasable < MAX_LEASABLE);
+    state[draft] = (leasable[draft] -> published : WITHDRAWN (published))
   }
 #ifdef MUT_HEAD_BEFORE_FRAME
   store (WRITER, RING (published), draft, RELAXED);
   store (WRITER, HEAD, published, HEAD_STORE);
-  store (WRITER, STATE_SEQ (draft), published, PUBLISH_STORE);
+  store (WRITER, STATE_SEQ (draft), state[draft], PUBLISH_STORE);
 #else
 #ifdef MUT_HEAD_BEFORE_RING
-  store (WRITER, STATE_SEQ (draft), published, PUBLISH_STORE);
+  store (WRITER, STATE_SEQ (draft), state[draft], PUBLISH_STORE);
   store (WRITER, HEAD, published, HEAD_STORE);
   IS_DRAINED (WRITER);
   store (WRITER, RING (published), draft, RELAXED);
 #else
-  store (WRITER, STATE_SEQ (draft), published, PUBLISH_STORE);
+  store (WRITER, STATE_SEQ (draft), state[draft], PUBLISH_STORE);
   store (WRITER, RING (published), draft, RELAXED);
   store (WRITER, HEAD, published, HEAD_STORE);
 #endif
@@ -491,6 +572,30 @@ inline lease ()
   }
 }
 
+/* find_copy, ndsh_leases_confirm. No more is left of it than that it was of the frame.
+ * Of the fences nothing is seen here: loads do not overtake loads, and check_restored
+ * drains the writer's buffer. The explorer has both. */
+inline copy ()
+{
+#if MAX_LEASABLE < S
+  copied = IS_OF (q, mem[STATE_SEQ (s)]);
+  if
+  :: copied ->
+     value = mem[PAYLOAD (s)];
+     atomic {
+#ifndef MUT_NO_CONFIRM
+       copied = IS_OF (q, mem[STATE_SEQ (s)]);
+#endif
+       assert (!copied || value == q);          /* I2 of a copy */
+       value = 0
+     }
+  :: else
+  fi
+#else
+  skip
+#endif
+}
+
 /* ndsh_leases_find. The word is checked to be one it may not have: I3. */
 inline find ()
 {
@@ -522,8 +627,11 @@ inline find ()
      lease ();
      if
      :: found -> break
+     :: else -> store (r, HAZARD (r, k), 0, RELEASE); copy ()
+     fi;
+     if
+     :: copied -> break
      :: else ->
-        store (r, HAZARD (r, k), 0, RELEASE);
         atomic {
           assert (mode[r] != LOSSLESS);
           assert (published - q >= LENGTH (r) ||
@@ -545,9 +653,10 @@ inline take ()
     assert (mode[r] != LOSSLESS || q == last + 1);
     last = q;
     had = q;
-    word[k] = q;
-    slot[k] = s;
+    word[k] = (found -> q : 0);
+    slot[k] = (found -> s : 0);
     found = false;
+    copied = false;
     q = 0;
     s = 0
   }
@@ -585,7 +694,7 @@ inline read_frames ()
 #endif
      find ();
      if
-     :: found -> take ()
+     :: found || copied -> take ()
      :: else
      fi
   :: word[0] != 0 -> give_back (0)
@@ -604,6 +713,10 @@ proctype reader (byte r)
   byte had, last, q, s, k, finds, rmode;
   byte word[K], slot[K];
   bool found, left;
+#if MAX_LEASABLE < S
+  byte value;
+#endif
+  bool copied;
 
   {
     atomic {
@@ -655,7 +768,10 @@ init
     :: else ->
        published = i + 1;
        frame[i] = published;
-       mem[STATE_SEQ (i)] = published;
+       leasable[i] = n_leasable < MAX_LEASABLE;
+       n_leasable = n_leasable + leasable[i];
+       state[i] = (leasable[i] -> published : WITHDRAWN (published));
+       mem[STATE_SEQ (i)] = state[i];
        mem[PAYLOAD (i)] = published;
        mem[RING (published)] = i;
        mem[HEAD] = published;

@@ -30,7 +30,7 @@ Mutant = collections.namedtuple('Mutant', 'model name breaks')
 # How pan says that one of these does not hold.
 PROPERTIES = {
     'I1': r'assertion violated.*(holds\[c\]|slot\[[01]\])',
-    'I2': r'assertion violated.*mem\[\(\d+\+s\)\]==q',
+    'I2': r'assertion violated.*(mem\[\(\d+\+s\)\]==q|value==q)',
     'I3': r'assertion violated.*(published-q|q>last)',
     'I4': r'invalid end state',
     'I5': r'assertion violated.*mode\[1\]==2',
@@ -56,6 +56,7 @@ QUICK = [
     model('lease', 'lossless', LOSSLESS.format(0), 'FINDS1=1 LAG0=3 START=4 S=4'),
     model('lease', 'join', 'LATE=1 FINDS0=1 FINDS1=1'),
     model('lease', 'crash', 'MORTAL=0 FINDS0=1 FINDS1=1 FRAMES=1'),
+    model('lease', 'scarce', 'MAX_LEASABLE=1 FINDS0=1 FINDS1=1 S=3 START=1'),
     model('wake', 'latest', 'FRAMES=2'),
     model('wake', 'end', 'FRAMES=2 END_AFTER=2'),
     model('wake', 'parts', 'ALONE FRAMES=3 END_AFTER=1'),
@@ -83,6 +84,8 @@ THOROUGH = [
     model('lease', 'crash-and-join', 'MORTAL=0 LATE=1 FINDS0=1 FINDS1=1'),
     model('lease', 'longer-crash', 'MORTAL=0'),
     model('lease', 'leave', 'LEAVES FINDS1=1'),
+    model('lease', 'scarce-leases', 'MAX_LEASABLE=1 LEASES0=2 FINDS1=1 S=3 START=1 FRAMES=3'),
+    model('lease', 'scarce-crash', 'MAX_LEASABLE=1 MORTAL=0 FINDS0=1 FINDS1=1 S=3 START=1'),
     model('lease', 'leave-alone', 'LEAVES FINDS0=1 FINDS1=0'),
     model('wake', 'two-ends', 'FRAMES=2 END_AFTER=1'),
     model('wake', 'ring', LOSSLESS.format(0), 'S=1 FRAMES=2 RING_ONLY'),
@@ -111,6 +114,11 @@ MUTANTS = [
         'MUT_HEAD_BEFORE_RING': 'I3',
         'HEAD_STORE=RELAXED': 'I3',
         'MUT_ONE_SLOT_FEWER': 'I5',
+    }),
+    ('lease', 'scarce', {
+        'WITHDRAW_STORE=RELEASE': 'I1',
+        'MUT_SCAN_BEFORE_WITHDRAWAL': 'I1',
+        'MUT_NO_CONFIRM': 'I2',
     }),
     ('lease', 'lossless', {'MUT_CURSOR_BEFORE_LEASE': 'lossless'}),
     ('lease', 'join', {'MUT_TOLD_BEFORE_JOINED': 'I1'}),

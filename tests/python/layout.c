@@ -30,6 +30,8 @@ print_writing (void)
   FIELD (NdshWriterInfo, published);
   FIELD (NdshWriterInfo, n_slots);
   FIELD (NdshWriterInfo, bytes);
+  FIELD (NdshWriterInfo, max_bytes);
+  FIELD (NdshWriterInfo, max_frames);
   FIELD (NdshWriterInfo, retired_bytes);
   FIELD (NdshWriterInfo, reserved);
   STRUCT (NdshFrameInfo);
@@ -59,7 +61,9 @@ print_reading (void)
   FIELD (NdshReaderInfo, n_leases);
   FIELD (NdshReaderInfo, delivered);
   FIELD (NdshReaderInfo, missed);
+  FIELD (NdshReaderInfo, copied);
   FIELD (NdshReaderInfo, lag);
+  FIELD (NdshReaderInfo, room);
   FIELD (NdshReaderInfo, reserved);
 }
 

@@ -41,9 +41,10 @@
 
 #define TIMEOUT_US (30 * G_USEC_PER_SEC)
 
-/* Of the writer that a reader is taken from: history, the leases of both, and one;
- * so that a claim always succeeds, and every slot that is not given back shows. */
-#define READER_SLOTS (1 + 2 + 2 + 1)
+/* Of the writer that a reader is taken from: history, the leases of both, and one; so
+ * that a claim always succeeds, and every slot that is not given back shows. And some
+ * more, of which half is for leases. */
+#define READER_SLOTS (1 + 2 + 2 + 1 + 4)
 
 static char where[200];         /* what is being tried, should it fail */
 

@@ -187,10 +187,21 @@ wait_for_notices (gint n)
 static void
 new_writer (Subject *s)
 {
-  NdshWriterOptions options = { .max_bytes = memory_of (s->n_slots),
+  NdshWriterOptions options = { .max_bytes = memory_of (2 * s->n_slots),
                                 .notify = on_notify };
 
   s->writer = ndsh_writer_new ("test", &options, &s->error);
+}
+
+/* Half of the memory is never leased, so this process keeps as much: readers can lease
+ * every slot that is left. */
+static void
+hold_drafts (Subject *s)
+{
+  NdshArrayInfo info = ndsh_test_bytes (SIZE);
+
+  for (guint i = 0; i < s->n_slots; i++)
+    g_assert_nonnull (ndsh_writer_begin (s->writer, &info, 1, NULL));
 }
 
 /* Marks let readers join, and then hold frame 3 and leave others unread. */
@@ -199,6 +210,7 @@ prepare_frames (Subject *s, guint n_unread)
 {
   new_writer (s);
   g_assert_no_error (s->error);
+  hold_drafts (s);
   steps_mark ();
   ndsh_test_publish (s->writer, SIZE, 3);
   steps_mark ();

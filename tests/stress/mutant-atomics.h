@@ -56,6 +56,16 @@ typedef uint8_t shared_u8;
       __atomic_store_n ((p), value_, __ATOMIC_RELAXED);                        \
   })
 
+#define MUTANT_FENCE(operation, order)                                         \
+  __extension__ ({                                                             \
+    MUTANT_HERE (FENCE, operation);                                            \
+    if (!here)                                                                 \
+      __atomic_thread_fence (order);                                           \
+  })
+
+#define fence_acquire() MUTANT_FENCE (ACQUIRE, __ATOMIC_ACQUIRE)
+#define fence_release() MUTANT_FENCE (RELEASE, __ATOMIC_RELEASE)
+
 #define load_relaxed(p) MUTANT_LOAD ((p), RELAXED, __ATOMIC_RELAXED)
 #define load_acquire(p) MUTANT_LOAD ((p), ACQUIRE, __ATOMIC_ACQUIRE)
 #define load_seq_cst(p) MUTANT_LOAD ((p), SEQ_CST, __ATOMIC_SEQ_CST)

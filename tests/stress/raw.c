@@ -184,6 +184,8 @@ raw_write (const Plan *plan)
   guint n_spins = 0;
 
   ndsh_slots_init (slots, &world->control, 1, 1);
+  if (plan->kind == RAW_COPIES)
+    slots->max_leasable = 0;
   for (guint r = 0; r < plan->n_readers; r++) {
     readers[r] = (NdshSlotsReader){
       .page = &world->page[r],
@@ -224,9 +226,8 @@ ring_writer (const NdshLeases *leases)
 }
 
 static void
-check (guint reader, const NdshLease *lease, guint64 n)
+check (guint reader, const NdshLease *lease, const volatile guint64 *words, guint64 n)
 {
-  const volatile guint64 *words = world->payload[lease->slot].word;
 
   if (lease->record.full_seq != n)
     fail ("frame %" G_GUINT64_FORMAT " has the record of frame %" G_GUINT64_FORMAT
@@ -239,22 +240,42 @@ check (guint reader, const NdshLease *lease, guint64 n)
     }
 }
 
+/* Where to read the payload; NULL if it went while it was copied. */
+static const volatile guint64 *
+find_words (const NdshLeases *leases, const NdshLease *lease, guint64 *copy)
+{
+  const volatile guint64 *words = world->payload[lease->slot].word;
+
+  if (!lease->is_copy)
+    return words;
+  for (guint i = 0; i < WORDS; i++)
+    copy[i] = words[i];
+  return ndsh_leases_confirm (leases, lease) ? copy : NULL;
+}
+
 static void
 take (const Plan *plan, guint reader, NdshLeases *leases, const NdshLease *lease)
 {
   ReaderCounts *counts = &shared->reader[reader];
   guint64 before = leases->delivered + leases->missed;
   guint64 n = before + (guint64) ndsh_word_distance (lease->word, leases->taken);
+  guint64 copy[WORDS];
+  const volatile guint64 *words = find_words (leases, lease, copy);
 
-  check (reader, lease, n);
+  if (words == NULL) {
+    ndsh_leases_skip (leases, lease);
+    ring_writer (leases);
+    return;
+  }
+  check (reader, lease, words, n);
   ndsh_leases_take (leases, lease);
   ring_writer (leases);
   disturb ();
-  check (reader, lease, n);
+  check (reader, lease, words, n);
   disturb ();
   ndsh_leases_release (leases, lease->hazard);
   ring_writer (leases);
-  if (plan->kind != RAW && leases->missed > 0)
+  if (plan->kind != RAW && plan->kind != RAW_COPIES && leases->missed > 0)
     fail ("reader %u missed a frame that it was to have", reader);
   counts->checks += 2;
   counts->missed = (gint) (leases->missed & G_MAXINT);
@@ -294,7 +315,7 @@ raw_read (const Plan *plan, guint reader)
     disturb ();
     if (ndsh_leases_find (&leases, &lease))
       take (plan, reader, &leases, &lease);
-    else if (plan->kind != RAW)
+    else if (plan->kind != RAW && plan->kind != RAW_COPIES)
       wait_for_next (&leases, reader);
     else
       spin (&n_spins);

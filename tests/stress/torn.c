@@ -41,7 +41,8 @@ Shared *shared;
 
 static const char *const kind_names[]
   = { "free", "mixed", "tight", "tight-lossless", "handed", "turns",
-      "raw", "raw-lossless", "raw-turns" };
+      "raw", "raw-lossless", "raw-turns",
+      "raw-copies" };
 
 void
 fail (const char *format, ...)
@@ -657,6 +658,7 @@ static const Plan battery[] = {
   { RAW_TURNS, 64, 1, 0, 0 },
   { RAW_LOSSLESS, 64, 1, 0, 0 },
   { RAW, 64, 2, 0, 0 },
+  { RAW_COPIES, 64, 2, 0, 0 },
   { TIGHT, 64, 1, 0, 0 },
   { TIGHT, PAGE, 1, 0, 0 },
   { TIGHT, 64, 2, 0, 0 },
@@ -826,7 +828,7 @@ run_all (void)
           run_one ((Plan){ (Kind) kind, sizes[i].size, n, 30,
                            (gint) n * (thorough ? 60 : 30) });
       }
-  for (guint kind = TIGHT; kind <= RAW_TURNS; kind++)
+  for (guint kind = TIGHT; kind <= RAW_COPIES; kind++)
     for (guint n = 1; n <= 4; n *= 2)
       run_one ((Plan){ (Kind) kind, 64, n, 0,
                        thorough      ? 200000

@@ -25,7 +25,8 @@ typedef enum {
   TURNS,                        /* the next frame follows when all have had the last */
   RAW,                          /* TIGHT, TIGHT_LOSSLESS and TURNS of slots.c alone */
   RAW_LOSSLESS,
-  RAW_TURNS
+  RAW_TURNS,
+  RAW_COPIES                    /* RAW, and no frame can be leased */
 } Kind;
 
 typedef struct {

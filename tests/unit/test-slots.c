@@ -63,6 +63,7 @@ publish (Channel *channel, int i)
   guint64 number;
 
   channel->control.slot[i].frame.full_seq = channel->slots.published + 1;
+  channel->control.slot[i].frame.ends = channel->slots.ends;
   number = ndsh_slots_publish (&channel->slots, i);
   ndsh_slots_release (&channel->slots, i);
   return number;

@@ -463,7 +463,7 @@ test_memory_stays_within_its_bound (void)
   g_assert_cmpuint (now.retired_bytes, ==, 0);
 }
 
-/* It holds all there is, and is none of those that may hold the writer up. */
+/* It holds what a lease can hold, and is none of those that may hold the writer up. */
 static void
 test_a_reader_that_may_lose_frames_is_not_waited_for (void)
 {
@@ -473,15 +473,15 @@ test_a_reader_that_may_lose_frames_is_not_waited_for (void)
   g_autoptr (NdshReader) reader
     = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
   NdshArrayInfo info = ndsh_test_bytes (8);
-  g_autoptr (NdshFrame) one = NULL;
-  g_autoptr (NdshFrame) two = NULL;
+  g_autoptr (NdshFrame) frame = NULL;
+  g_autoptr (NdshDraft) draft = NULL;
   g_autoptr (GError) error = NULL;
 
   ndsh_test_publish (writer, 8, 1);
-  one = ndsh_test_next (reader);
+  frame = ndsh_test_next (reader);
   ndsh_test_publish (writer, 8, 1);
-  two = ndsh_test_next (reader);
-  ndsh_test_publish (writer, 8, 1);
+  draft = ndsh_writer_begin (writer, &info, 1, &error);
+  g_assert_no_error (error);
   ndsh_test_log_start ("nothing");
 
   g_assert_null (ndsh_writer_begin (writer, &info, 1, &error));
@@ -598,7 +598,7 @@ test_sizes_that_wrap_are_refused (void)
   guint histories[] = { 1, 3, 7, 15, 31 };
 
   for (guint i = 0; i < G_N_ELEMENTS (histories); i++) {
-    NdshWriterOptions options = { .history = histories[i] };
+    NdshWriterOptions options = { .history = histories[i], .max_bytes = 256 << 20 };
     g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
 
     for (guint bits = 29; bits < 64; bits++)
@@ -802,14 +802,14 @@ assert_full (NdshWriter *writer, const NdshArrayInfo *info)
   g_assert_error (error, NDSH_ERROR, NDSH_ERROR_FULL);
 }
 
-/* Two slots fit: one is held by a reader, the newest stays. */
+/* Four slots fit: one is held by a reader, the newest stays, and two are drafts. */
 static void
 test_a_lease_that_goes_back_is_told_after_full (void)
 {
   Told told = TOLD_INIT;
   NdshWriterOptions options = { .notify = count_notify,
                                 .notify_data = &told,
-                                .max_bytes = 250 << 10 };
+                                .max_bytes = 450 << 10 };
   g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
   g_autoptr (NdshReader) reader
     = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
@@ -818,10 +818,15 @@ test_a_lease_that_goes_back_is_told_after_full (void)
   wait_told (&told, 1);
   for (guint n = 2; n < 50; n++) {
     g_autoptr (NdshFrame) frame = NULL;
+    g_autoptr (NdshDraft) one = NULL;
+    g_autoptr (NdshDraft) two = NULL;
 
     ndsh_test_publish (writer, 100 << 10, 1);
     frame = ndsh_test_next (reader);
     ndsh_test_publish (writer, 100 << 10, 1);
+    one = ndsh_writer_begin (writer, &info, 1, NULL);
+    two = ndsh_writer_begin (writer, &info, 1, NULL);
+    g_assert_nonnull (two);
     assert_full (writer, &info);
     ndsh_frame_release (g_steal_pointer (&frame));
     wait_told (&told, n);

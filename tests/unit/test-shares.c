@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What readers may keep from the writer and from each other: the frames that they
+ * hold are theirs, and whoever is awake gets the next one. */
+#include "ndsh-test.h"
+
+#define SIZE (64 << 10)
+#define COST (SIZE + 4096)      /* with the tail */
+#define MAX_HOLDERS 15          /* and one that is awake */
+
+/* Takes as much as it gets, and gives nothing back. */
+typedef struct {
+  NdshReader *reader;
+  NdshFrame *held[NDSH_MAX_LEASES];
+  guint n_held;
+} Holder;
+
+typedef struct {
+  const char *name;
+  guint n_fit;                  /* frames that max_bytes holds */
+  guint n_holders;
+  guint n_leases;               /* that each has */
+  NdshReadMode mode;
+  guint growth;                 /* frames become so much larger in the end */
+} Case;
+
+/* Those with sizes have as many frames as 256 MiB hold of that size. */
+static const Case cases[] = {
+  { "a-queue-of-4k-rgba", 8, 1, 8, NDSH_READ_QUEUE, 1 },
+  { "a-list-of-eight-4k-rgba", 8, 1, 8, NDSH_READ_LATEST, 1 },
+  { "sixty-four-leases-of-1080p-bgr", 43, 1, 64, NDSH_READ_LATEST, 1 },
+  { "three-holders-of-4k-nv12", 21, 3, 8, NDSH_READ_LATEST, 1 },
+  { "five-holders-of-1080p-bgrx", 32, 5, 8, NDSH_READ_LATEST, 1 },
+  { "one-stopped-at-8k-rgba", 2, 1, 2, NDSH_READ_LATEST, 1 },
+  { "all-hold-480p", 256, MAX_HOLDERS, 64, NDSH_READ_LATEST, 1 },
+  { "all-hold-1080p", 43, MAX_HOLDERS, 64, NDSH_READ_LATEST, 1 },
+  { "all-hold-4k", 10, MAX_HOLDERS, 64, NDSH_READ_LATEST, 1 },
+  { "all-hold-8k", 2, MAX_HOLDERS, 64, NDSH_READ_LATEST, 1 },
+  { "all-hold-480p-then-720p", 256, MAX_HOLDERS, 64, NDSH_READ_QUEUE, 3 },
+  { "all-hold-480p-then-4k", 256, MAX_HOLDERS, 64, NDSH_READ_LATEST, 27 },
+  { "all-hold-1080p-then-4k", 43, MAX_HOLDERS, 64, NDSH_READ_LATEST, 4 },
+};
+
+static void
+hold_what_there_is (Holder *holder)
+{
+  while (ndsh_reader_wait (holder->reader, 0, NULL)) {
+    NdshFrame *frame = ndsh_reader_acquire (holder->reader);
+
+    if (frame == NULL)
+      return;
+    holder->held[holder->n_held++] = frame;
+  }
+}
+
+static void
+check_and_free (Holder *holder)
+{
+  for (guint i = 0; i < holder->n_held; i++) {
+    ndsh_test_check_bytes (holder->held[i]);
+    ndsh_frame_release (holder->held[i]);
+  }
+  ndsh_reader_free (holder->reader);
+}
+
+/* One frame a time, which the one that is awake gets before the next. */
+static void
+write_and_read (NdshWriter *writer, NdshReader *awake, Holder *holders,
+                guint n_holders, gsize size, guint n)
+{
+  while (n-- > 0) {
+    g_autoptr (NdshFrame) frame = NULL;
+    NdshWriterInfo info;
+
+    ndsh_test_publish (writer, size, 1);
+    ndsh_writer_get_info (writer, &info);
+    g_assert_cmpuint (info.bytes, <=, info.max_bytes);
+    frame = ndsh_test_next (awake);
+    g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, info.published);
+    g_assert_cmpuint (ndsh_frame_get_size (frame), ==, size);
+    for (guint i = 0; i < n_holders; i++)
+      hold_what_there_is (&holders[i]);
+  }
+}
+
+static void
+test_who_is_awake_gets_every_frame (gconstpointer data)
+{
+  const Case *c = data;
+  NdshWriterOptions options = { .max_bytes = (guint64) c->n_fit * COST };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) awake = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  Holder holders[MAX_HOLDERS] = { 0 };
+  guint n = c->n_leases + 20;
+
+  for (guint i = 0; i < c->n_holders; i++)
+    holders[i].reader
+      = ndsh_test_joined_reader (c->mode, NDSH_MAX_QUEUE, c->n_leases);
+  write_and_read (writer, awake, holders, c->n_holders, SIZE, n);
+  /* They had all that they may hold. */
+  for (guint i = 0; i < c->n_holders; i++)
+    g_assert_cmpuint (holders[i].n_held, ==, c->n_leases);
+  if (c->growth > 1)
+    write_and_read (writer, awake, holders, c->n_holders, c->growth * SIZE, 20);
+  for (guint i = 0; i < c->n_holders; i++)
+    check_and_free (&holders[i]);
+}
+
+/* --- Shares --------------------------------------------------------------- */
+
+static guint
+count_copied (NdshReader *reader)
+{
+  NdshReaderInfo info;
+
+  ndsh_reader_get_info (reader, &info);
+  return (guint) info.copied;
+}
+
+static void
+test_who_holds_much_copies_and_others_do_not (void)
+{
+  NdshWriterOptions options = { .max_bytes = 12 * COST };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) modest = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  Holder holder = { ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 20), { 0 }, 0 };
+
+  write_and_read (writer, modest, &holder, 1, SIZE, 40);
+
+  g_assert_cmpuint (holder.n_held, ==, 20);
+  /* Six of twelve can be leased, and two are for the other. */
+  g_assert_cmpuint (count_copied (holder.reader), ==, 16);
+  g_assert_cmpuint (count_copied (modest), ==, 0);
+  check_and_free (&holder);
+}
+
+static void
+test_where_there_is_room_nothing_is_copied (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) awake = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  Holder holders[2] = { 0 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (holders); i++)
+    holders[i].reader
+      = ndsh_test_joined_reader (NDSH_READ_QUEUE, 8, NDSH_MAX_LEASES);
+  write_and_read (writer, awake, holders, G_N_ELEMENTS (holders), SIZE, 100);
+
+  for (guint i = 0; i < G_N_ELEMENTS (holders); i++) {
+    g_assert_cmpuint (holders[i].n_held, ==, NDSH_MAX_LEASES);
+    /* The first reader's place counts as well. */
+    g_assert_cmpuint (count_copied (holders[i].reader), <=, 1);
+    check_and_free (&holders[i]);
+  }
+}
+
+static void
+test_shares_follow_readers_and_sizes (void)
+{
+  NdshWriterOptions options = { .max_bytes = 16 * COST };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) awake = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  Holder first = { ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 20), { 0 }, 0 };
+  Holder second = { ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 20), { 0 }, 0 };
+
+  /* Eight: one for who is awake, three each, and one that is not divided. */
+  write_and_read (writer, awake, &first, 1, SIZE, 5);
+  g_assert_cmpuint (count_copied (first.reader), ==, 2);
+  check_and_free (&second);
+  write_and_read (writer, awake, &first, 1, SIZE, 6);
+  g_assert_cmpuint (count_copied (first.reader), ==, 4);
+  g_assert_cmpuint (count_copied (awake), ==, 0);
+  /* Half the memory holds two of these, but it is full of what was leased before. */
+  write_and_read (writer, awake, &first, 1, 3 * SIZE, 2);
+  g_assert_cmpuint (count_copied (first.reader), ==, 6);
+  g_assert_cmpuint (count_copied (awake), ==, 2);
+  check_and_free (&first);
+  write_and_read (writer, awake, NULL, 0, 3 * SIZE, 2);
+  g_assert_cmpuint (count_copied (awake), ==, 2);
+}
+
+static void
+test_a_copy_outlives_its_writer (void)
+{
+  NdshWriterOptions options = { .max_bytes = 2 * COST };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  g_autoptr (NdshFrame) frame = NULL;
+
+  ndsh_test_publish (writer, SIZE, 1);
+  frame = ndsh_test_next (reader);
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_FULL);
+  ndsh_test_publish (writer, SIZE, 10);
+  ndsh_writer_free (g_steal_pointer (&writer));
+  ndsh_reader_free (g_steal_pointer (&reader));
+
+  g_assert_cmpuint (GPOINTER_TO_SIZE (ndsh_frame_get_data (frame)) % 4096, ==, 0);
+  ndsh_test_check_bytes (frame);
+}
+
+int
+main (int argc, char **argv)
+{
+  int result;
+
+  g_test_init (&argc, &argv, NULL);
+  ndsh_test_dir_setup ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *path
+      = g_strdup_printf ("/shares/who-is-awake-gets-every-frame/%s", cases[i].name);
+
+    g_test_add_data_func (path, &cases[i], test_who_is_awake_gets_every_frame);
+  }
+  g_test_add_func ("/shares/who-holds-much-copies-and-others-do-not",
+                   test_who_holds_much_copies_and_others_do_not);
+  g_test_add_func ("/shares/where-there-is-room-nothing-is-copied",
+                   test_where_there_is_room_nothing_is_copied);
+  g_test_add_func ("/shares/shares-follow-readers-and-sizes",
+                   test_shares_follow_readers_and_sizes);
+  g_test_add_func ("/shares/a-copy-outlives-its-writer",
+                   test_a_copy_outlives_its_writer);
+  result = g_test_run ();
+  ndsh_test_dir_teardown ();
+  return result;
+}
