@@ -563,6 +563,13 @@ gst_ndsh_caps_from_arrays (const NdshArrayInfo *arrays, guint n_arrays)
   return caps;
 }
 
+gboolean
+gst_ndsh_caps_are_encoded_video (const char *caps)
+{
+  return g_str_has_prefix (caps, "video/") && !g_str_has_prefix (caps, "video/x-raw")
+         && !g_str_has_prefix (caps, "video/x-bayer");
+}
+
 const char *
 gst_ndsh_caps_get_foreign_memory (const GstCaps *caps)
 {

@@ -61,6 +61,9 @@ guint gst_ndsh_content_get_arrays (const GstNdshContent *content,
 GstCaps *gst_ndsh_caps_from_arrays (const NdshArrayInfo *arrays,
                                     guint n_arrays);
 
+/* Whether frames of these caps may refer to others; looks at the name only. */
+gboolean gst_ndsh_caps_are_encoded_video (const char *caps);
+
 /* The first memory feature of @caps that means anything but system memory, or
  * NULL. */
 const char *gst_ndsh_caps_get_foreign_memory (const GstCaps *caps);

@@ -17,6 +17,10 @@
  * busy machine lets a thread wait now and then. */
 #define USUAL_WAIT ((gint64) (100 * GST_MSECOND))
 
+/* What is only to be decoded comes at once, but in order: parsers and muxers take
+ * frames of one time for one, and some count in milliseconds. */
+#define DECODING_STEP ((gint64) GST_MSECOND)
+
 /* What is longer apart is no stream, and what is later is a lie. */
 #define MAX_INTERVAL (3600 * (gint64) GST_SECOND)
 
@@ -146,16 +150,27 @@ settle (GstNdshPacer *self, const GstNdshStream *stream,
                                             facts->follows, running);
 }
 
+/* Whether what was shown so far is of times up to now, as those of a camera are. A file
+ * that was read fast may be far ahead of what is live. */
+static gboolean
+is_past (const GstNdshPacer *self, const GstNdshNow *now)
+{
+  gint64 running = gst_ndsh_monotonic_to_running (now->time, now->zero);
+
+  return self->last <= running + self->interval + USUAL_WAIT;
+}
+
 /* Before that nothing of @stream is shown. Another channel may have settled its times
- * such that some of this one is past; and a pipeline that pauses says that it did so a
- * little before its last frame. */
+ * such that some of this one is past; and a pipeline that pauses, or a writer that seeks,
+ * says that it did so a little before its last frame. */
 static void
 set_floor (GstNdshPacer *self, const GstNdshStream *stream,
            const GstNdshFacts *facts, const GstNdshNow *now)
 {
   if (!now->is_live || !now->has_clock)
     self->floor = self->end;
-  else if (!is_resumed (self, stream) || stream->clock == NDSH_CLOCK_NONE)
+  else if (stream->clock == NDSH_CLOCK_NONE || !self->has_stream
+           || !is_past (self, now))
     self->floor = 0;
   else
     self->floor = facts->is_raw_audio ? self->end : self->last + 1;
@@ -294,6 +309,20 @@ move_to (GstNdshTimes *times, gint64 running, gint64 floor)
   times->dts = MAX (times->dts, floor);
 }
 
+/* Of those that others refer to some are decoded before @floor, and come at once then. */
+static void
+keep_in_order (GstNdshPacer *self, const GstNdshFacts *facts, gint64 floor,
+               GstNdshTimes *times)
+{
+  gint64 least = MAX (floor, self->last + DECODING_STEP);
+
+  if (!facts->is_encoded || get_running_order (facts, times) >= floor)
+    return;
+  times->dts = MAX (times->dts, least);
+  times->pts = MAX (times->pts, least);
+  self->floor = least;
+}
+
 static GstNdshVerdict
 judge_early (GstNdshPacer *self, const GstNdshFacts *facts, gint64 floor,
              GstNdshTimes *times)
@@ -310,6 +339,8 @@ judge_early (GstNdshPacer *self, const GstNdshFacts *facts, gint64 floor,
       return GST_NDSH_DROP_EARLY;
     times->is_for_decoding = TRUE;
   }
+  if (self->has_shown)
+    keep_in_order (self, facts, floor, times);
   move_to (times, running, floor);
   return GST_NDSH_SHOW;
 }
@@ -349,6 +380,8 @@ note_shown (GstNdshPacer *self, const GstNdshFacts *facts, GstNdshTimes *times)
   gint64 start = MAX (order, times->cut);
   gint64 length = times->duration > 0 ? times->duration : self->interval;
 
+  if (times->is_for_decoding)
+    length = 0;
   times->goes_back = times->is_discont && start < self->last;
   if (times->goes_back)
     self->end = 0;

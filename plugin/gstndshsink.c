@@ -83,6 +83,7 @@ struct _GstNdshSink {
 
   /* Only the streaming thread. */
   GstNdshContent content;
+  gboolean is_encoded;          /* frames may refer to others */
   gboolean copy_explained;
   GstClockTime last_warning;
   GstNdshTimeBase base;
@@ -433,9 +434,23 @@ ask_upstream (GstNdshSink *self)
                     live ? "" : "not ", GST_TIME_ARGS (self->upstream_latency));
 }
 
-/* The base class takes a buffer for one of the time at which it is decoded. The first
- * frames of a file may be decoded before the segment begins; then it takes them for no
- * part of it, and does not wait for the pipeline to play. */
+/* Whether readers need it: it is to be seen, or others refer to it. */
+static gboolean
+is_part_of_segment (GstNdshSink *self, GstBuffer *buffer)
+{
+  const GstSegment *segment = &GST_BASE_SINK (self)->segment;
+  GstClockTime end = GST_BUFFER_PTS (buffer);
+
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    end += GST_BUFFER_DURATION (buffer);
+  return self->is_encoded || GST_BUFFER_PTS (buffer) >= segment->start
+         || end > segment->start;
+}
+
+/* The base class takes a buffer for one of the time at which it is decoded. That may be
+ * before the segment begins, as for the first frames of a file, or for those between
+ * where a player seeks to and the frame that can be decoded by itself; then it takes
+ * them for no part of it, and drops them or does not wait for the pipeline to play. */
 static void
 gst_ndsh_sink_get_times (GstBaseSink *base, GstBuffer *buffer,
                          GstClockTime *start, GstClockTime *end)
@@ -445,11 +460,26 @@ gst_ndsh_sink_get_times (GstBaseSink *base, GstBuffer *buffer,
   PARENT_CLASS->get_times (base, buffer, start, end);
   if (segment->format != GST_FORMAT_TIME || segment->rate < 0
       || !GST_BUFFER_PTS_IS_VALID (buffer) || !GST_CLOCK_TIME_IS_VALID (*start)
-      || GST_BUFFER_PTS (buffer) < segment->start || *start >= segment->start)
+      || *start >= segment->start
+      || !is_part_of_segment (GST_NDSH_SINK (base), buffer))
     return;
   *start = segment->start;
+  /* It takes the distance between the two for the duration. */
   if (GST_CLOCK_TIME_IS_VALID (*end))
-    *end = MAX (*end, *start);
+    *end = *start
+           + (GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) : 0);
+}
+
+/* Those before the segment are for who decodes, those after it for nobody. */
+static gboolean
+is_after_segment (GstNdshSink *self, GstBuffer *buffer)
+{
+  const GstSegment *segment = &GST_BASE_SINK (self)->segment;
+
+  return self->is_encoded && segment->rate > 0
+         && GST_CLOCK_TIME_IS_VALID (segment->stop)
+         && GST_BUFFER_PTS_IS_VALID (buffer)
+         && GST_BUFFER_PTS (buffer) >= segment->stop;
 }
 
 static void
@@ -777,6 +807,8 @@ gst_ndsh_sink_set_caps (GstBaseSink *base, GstCaps *caps)
     return FALSE;
   }
   gst_ndsh_content_init (&self->content, caps);
+  self->is_encoded = gst_ndsh_caps_are_encoded_video (text);
+  gst_base_sink_set_drop_out_of_segment (base, !self->is_encoded);
   GST_INFO_OBJECT (self, "caps %s", text);
   return TRUE;
 }
@@ -1088,6 +1120,8 @@ gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
   const char *reason;
   GstNdshMeta meta;
 
+  if (is_after_segment (self, buffer))
+    return GST_FLOW_OK;
   GST_OBJECT_LOCK (self);
   wait_first = self->wait_for_connection;
   allow_copy = self->allow_copy;

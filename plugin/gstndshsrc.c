@@ -901,15 +901,6 @@ note_sequence (GstNdshSrc *self, const NdshFrame *frame)
   return sequence == 1;
 }
 
-/* Frames of such caps may refer to others. */
-static gboolean
-is_encoded_video (const char *description)
-{
-  return g_str_has_prefix (description, "video/")
-         && !g_str_has_prefix (description, "video/x-raw")
-         && !g_str_has_prefix (description, "video/x-bayer");
-}
-
 /* Caps are looked at by name only: those of @frame may not be set yet. */
 static void
 find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
@@ -934,7 +925,7 @@ find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
   facts->is_raw_audio = g_str_has_prefix (description, "audio/x-raw")
                         && strstr (description, "non-interleaved") == NULL;
   /* Another program's flags mean nothing here. */
-  facts->is_encoded = from_gst && is_encoded_video (description);
+  facts->is_encoded = from_gst && gst_ndsh_caps_are_encoded_video (description);
   facts->is_delta = from_gst && (info->flags & GST_BUFFER_FLAG_DELTA_UNIT) != 0;
   /* Those that the caps repeat are no frames. */
   facts->is_header = from_gst && (info->flags & GST_BUFFER_FLAG_HEADER) != 0

@@ -1041,7 +1041,30 @@ class Encoded(TimeTest):
         time.sleep(0.3)
         since = reader.mark()
         self.tell(reader, "play")
-        self.wait_frames(reader, 60, since=since)
+        frames = self.wait_frames(reader, 60, since=since)
+        self.assert_times_go_forward(reader)
+        self.assertTrue(frames[0]["delta"])
+        # Parsers and muxers take frames of one time for one.
+        times = [frame["pts"] for frame in frames]
+        self.assertEqual(times, sorted(set(times)))
+
+    def test_a_seek_of_the_writer_brings_what_the_frame_there_refers_to(self):
+        encoder = "vp8enc deadline=1 keyframe-max-dist=30"
+        self.make_clip(encoder, "clip.mkv", 120)
+        reader = self.play("ndshsrc max-buffers=32 ! fakesink name=probe sync=false")
+        writer = self.play("filesrc location=clip.mkv ! matroskademux !",
+                           "identity name=probe ! ndshsink wait-for-connection=true")
+        self.wait_frames(reader, 10)
+        since = writer.mark()
+        self.tell(writer, "flush-seek 2.7")
+        writer.wait_event("flush", since)
+        reader.wait_event("eos")
+        writer.wait_event("eos")
+        sent = [frame["size"] for frame in self.frames(writer, since=since)]
+        # What was sent before the seek was done is not asked for.
+        key = [frame["delta"] for frame in self.frames(writer, since=since)].index(False)
+        got = [frame["size"] for frame in self.frames(reader)]
+        self.assertEqual(got[key - len(sent):], sent[key:])
         self.assert_times_go_forward(reader)
 
 
