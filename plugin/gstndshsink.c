@@ -40,6 +40,7 @@
 #include "gstndshmeta.h"
 #include "gstndshpool.h"
 #include "gstndshtime.h"
+#include "gstndshtimeline.h"
 
 #include <string.h>
 
@@ -77,6 +78,7 @@ struct _GstNdshSink {
   gboolean allow_copy;
   GstClockTimeDiff ts_offset;
   GstClockTime latency;         /* of the pipeline, as it was configured */
+  gint64 delay;                 /* of the timeline */
 
   /* From READY to PAUSED until back in READY; replaced with the object lock. */
   GstNdshAllocator *allocator;
@@ -87,6 +89,8 @@ struct _GstNdshSink {
   gboolean copy_explained;
   GstClockTime last_warning;
   GstNdshTimeBase base;
+  GstNdshTimeline *timeline;
+  gint64 waited;                /* for a reader, in all */
   gint64 opened_at;             /* CLOCK_MONOTONIC */
   gboolean upstream_is_live;
   gint64 asked_at;              /* CLOCK_MONOTONIC when upstream was asked */
@@ -322,13 +326,16 @@ wait_for_reader (GstNdshSink *self)
 {
   gboolean found;
   guint n_unlocks;
+  gint64 since;
 
   g_mutex_lock (&self->readers_lock);
   n_unlocks = self->n_unlocks;
   GST_BASE_SINK_PREROLL_UNLOCK (self);
+  since = gst_ndsh_get_monotonic_time ();
   while (self->n_readers == 0 && self->n_unlocks == n_unlocks
          && !self->unlocked)
     g_cond_wait (&self->readers_changed, &self->readers_lock);
+  self->waited += gst_ndsh_get_monotonic_time () - since;
   while (self->unlocked)
     g_cond_wait (&self->readers_changed, &self->readers_lock);
   found = self->n_readers > 0 && self->n_unlocks == n_unlocks;
@@ -375,7 +382,7 @@ apply_offset (GstNdshSink *self)
   GstClockTimeDiff offset;
 
   GST_OBJECT_LOCK (self);
-  offset = self->ts_offset - (GstClockTimeDiff) self->latency;
+  offset = self->ts_offset + self->delay - (GstClockTimeDiff) self->latency;
   GST_OBJECT_UNLOCK (self);
   gst_base_sink_set_ts_offset (GST_BASE_SINK (self), offset);
 }
@@ -386,9 +393,27 @@ get_ts_offset (GstNdshSink *self)
   GstClockTimeDiff offset;
 
   GST_OBJECT_LOCK (self);
-  offset = self->ts_offset;
+  offset = self->ts_offset + self->delay;
   GST_OBJECT_UNLOCK (self);
   return offset;
+}
+
+/* A file that was held up goes on from where it was. What is live does not: it is late. */
+static void
+update_delay (GstNdshSink *self)
+{
+  gint64 delay;
+  gboolean changed;
+
+  if (!self->upstream_is_live)
+    gst_ndsh_timeline_hold_up (self->timeline, self->waited);
+  delay = gst_ndsh_timeline_get_delay (self->timeline);
+  GST_OBJECT_LOCK (self);
+  changed = delay != self->delay;
+  self->delay = delay;
+  GST_OBJECT_UNLOCK (self);
+  if (changed)
+    apply_offset (self);
 }
 
 static void
@@ -528,6 +553,7 @@ update_timing (GstNdshSink *self)
     self->zero = self->base.zero;
   }
   /* It shifts when frames are shown, hence their times for who shows them. */
+  update_delay (self);
   if (syncs)
     self->zero += get_ts_offset (self);
   tell_timing (self, &timing);
@@ -627,6 +653,8 @@ open_channel (GstNdshSink *self)
     post_library_error (self, error, channel);
     return FALSE;
   }
+  self->timeline = gst_ndsh_timeline_join (GST_ELEMENT (self));
+  self->waited = 0;
   GST_OBJECT_LOCK (self);
   self->allocator = gst_ndsh_allocator_new (writer, &options);
   GST_OBJECT_UNLOCK (self);
@@ -648,6 +676,7 @@ close_channel (GstNdshSink *self)
   gst_ndsh_allocator_close (allocator);
   gst_object_unref (allocator);
   gst_ndsh_time_base_clear (&self->base);
+  gst_ndsh_timeline_leave (g_steal_pointer (&self->timeline));
   set_readers (self, NULL, 0);
 }
 
@@ -729,6 +758,11 @@ gst_ndsh_sink_event (GstBaseSink *base, GstEvent *event)
     set_flushing (self, TRUE);
   else if (type == GST_EVENT_FLUSH_STOP)
     set_flushing (self, FALSE);
+
+  if (type == GST_EVENT_FLUSH_STOP && self->timeline != NULL) {
+    gst_ndsh_timeline_flush (self->timeline);
+    self->waited = 0;
+  }
 
   done = PARENT_CLASS->event (base, event);
 

@@ -22,6 +22,7 @@ struct _GstNdshTimeline {
   GMutex lock;                  /* of the rest */
   guint n_members;
   gint64 position;              /* where the last of all frames ended */
+  gint64 delay;                 /* the longest that a sink was held up */
   guint n_settled;              /* so far */
   Settled settled[N_SETTLED];
 };
@@ -74,6 +75,7 @@ gst_ndsh_timeline_join (GstElement *element)
   /* Running time begins anew where nobody is left who knew it. */
   if (self->n_members++ == 0) {
     self->position = 0;
+    self->delay = 0;
     self->n_settled = 0;
   }
   g_mutex_unlock (&self->lock);
@@ -178,5 +180,32 @@ gst_ndsh_timeline_advance (GstNdshTimeline *self, gint64 running)
 {
   g_mutex_lock (&self->lock);
   self->position = MAX (self->position, running);
+  g_mutex_unlock (&self->lock);
+}
+
+void
+gst_ndsh_timeline_hold_up (GstNdshTimeline *self, gint64 waited)
+{
+  g_mutex_lock (&self->lock);
+  self->delay = MAX (self->delay, waited);
+  g_mutex_unlock (&self->lock);
+}
+
+gint64
+gst_ndsh_timeline_get_delay (GstNdshTimeline *self)
+{
+  gint64 delay;
+
+  g_mutex_lock (&self->lock);
+  delay = self->delay;
+  g_mutex_unlock (&self->lock);
+  return delay;
+}
+
+void
+gst_ndsh_timeline_flush (GstNdshTimeline *self)
+{
+  g_mutex_lock (&self->lock);
+  self->delay = 0;
   g_mutex_unlock (&self->lock);
 }

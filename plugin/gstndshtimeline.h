@@ -8,8 +8,9 @@ G_BEGIN_DECLS
 
 /*
  * GstNdshTimeline: where the streams of one reading pipeline stand in its running
- * time. All ndshsrc of the pipeline share it, so that channels that belong together
- * stay together, whichever of them has its first frame first.
+ * time, and how long those of a writing one were held up. All ndshsrc and ndshsink of
+ * the pipeline share it, so that channels that belong together stay together, whichever
+ * of them has its first frame, or reader, first.
  *
  * Any thread may use it.
  */
@@ -53,6 +54,14 @@ gint64 gst_ndsh_timeline_settle_anew (GstNdshTimeline *self,
 
 /* A frame ends at @running. */
 void gst_ndsh_timeline_advance (GstNdshTimeline *self, gint64 running);
+
+/* A sink has kept its stream waiting for @waited in all: what follows in any of them is
+ * so much later. */
+void gst_ndsh_timeline_hold_up (GstNdshTimeline *self, gint64 waited);
+gint64 gst_ndsh_timeline_get_delay (GstNdshTimeline *self);
+
+/* Running time begins anew, without a delay. */
+void gst_ndsh_timeline_flush (GstNdshTimeline *self);
 
 G_END_DECLS
 

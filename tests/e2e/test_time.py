@@ -575,6 +575,26 @@ class Channels(TimeTest):
                                            writer, reader, 2)
 
 
+    def test_a_file_that_waits_for_its_readers_loses_nothing(self):
+        """Its pipeline plays meanwhile; and one reader comes later than the other."""
+        writer = self.start_writer("waits", *self.file(), "wait-for-connection=true")
+        time.sleep(0.7)
+        one = self.play("ndshsrc channel=waits-picture ! fakesink name=probe-picture "
+                        "sync=true")
+        self.wait_frames(one, 5, self.PARTS[0])
+        other = self.play("ndshsrc channel=waits-sound ! fakesink name=probe-sound "
+                          "sync=true")
+        for reader, part in (one, self.PARTS[0]), (other, self.PARTS[1]):
+            reader.wait_event("eos")
+            self.assertEqual(len(self.frames(reader, part)), 45)
+            self.assertNotIn("Frames are dropped", reader.output())
+        # From when both were there.
+        due = [self.frames(reader, part)[-1]["due"] - self.by_offset(writer, part)[
+            self.frames(reader, part)[-1]["offset"]]["running_pts"]
+            for reader, part in ((one, self.PARTS[0]), (other, self.PARTS[1]))]
+        self.assertLess(abs(due[0] - due[1]), NEAR)
+
+
 class Untimed(TimeTest):
     """A live reader gives a frame without a time that of its publishing."""
 
