@@ -113,9 +113,8 @@ reader_free (Reader *reader)
 {
   for (guint i = 0; i < NDSH_N_SLOTS; i++)
     ndsh_segment_unref (reader->told[i]);
-  g_queue_foreach (&reader->replaced, (GFunc) (void (*) (void)) replaced_free,
-                   NULL);
-  g_queue_clear (&reader->replaced);
+  while (!g_queue_is_empty (&reader->replaced))
+    replaced_free (g_queue_pop_head (&reader->replaced));
   ndsh_segment_unref (reader->page);
   g_free (reader);
 }
@@ -171,6 +170,16 @@ grant_leases (NdshWriter *writer, Reader *reader, guint asked, GError **error)
   return TRUE;
 }
 
+static guint32
+count_segments (NdshWriter *writer)
+{
+  guint32 n = 0;
+
+  for (guint i = 0; i < writer->slots.n_slots; i++)
+    n += writer->memory[i].segment != NULL;
+  return n;
+}
+
 static gboolean
 send_welcome (NdshWriter *writer, Reader *reader)
 {
@@ -180,7 +189,8 @@ send_welcome (NdshWriter *writer, Reader *reader)
                           .cursor = reader->slots.cursor,
                           .control_size = (guint32) writer->control->size,
                           .page_size = (guint32) reader->page->size,
-                          .ends = reader->slots.ends };
+                          .ends = reader->slots.ends,
+                          .n_segments = count_segments (writer) };
   int fds[2] = { writer->control->fd, reader->page->fd };
 
   ndsh_header_init (&welcome, NDSH_MESSAGE_WELCOME, sizeof welcome);

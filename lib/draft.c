@@ -59,6 +59,8 @@ begin (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
   }
   if (!ndsh_arrays_measure (arrays, n_arrays, &size, error))
     return NULL;
+  /* That thread hears the wake-ups that a wait would be for. */
+  may_wait = may_wait && !ndsh_service_is_current (writer->service);
   ndsh_writer_lock (writer);
   slot = ndsh_store_take_slot (writer, arrays, n_arrays, size, may_wait, error);
   if (slot >= 0)

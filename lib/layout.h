@@ -212,8 +212,8 @@ typedef struct {                  /* with two fds: control, lease page */
   uint32_t cursor;                /* word: the first frame wanted is the next */
   uint32_t control_size;          /* of the fds */
   uint32_t page_size;
-  uint32_t ends;                  /* before the newest frame; 0 if there is none yet */
-  uint32_t zero;
+  uint32_t ends;                  /* before that frame, or so far if there is none yet */
+  uint32_t n_segments;            /* SEGMENT messages that follow at once */
 } NdshWelcome;
 
 typedef struct {
@@ -311,6 +311,7 @@ SIZE (NdshHeader, 16);
 SIZE (NdshHello, 32);
 AT (NdshWelcome, control_size, 32);
 AT (NdshWelcome, ends, 40);
+AT (NdshWelcome, n_segments, 44);
 SIZE (NdshWelcome, 48);
 AT (NdshRefused, text, 24);
 SIZE (NdshRefused, 264);

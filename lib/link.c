@@ -78,6 +78,7 @@ join (NdshLink *link, NdshMessage *message, GError **error)
   link->leases.queue_length = welcome->queue_length;
   link->leases.n_leases = welcome->max_leases;
   link->ends = welcome->ends;
+  link->n_segments_at_first = welcome->n_segments;
   ndsh_leases_init (&link->leases, control, link->page->data, welcome->cursor);
   return TRUE;
 }

@@ -23,6 +23,7 @@ typedef struct {
   NdshSegment *page;
   NdshLeases leases;
   guint32 n_segments_handled;
+  guint32 n_segments_at_first;  /* that come without a frame's being new */
   guint32 ends;                 /* before the first frame that it can have */
   struct {
     guint32 generation;

@@ -356,13 +356,14 @@ drain (NdshReader *reader)
 /* --- Which frame is next -------------------------------------------------- */
 
 /* A frame in memory that was announced but not yet heard of, or not even
- * announced. A newer one may be usable; the newest, and a lossless reader's next,
- * are worth waiting for: the announcement will wake us. */
+ * announced. A newer one may be usable; the newest, a lossless reader's next, and what
+ * was there when we came, are worth waiting for: the announcement will wake us. */
 static void
 pass_over (NdshLink *link, const NdshLease *lease)
 {
   gboolean worth_waiting = link->leases.mode == NDSH_READ_LOSSLESS
-                           || lease->word == lease->head;
+                           || lease->word == lease->head
+                           || link->n_segments_handled < link->n_segments_at_first;
 
   if (worth_waiting && !link->gone)
     ndsh_leases_stall (&link->leases, lease);

@@ -63,6 +63,14 @@ runtime_dir (void)
                                       : NULL;
 }
 
+/* The same, as logind makes it: who has not got the variable, as from cron or sudo, or
+ * has somebody else's, as from su, is the same user. */
+static char *
+own_runtime_dir (void)
+{
+  return g_strdup_printf ("/run/user/%u/ndsh", (unsigned) geteuid ());
+}
+
 static char *
 fallback_dir (void)
 {
@@ -98,10 +106,13 @@ dirs_to_look_in (void)
   if (chosen_dir () != NULL) {
     g_ptr_array_add (dirs, g_strdup (chosen_dir ()));
   } else {
+    g_autofree char *own = own_runtime_dir ();
     char *dir = runtime_dir ();
 
     if (dir != NULL)
       g_ptr_array_add (dirs, dir);
+    if (dir == NULL || strcmp (dir, own) != 0)
+      g_ptr_array_add (dirs, g_steal_pointer (&own));
     g_ptr_array_add (dirs, g_strdup ("/run/ndsh"));
     g_ptr_array_add (dirs, fallback_dir ());
   }
@@ -275,13 +286,24 @@ struct _NdshName {
   struct stat st;       /* of our socket, as others find it */
 };
 
+static gboolean
+fail_lock (const Place *place, const char *file, GError **error)
+{
+  if (errno != EWOULDBLOCK)
+    return ndsh_set_errno (error, "cannot lock %s/%s", place->dir, file);
+  return ndsh_set_errno (error,
+                         "another process has been starting to write channel "
+                         "'%s' for two seconds (lock %s/%s)",
+                         place->base, place->dir, file);
+}
+
 /* A writer holds it for a moment; one that was stopped in that moment must not
  * stop us too. */
 static int
-take_lock (const Place *place, GError **error)
+take_lock (const Place *place, gint64 timeout_us, GError **error)
 {
   g_autofree char *file = g_strdup_printf (".%s.lock", place->base);
-  gint64 deadline = g_get_monotonic_time () + LOCK_TIMEOUT_US;
+  gint64 deadline = g_get_monotonic_time () + timeout_us;
   int fd;
 
   ndsh_lifeline_lock ();
@@ -295,11 +317,8 @@ take_lock (const Place *place, GError **error)
   while (flock (fd, LOCK_EX | LOCK_NB) < 0) {
     if (errno == EINTR)
       continue;
-    if (errno != EWOULDBLOCK || g_get_monotonic_time () > deadline) {
-      ndsh_set_errno (error,
-                      "another process has been starting to write channel "
-                      "'%s' for two seconds (lock %s/%s)",
-                      place->base, place->dir, file);
+    if (errno != EWOULDBLOCK || g_get_monotonic_time () >= deadline) {
+      fail_lock (place, file, error);
       ndsh_lifeline_close (fd);
       return -1;
     }
@@ -449,6 +468,40 @@ take_under_lock (NdshName *name, guint perms, int *listen_fd, GError **error)
   return TRUE;
 }
 
+/* Whether one of @bits, S_IXGRP and S_IXOTH, is set all the way to the directory. */
+static gboolean
+lets_through (const char *dir, mode_t bits)
+{
+  g_autofree char *at = realpath (dir, NULL);
+  struct stat st;
+
+  while (at != NULL && stat (at, &st) == 0) {
+    char *slash = strrchr (at, '/');
+
+    if ((st.st_mode & bits) == 0)
+      return FALSE;
+    if (slash == at)
+      return TRUE;
+    *slash = '\0';
+  }
+  return TRUE;
+}
+
+/* The socket may admit others who cannot come near it. */
+static void
+warn_of_closed_dir (const Place *place, guint perms)
+{
+  gboolean for_all = (perms & 002) != 0 && !lets_through (place->dir, S_IXOTH);
+  gboolean for_group = (perms & 020) != 0 && !lets_through (place->dir, S_IXGRP | S_IXOTH);
+
+  if (for_all || for_group)
+    g_message ("channel '%s' would admit %s (perms %04o), who may not enter %s: name "
+               "it by a path in a directory that they may enter, such as "
+               "/var/tmp/%s, or set NDSH_DIR to one for writer and readers",
+               place->base, for_all ? "other users" : "its group", perms, place->dir,
+               place->base);
+}
+
 NdshName *
 ndsh_name_take (const char *text, guint perms, int *listen_fd, GError **error)
 {
@@ -464,21 +517,23 @@ ndsh_name_take (const char *text, guint perms, int *listen_fd, GError **error)
     return NULL;
   if (!place_open (&name->place, dir, text, error))
     return NULL;
-  lock = take_lock (&name->place, error);
+  lock = take_lock (&name->place, LOCK_TIMEOUT_US, error);
   if (lock < 0)
     return NULL;
   taken = take_under_lock (name, perms, listen_fd, error);
   ndsh_lifeline_close (lock);
+  if (taken)
+    warn_of_closed_dir (&name->place, perms);
   return taken ? g_steal_pointer (&name) : NULL;
 }
 
-/* If the lock cannot be had the socket stays: a dead one, which the next writer
- * takes over. */
+/* If the lock cannot be had at once the socket stays: a dead one, which the next writer
+ * takes over. To wait would hold up who closes. */
 void
 ndsh_name_give_back (NdshName *name)
 {
   const Place *place = &name->place;
-  int lock = take_lock (place, NULL);
+  int lock = take_lock (place, 0, NULL);
   struct stat st;
 
   if (lock >= 0
@@ -524,25 +579,68 @@ explain (const Place *place, int saved, GError **error)
     ndsh_set_errno (error, "cannot connect to %s/%s", place->dir, place->base);
 }
 
-/* @error is set unless connected; one that says more than NOT_FOUND stays. */
+/* A directory that this user was not told to look in, and may not enter, has no channel
+ * for it. */
+static gboolean
+is_somebody_elses (const Place *place, const char *name, int saved)
+{
+  struct stat st;
+
+  return saved == EACCES && !name_is_path (name) && chosen_dir () == NULL
+         && (place->dir_fd < 0
+             || fstatat (place->dir_fd, place->base, &st, AT_SYMLINK_NOFOLLOW) < 0);
+}
+
+/* What was found in the places where a writer could be. */
+typedef struct {
+  GError *why;                  /* the first that says more than NOT_FOUND */
+  GString *looked_in;
+} Search;
+
+static void
+search_clear (Search *search)
+{
+  g_clear_error (&search->why);
+  g_string_free (search->looked_in, TRUE);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Search, search_clear)
+
+static void
+note_failure (Search *search, const Place *place, const char *name, int saved,
+              GError *why)
+{
+  gboolean closed = is_somebody_elses (place, name, saved);
+
+  g_string_append_printf (search->looked_in, "%s%s",
+                          search->looked_in->len > 0 ? ", " : "", place->dir);
+  if (closed)
+    g_string_append_printf (search->looked_in, " (which user %u may not enter)",
+                            (unsigned) geteuid ());
+  if (closed || search->why != NULL
+      || g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND))
+    g_error_free (why);
+  else
+    search->why = why;
+}
+
 static int
-try_dir (const char *dir, const char *name, GError **error)
+try_dir (const char *dir, const char *name, Search *search)
 {
   g_auto (Place) place = PLACE_INIT;
-  g_autoptr (GError) why = NULL;
-  int fd = -1;
+  GError *why = NULL;
+  int fd = -1, saved = 0;
 
   if (place_open (&place, dir, name, &why)) {
     fd = connect_to (&place);
+    saved = errno;
     if (fd < 0)
-      explain (&place, errno, &why);
+      explain (&place, saved, &why);
+  } else if (place.dir_fd < 0 && g_error_matches (why, NDSH_ERROR, NDSH_ERROR_DENIED)) {
+    saved = EACCES;
   }
-  if (fd < 0
-      && (*error == NULL
-          || g_error_matches (*error, NDSH_ERROR, NDSH_ERROR_NOT_FOUND))) {
-    g_clear_error (error);
-    *error = g_steal_pointer (&why);
-  }
+  if (fd < 0)
+    note_failure (search, &place, name, saved, why);
   return fd;
 }
 
@@ -550,26 +648,23 @@ int
 ndsh_name_connect (const char *name, GError **error)
 {
   g_auto (GStrv) dirs = dirs_to_look_in ();
-  g_autoptr (GError) why = NULL;
-  g_autofree char *all = NULL;
+  g_auto (Search) search = { NULL, g_string_new (NULL) };
 
   for (guint i = 0; dirs[i] != NULL; i++) {
-    int fd = try_dir (dirs[i], name, &why);
+    int fd = try_dir (dirs[i], name, &search);
 
     if (fd >= 0)
       return fd;
     if (name_is_path (name))
       break;
   }
-  if (why != NULL && !g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND)) {
-    g_propagate_error (error, g_steal_pointer (&why));
-    return -1;
-  }
-  all = g_strjoinv (", ", dirs);
-  g_set_error (error, NDSH_ERROR, NDSH_ERROR_NOT_FOUND,
-               "nobody writes channel '%s'%s%s", name,
-               name_is_path (name) ? "" : "; looked in ",
-               name_is_path (name) ? "" : all);
+  if (search.why != NULL)
+    g_propagate_error (error, g_steal_pointer (&search.why));
+  else
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_NOT_FOUND,
+                 "nobody writes channel '%s'%s%s", name,
+                 name_is_path (name) ? "" : "; looked in ",
+                 name_is_path (name) ? "" : search.looked_in->str);
   return -1;
 }
 
@@ -580,7 +675,7 @@ list_dir (const char *dir, GHashTable *names)
   const char *name;
 
   while (entries != NULL && (name = g_dir_read_name (entries)) != NULL) {
-    g_autoptr (GError) ignored = NULL;
+    g_auto (Search) ignored = { NULL, g_string_new (NULL) };
     int fd;
 
     if (!ndsh_name_check (name, NULL))

@@ -506,6 +506,12 @@ on_wake (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+gboolean
+ndsh_service_is_current (NdshService *service)
+{
+  return g_main_context_is_owner (service->context);
+}
+
 void
 ndsh_service_wake (NdshService *service)
 {

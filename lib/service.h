@@ -40,6 +40,9 @@ NdshService *ndsh_service_new (int listen_fd,
  * ended. Not from a callback, nor in a forked child, where the thread is not. */
 void ndsh_service_free (NdshService *service);
 
+/* Whether this is the service's thread. */
+gboolean ndsh_service_is_current (NdshService *service);
+
 /* A message did not go out: has writable () called once when it may. From any
  * thread, as long as gone () has not returned. */
 void ndsh_service_watch_writable (NdshService *service, NdshGuest *guest);

@@ -66,7 +66,7 @@ class TestCase(e2e.TestCase):
 
 
 @unittest.skipUnless(is_root and shutil.which("setpriv"), "only root can be others")
-class OtherUsers(TestCase):
+class AsOthers(TestCase):
 
     def setUp(self):
         """Copies that everybody can read, and a directory that all can use."""
@@ -83,6 +83,9 @@ class OtherUsers(TestCase):
 
     def be(self, uid):
         return ["setpriv", "--reuid=%d" % uid, "--regid=%d" % uid, "--clear-groups"]
+
+
+class OtherUsers(AsOthers):
 
     def test_others_are_denied_unless_the_writer_admits_them(self):
         for perms, admitted in ("0", False), ("0600", False), ("0660", False), (
@@ -151,6 +154,60 @@ class OtherUsers(TestCase):
         reader = self.read()
         self.assert_reads(reader)
         self.end(writer, reader)
+
+
+class Directories(AsOthers):
+    """Where channels are if nobody says so."""
+
+    def setUp(self):
+        super().setUp()
+        if not e2e.own_mounts():
+            self.skipTest("no mounts of its own here")
+        self.runtime = "/run/user/%d" % NOBODY
+        os.makedirs("/run/user", exist_ok=True)
+        e2e.mount("tmpfs", "/run/user", "mode=755")
+        self.addCleanup(e2e.umount, "/run/user")
+        os.mkdir(self.runtime, 0o700)
+        os.chown(self.runtime, NOBODY, NOBODY)
+        self.closed = os.path.join(self.dir, "root")
+        os.mkdir(self.closed, 0o700)
+        self.env["NDSH_DIR"] = ""
+
+    def use(self, runtime):
+        self.env["XDG_RUNTIME_DIR"] = runtime
+        return self.be(NOBODY)
+
+    def test_who_lacks_the_variable_finds_channels_of_the_same_user(self):
+        writer = self.write(how=self.use(self.runtime))
+        readers = [self.read(how=self.use(runtime)) for runtime in ("", self.closed)]
+        for reader in readers:
+            self.assert_reads(reader)
+        self.end(writer, *readers)
+        writer = self.write(how=self.use(""))
+        reader = self.read(how=self.use(self.runtime))
+        self.assert_reads(reader)
+        self.end(writer, reader)
+
+    def test_a_directory_that_may_not_be_entered_is_not_the_only_one(self):
+        answer = self.info(self.use(self.closed))
+        self.assertIn("nobody writes channel 'x'; looked in %s/ndsh (which user %d may "
+                      "not enter), %s/ndsh" % (self.closed, NOBODY, self.runtime),
+                      answer["message"])
+        # Nor does a writer's restart end a reader.
+        reader = self.read("--mode=queue", how=self.use(self.closed))
+        for _ in range(2):
+            writer = self.write(how=self.use(self.runtime))
+            self.assert_reads(reader)
+            os.killpg(writer.pid, signal.SIGKILL)
+            writer.wait()
+        reader.signal(signal.SIGINT)
+        self.assertEqual(reader.wait(), 0)
+
+    def test_permissions_that_a_directory_takes_back_are_told_of(self):
+        writer = self.write("--perms=666", how=self.use(self.runtime))
+        writer.wait_line("'x' would admit other users .perms 0666., who may not enter "
+                         "%s/ndsh" % self.runtime)
+        self.end(writer)
 
 
 class Namespaces(TestCase):

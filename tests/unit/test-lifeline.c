@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ndsh-test.h"
@@ -436,6 +437,27 @@ test_a_forked_child_cannot_describe (void)
 
 #define ADD(path, function) g_test_add_func ("/lifeline/" path, function)
 
+/* Whose first call into the library is not one that opens anything. */
+static void
+test_a_child_of_who_only_looked_knows (void)
+{
+  guint process;
+  int status;
+  pid_t pid;
+
+  if (!g_test_subprocess ()) {
+    g_test_trap_subprocess (NULL, 0, 0);
+    g_test_trap_assert_passed ();
+    return;
+  }
+  process = ndsh_lifeline_process ();
+  pid = fork ();
+  if (pid == 0)
+    _exit (ndsh_lifeline_process () == process);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -456,6 +478,7 @@ main (int argc, char **argv)
   ADD ("above-a-limit-that-was-lowered-they-are-closed",
        test_above_a_limit_that_was_lowered_they_are_closed);
   ADD ("each-process-has-a-number", test_each_process_has_a_number);
+  ADD ("a-child-of-who-only-looked-knows", test_a_child_of_who_only_looked_knows);
   ADD ("closing-keeps-errno-and-accepts-none",
        test_closing_keeps_errno_and_accepts_none);
   ADD ("no-fork-catches-a-socket-not-yet-added",

@@ -107,6 +107,39 @@ test_an_empty_array_is_a_frame (void)
 /* --- Modes ---------------------------------------------------------------- */
 
 static void
+test_who_comes_late_gets_the_history (void)
+{
+  static const struct {
+    NdshReadMode mode;
+    guint queue_length;
+    guint64 first;
+  } cases[] = { { NDSH_READ_LATEST, 0, 10 },   { NDSH_READ_QUEUE, 1, 10 },
+                { NDSH_READ_QUEUE, 4, 7 },     { NDSH_READ_QUEUE, 16, 3 },
+                { NDSH_READ_LOSSLESS, 16, 3 } };
+  NdshWriterOptions options = { .history = 8 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) early = ndsh_test_joined_reader (NDSH_READ_QUEUE, 16, 1);
+
+  ndsh_test_publish (writer, 10, 3);
+  ndsh_writer_end (writer);
+  ndsh_test_publish (writer, 10, 7);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (NdshReader) late = ndsh_test_reader (
+      cases[i].mode, cases[i].queue_length, 1);
+
+    /* It joined the last part only, unless its first frame is of the one before. */
+    for (guint64 n = cases[i].first; n <= 10; n++) {
+      g_autoptr (NdshFrame) frame = NULL;
+
+      if (n == 4)
+        ndsh_test_wait_fails (late, -1, NDSH_ERROR_ENDED);
+      frame = ndsh_test_next (late);
+      g_assert_cmpuint (ndsh_frame_get_sequence (frame), ==, n);
+    }
+  }
+}
+
+static void
 test_latest_skips_to_the_newest (void)
 {
   g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
@@ -1270,6 +1303,7 @@ main (int argc, char **argv)
        test_a_frame_arrives_with_all_that_belongs_to_it);
   ADD ("a-frame-is-read-only-memory", test_a_frame_is_read_only_memory);
   ADD ("an-empty-array-is-a-frame", test_an_empty_array_is_a_frame);
+  ADD ("who-comes-late-gets-the-history", test_who_comes_late_gets_the_history);
   ADD ("latest-skips-to-the-newest", test_latest_skips_to_the_newest);
   ADD ("queue-keeps-so-many-and-counts-the-rest",
        test_queue_keeps_so_many_and_counts_the_rest);

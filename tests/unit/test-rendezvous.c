@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -755,7 +756,9 @@ list_both_places (void)
          && g_strv_length (list) == (geteuid () == 0 ? 2u : 1u)
          && strcmp (list[geteuid () == 0 ? 1 : 0], "test") == 0
          && connect_fails ("none", NDSH_ERROR_NOT_FOUND,
-                           "/tmp/xdg/ndsh, /run/ndsh, /tmp/ndsh-");
+                           "/tmp/xdg/ndsh, /run/user/")
+         && connect_fails ("none", NDSH_ERROR_NOT_FOUND,
+                           "/ndsh, /run/ndsh, /tmp/ndsh-");
 }
 
 static void
@@ -827,6 +830,35 @@ test_peers_have_a_name (void)
 
 #define ADD(path, function) g_test_add_func ("/rendezvous/" path, function)
 
+/* Each try would be a sleep. */
+static long
+count_sleeps (void)
+{
+  struct rusage usage;
+
+  getrusage (RUSAGE_THREAD, &usage);
+  return usage.ru_nvcsw;
+}
+
+static void
+test_who_stops_does_not_wait_for_the_lock (void)
+{
+  g_autofree char *path = g_build_filename (g_getenv ("NDSH_DIR"), ".test.lock", NULL);
+  int fd = -1;
+  NdshName *name = take ("test", 0600, &fd);
+  int lock = open (path, O_RDWR | O_CLOEXEC);
+  long before;
+
+  g_assert_cmpint (flock (lock, LOCK_EX | LOCK_NB), ==, 0);
+  before = count_sleeps ();
+  give_back (name, fd);
+  g_assert_cmpint (count_sleeps () - before, <, 100);
+  close (lock);
+
+  /* What it left is dead, and is taken over. */
+  give_back (take ("test", 0600, &fd), fd);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -877,6 +909,8 @@ main (int argc, char **argv)
   ADD ("a-reader-looks-in-all-places", test_a_reader_looks_in_all_places);
   ADD ("a-directory-that-others-made-is-not-used",
        test_a_directory_that_others_made_is_not_used);
+  ADD ("who-stops-does-not-wait-for-the-lock",
+       test_who_stops_does_not_wait_for_the_lock);
   ADD ("peers-have-a-name", test_peers_have_a_name);
   result = g_test_run ();
   ndsh_test_dir_teardown ();

@@ -794,6 +794,41 @@ test_readers_coming_and_going_are_told (void)
 }
 
 static void
+begin_in_notify (NdshWriter *writer, gpointer data)
+{
+  NdshArrayInfo info = ndsh_test_bytes (100);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &info, 1, &error);
+
+  if (draft == NULL && g_error_matches (error, NDSH_ERROR, NDSH_ERROR_FULL))
+    count_notify (writer, data);
+}
+
+/* It would sleep until a lossless reader moves, which this very thread hears of. */
+static void
+test_to_begin_while_told_does_not_wait (void)
+{
+  Told told = TOLD_INIT;
+  NdshWriterOptions options = { .notify = begin_in_notify,
+                                .notify_data = &told,
+                                .lossless_timeout_us = G_GINT64_CONSTANT (3600000000),
+                                .max_bytes = 3 * 2 * ndsh_page_align (1) };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) lossless
+    = ndsh_test_joined_reader (NDSH_READ_LOSSLESS, 0, 1);
+  g_autoptr (NdshReader) other = NULL;
+  NdshArrayInfo info = ndsh_test_bytes (100);
+  NdshDraft *draft;
+
+  while ((draft = ndsh_writer_try_begin (writer, &info, 1, NULL)) != NULL) {
+    ndsh_draft_publish (draft, NULL);
+    ndsh_draft_release (draft);
+  }
+  other = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  wait_told (&told, 1);
+}
+
+static void
 assert_full (NdshWriter *writer, const NdshArrayInfo *info)
 {
   g_autoptr (GError) error = NULL;
@@ -1052,6 +1087,7 @@ main (int argc, char **argv)
   ADD ("too-many-readers-are-refused", test_too_many_readers_are_refused);
   ADD ("readers-coming-and-going-are-told",
        test_readers_coming_and_going_are_told);
+  ADD ("to-begin-while-told-does-not-wait", test_to_begin_while_told_does_not_wait);
   ADD ("a-lease-that-goes-back-is-told-after-full",
        test_a_lease_that_goes_back_is_told_after_full);
   ADD ("a-draft-that-goes-back-is-told-after-full",
