@@ -69,6 +69,7 @@ NdshIo __wrap_ndsh_message_send (int socket, gconstpointer message, gsize size,
                                  const int *fds, guint n_fds);
 void __wrap_ndsh_service_watch_writable (NdshService *service, NdshGuest *guest);
 void __wrap_ndsh_service_wake (NdshService *service);
+gboolean __wrap_ndsh_service_is_current (NdshService *service);
 void __wrap_ndsh_wake_ring (int fd);
 gint64 __wrap_g_get_monotonic_time (void);
 int __wrap_pthread_cond_timedwait (pthread_cond_t *condition,
@@ -105,6 +106,14 @@ void
 __wrap_ndsh_service_wake (NdshService *service)
 {
   (void) service;
+}
+
+/* There is no thread but this. */
+gboolean
+__wrap_ndsh_service_is_current (NdshService *service)
+{
+  (void) service;
+  return FALSE;
 }
 
 void

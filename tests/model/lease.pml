@@ -461,7 +461,9 @@ inline publish ()
   atomic {
     published++;
     frame[draft] = published;
-    count_leasable (draft, n_leasable < MAX_LEASABLE);
+    fits = n_leasable < MAX_LEASABLE;
+    count_leasable (draft, fits);
+    fits = false;
     state[draft] = (leasable[draft] -> published : WITHDRAWN (published))
   }
 #ifdef MUT_HEAD_BEFORE_FRAME
@@ -486,7 +488,7 @@ inline publish ()
 proctype writer ()
 {
   byte n, r, k, i, c = NONE, after, kept, passes;
-  bool leased, gives_up;
+  bool leased, gives_up, fits;
 
   do
   :: n == FRAMES -> break
