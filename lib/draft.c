@@ -227,7 +227,8 @@ write_tail (NdshDraft *draft, NdshFrameRecord *record, GError **error)
 static gboolean
 write_record (NdshDraft *draft, const NdshFrameInfo *info, GError **error)
 {
-  static const NdshFrameInfo unknown = { -1, -1, G_MAXUINT64, 0 };
+  static const NdshFrameInfo unknown
+    = { .timestamp_ns = -1, .duration_ns = -1, .offset = G_MAXUINT64 };
   NdshWriter *writer = draft->writer;
   NdshFrameRecord record = { .full_seq = writer->slots.published + 1,
                              .payload_size = draft->payload_size,

@@ -116,10 +116,10 @@ frame_alloc (const NdshFrameRecord *r)
   frame->size = (gsize) r->payload_size;
   frame->sequence = r->full_seq;
   frame->publish_ns = r->publish_ns;
-  frame->info.timestamp_ns = r->timestamp_ns;
-  frame->info.duration_ns = r->duration_ns;
-  frame->info.offset = r->offset;
-  frame->info.flags = r->flags;
+  frame->info = (NdshFrameInfo){ .timestamp_ns = r->timestamp_ns,
+                                 .duration_ns = r->duration_ns,
+                                 .offset = r->offset,
+                                 .flags = r->flags };
   frame->timing.clock = (NdshClock) r->clock;
   frame->timing.origin_ns = r->origin_ns;
   frame->timing.latency_ns = r->latency_ns;

@@ -192,8 +192,9 @@ typedef struct _NdshDraft NdshDraft;
  *   growth comes on top, at most twice as much again.
  * @lossless_timeout_us: how long ndsh_writer_begin () waits for a lossless
  *   reader that does not move (1 s); negative: lossless is never granted
- * @perms: who may read, as file permissions of the socket (0600). Connecting
- *   takes write permission: 0660 admits the group, 0666 everybody.
+ * @perms: who may read, as file permissions of the socket (0600; there are none that
+ *   admit nobody). Connecting takes write permission: 0660 admits the group, 0666
+ *   everybody. The directory must let them in as well.
  * @notify: called without locks from the writer's own thread after a reader came
  *   or went, and when a slot came free after NDSH_ERROR_FULL. Must not free the
  *   writer.
@@ -375,12 +376,14 @@ gboolean ndsh_draft_set_metadata (NdshDraft *draft, gconstpointer data,
  * @offset: the producer's own count (a sensor's frame number), G_MAXUINT64 if
  *   unknown
  * @flags: the producer's own bits, carried untouched
+ * @reserved: 0
  */
 typedef struct {
   gint64 timestamp_ns;
   gint64 duration_ns;
   guint64 offset;
   guint32 flags;
+  gpointer reserved[4];
 } NdshFrameInfo;
 
 /* Makes the arrays visible to readers and returns the frame's number, counting
@@ -421,8 +424,9 @@ NdshReader *ndsh_reader_new (const char *name,
 void ndsh_reader_free (NdshReader *reader);
 
 /* After an ndsh_reader_wait (reader, 0) that failed with TIMEOUT or NOT_FOUND this
- * polls readable as soon as the next would not; then call it again. It stays the
- * same through reconnects. Do not read or close it. */
+ * polls readable as soon as the next would not; then call it again. After any other
+ * failure it says nothing: wait again, once a frame was released if that was FULL. It
+ * stays the same through reconnects. Do not read or close it. */
 int ndsh_reader_get_fd (NdshReader *reader);
 
 /* From now on a QUEUE reader is up to @queue_length frames behind, 1 to

@@ -60,6 +60,15 @@ may_wait_for_slot (GstNdshAllocator *self)
   return !self->flushing && !self->closing;
 }
 
+/* With the lock: there may be a slot. Who tries, and then waits, must not miss what came
+ * in between. */
+static void
+say_changed (GstNdshAllocator *self)
+{
+  self->n_changes++;
+  g_cond_broadcast (&self->changed);
+}
+
 NdshWriter *
 gst_ndsh_allocator_enter (GstNdshAllocator *self)
 {
@@ -88,7 +97,7 @@ tell_writer (GstNdshAllocator *self)
   if (self->writer != NULL)
     ndsh_writer_set_flushing (self->writer,
                               self->unlocked || !may_wait_for_slot (self));
-  g_cond_broadcast (&self->changed);
+  say_changed (self);
 }
 
 void
@@ -113,7 +122,7 @@ void
 gst_ndsh_allocator_wake (GstNdshAllocator *self)
 {
   g_mutex_lock (&self->lock);
-  g_cond_broadcast (&self->changed);
+  say_changed (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -183,7 +192,6 @@ unreserve_memory (GstNdshAllocator *self)
 {
   g_mutex_lock (&self->lock);
   self->n_memories--;
-  g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->lock);
 }
 
@@ -307,6 +315,7 @@ gst_ndsh_allocator_free (GstAllocator *allocator, GstMemory *memory)
   if (self->draft != NULL) {
     ndsh_draft_release (self->draft);
     unreserve_memory (GST_NDSH_ALLOCATOR (allocator));
+    gst_ndsh_allocator_wake (GST_NDSH_ALLOCATOR (allocator));
   }
   g_free (self);
 }
@@ -596,43 +605,62 @@ gst_ndsh_buffer_pool_alloc_buffer (GstBufferPool *pool, GstBuffer **buffer,
   return GST_FLOW_OK;
 }
 
-/* Sleeps until something changed that may mean a free slot; FALSE if it is time
- * to do without. */
+static guint
+count_changes (GstNdshAllocator *allocator)
+{
+  guint n;
+
+  g_mutex_lock (&allocator->lock);
+  n = allocator->n_changes;
+  g_mutex_unlock (&allocator->lock);
+  return n;
+}
+
 static gboolean
-wait_for_slot (GstNdshBufferPool *self, gint64 *deadline)
+may_wait (GstNdshBufferPool *self)
+{
+  return may_wait_for_slot (self->allocator)
+         && !GST_BUFFER_POOL_IS_FLUSHING (GST_BUFFER_POOL (self));
+}
+
+/* Sleeps until something changed since there were @n_changes that may mean a free slot;
+ * FALSE if it is time to do without. */
+static gboolean
+wait_for_slot (GstNdshBufferPool *self, guint n_changes, gint64 *deadline)
 {
   GstNdshAllocator *allocator = self->allocator;
-  GstBufferPool *pool = GST_BUFFER_POOL (self);
-  gboolean changed = FALSE;
+  gboolean changed;
 
   g_mutex_lock (&allocator->lock);
   if (*deadline == 0)
     *deadline = g_get_monotonic_time ()
                 + (allocator->n_memories == 0 ? WAIT_FOR_READERS_US
                                               : WAIT_FOR_UPSTREAM_US);
-  if (may_wait_for_slot (allocator) && !GST_BUFFER_POOL_IS_FLUSHING (pool))
-    changed = g_cond_wait_until (&allocator->changed, &allocator->lock,
-                                 *deadline)
-              && may_wait_for_slot (allocator)
-              && !GST_BUFFER_POOL_IS_FLUSHING (pool);
+  while (allocator->n_changes == n_changes && may_wait (self)
+         && g_cond_wait_until (&allocator->changed, &allocator->lock, *deadline))
+    ;
+  changed = allocator->n_changes != n_changes && may_wait (self)
+            && g_get_monotonic_time () < *deadline;
   g_mutex_unlock (&allocator->lock);
   return changed;
 }
 
 static GstMemory *
-new_draft_memory (GstNdshBufferPool *self, gboolean may_wait)
+new_draft_memory (GstNdshBufferPool *self, gboolean may_block)
 {
   GstMemory *memory = NULL;
   gint64 deadline = 0;
+  guint n_changes;
   NdshError why;
 
   if (self->params.prefix != 0)
     return NULL;
   do {
+    n_changes = count_changes (self->allocator);
     memory = try_new_memory (self->allocator, self->size + self->params.padding,
-                             may_wait, &why);
-  } while (memory == NULL && why == NDSH_ERROR_FULL && may_wait
-           && wait_for_slot (self, &deadline));
+                             may_block, &why);
+  } while (memory == NULL && why == NDSH_ERROR_FULL && may_block
+           && wait_for_slot (self, n_changes, &deadline));
   if (memory != NULL)
     gst_memory_resize (memory, 0, self->size);
   return memory;
@@ -643,7 +671,7 @@ gst_ndsh_buffer_pool_acquire_buffer (GstBufferPool *pool, GstBuffer **buffer,
                                      GstBufferPoolAcquireParams *params)
 {
   GstNdshBufferPool *self = GST_NDSH_BUFFER_POOL (pool);
-  gboolean may_wait
+  gboolean may_block
     = params == NULL
       || (params->flags & GST_BUFFER_POOL_ACQUIRE_FLAG_DONTWAIT) == 0;
   GstFlowReturn result
@@ -652,7 +680,7 @@ gst_ndsh_buffer_pool_acquire_buffer (GstBufferPool *pool, GstBuffer **buffer,
 
   if (result != GST_FLOW_OK)
     return result;
-  memory = new_draft_memory (self, may_wait);
+  memory = new_draft_memory (self, may_block);
   if (memory == NULL && GST_BUFFER_POOL_IS_FLUSHING (pool)) {
     /* The buffer does not know its pool yet, so it is not enough to unref it. */
     PARENT_CLASS->release_buffer (pool, *buffer);

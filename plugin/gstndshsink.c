@@ -950,7 +950,7 @@ publish_in_place (GstNdshSink *self, GstBuffer *buffer, NdshDraft *draft,
 {
   GstMemory *memory = gst_buffer_peek_memory (buffer, 0);
   g_autoptr (GError) error = NULL;
-  NdshFrameInfo info;
+  NdshFrameInfo info = { 0 };
   guint64 number;
 
   if (!describe (self, draft, meta, memory->size, &error)) {
@@ -1090,7 +1090,7 @@ publish_copy (GstNdshSink *self, GstBuffer *buffer, const GstNdshMeta *meta)
   gsize size = gst_buffer_get_size (buffer);
   g_autoptr (GError) error = NULL;
   g_autoptr (NdshDraft) draft = NULL;
-  NdshFrameInfo info;
+  NdshFrameInfo info = { 0 };
   guint64 number;
   GstFlowReturn result = begin_copy (self, size, &draft, &error);
 

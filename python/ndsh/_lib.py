@@ -166,7 +166,8 @@ class _FrameInfo(ctypes.Structure):
     _fields_ = [("timestamp_ns", c_int64),
                 ("duration_ns", c_int64),
                 ("offset", c_uint64),
-                ("flags", c_uint32)]
+                ("flags", c_uint32),
+                ("reserved", c_void_p * 4)]
 
 
 class _Timing(ctypes.Structure):

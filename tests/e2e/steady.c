@@ -110,7 +110,7 @@ write_frames (const char *channel, gsize size, guint n_frames,
 
   next = g_get_monotonic_time ();
   for (guint n = 1; n <= n_frames; n++) {
-    NdshFrameInfo frame_info = { -1, -1, n, 0 };
+    NdshFrameInfo frame_info = { .timestamp_ns = -1, .duration_ns = -1, .offset = n };
     NdshDraft *draft = ndsh_writer_begin (writer, &info, 1, &error);
 
     if (draft == NULL)

@@ -543,7 +543,7 @@ GST_END_TEST
 static void
 publish_at (NdshWriter *writer, gint64 time)
 {
-  const NdshFrameInfo info = { time, -1, 0, 0 };
+  const NdshFrameInfo info = { .timestamp_ns = time, .duration_ns = -1 };
   NdshArrayInfo array = ndsh_test_bytes (100);
   g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &array, 1, NULL);
 

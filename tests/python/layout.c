@@ -39,6 +39,7 @@ print_writing (void)
   FIELD (NdshFrameInfo, duration_ns);
   FIELD (NdshFrameInfo, offset);
   FIELD (NdshFrameInfo, flags);
+  FIELD (NdshFrameInfo, reserved);
   STRUCT (NdshTiming);
   FIELD (NdshTiming, clock);
   FIELD (NdshTiming, origin_ns);

@@ -33,7 +33,8 @@ test_a_frame_arrives_with_all_that_belongs_to_it (void)
   g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
   g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
   gsize shape[] = { 3, 4 };
-  NdshFrameInfo sent = { 123, 456, 789, 0xabcd };
+  NdshFrameInfo sent
+    = { .timestamp_ns = 123, .duration_ns = 456, .offset = 789, .flags = 0xabcd };
   NdshArrayInfo arrays[2];
   g_autoptr (NdshDraft) draft = NULL;
   g_autoptr (NdshFrame) frame = NULL;
@@ -1203,7 +1204,7 @@ test_a_wake_up_heard_while_looking_is_not_lost (void)
     ndsh_test_wait_fails (liar.reader, 0, NDSH_ERROR_TIMEOUT);
     pthread_mutex_lock (&publisher.mutex);
     g_assert_true (load_seq_cst (&page->waiting) != 0
-                   || fd_is_readable (liar.reader, 0));
+                   || fd_is_readable (liar.reader, 10000));
     pthread_mutex_unlock (&publisher.mutex);
   }
 
