@@ -181,7 +181,8 @@ typedef struct _NdshDraft NdshDraft;
 /*
  * NdshWriterOptions: 0 or NULL in any field means its default.
  * @history: newest frames kept for late and queueing readers, 1 to
- *   NDSH_MAX_QUEUE (1); more while a queueing reader asks for more
+ *   NDSH_MAX_QUEUE (1); more while a queueing reader asks for more, and fewer where the
+ *   machine has no memory for so many
  * @max_readers: readers beyond are refused (16)
  * @max_bytes: bound on the shared memory for frames (as much as 16 of them need, but
  *   at least 256 MiB and otherwise at most a quarter of the machine's memory). It is

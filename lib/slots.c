@@ -329,6 +329,12 @@ ndsh_slots_claim_queued (NdshSlots *slots, uint64_t capacity)
   return claim (slots, capacity, slots->history);
 }
 
+int
+ndsh_slots_claim_history (NdshSlots *slots, uint64_t capacity)
+{
+  return claim (slots, capacity, 1);
+}
+
 /* Frames that readers can keep from the writer; one of 2^31 always. */
 static uint32_t
 count_leases (const NdshSlots *slots)

@@ -75,6 +75,10 @@ int ndsh_slots_claim (NdshSlots *slots, uint64_t capacity);
  * them: for a writer that has nothing else left, since it does not wait for them. */
 int ndsh_slots_claim_queued (NdshSlots *slots, uint64_t capacity);
 
+/* The same, and takes the history, but for the newest frame: for a writer that gets no
+ * memory for another slot. */
+int ndsh_slots_claim_history (NdshSlots *slots, uint64_t capacity);
+
 /* Makes a new slot a draft; -1 if there are as many as can be of use. */
 int ndsh_slots_add (NdshSlots *slots);
 

@@ -202,6 +202,9 @@ claim (NdshWriter *writer, Need *need)
     slot = ndsh_slots_claim_queued (&writer->slots, need->payload);
   if (slot < 0 && need->may_grow)
     slot = claim_and_grow (writer, ndsh_slots_claim_queued, need);
+  /* Nor is there memory for the history. */
+  if (slot < 0 && writer->is_short)
+    slot = ndsh_slots_claim_history (&writer->slots, need->payload);
   return slot;
 }
 

@@ -42,6 +42,7 @@
 #include "gstndshtime.h"
 #include "gstndshtimeline.h"
 
+#include <gst/base/gstbasetransform.h>
 #include <string.h>
 
 GST_DEBUG_CATEGORY_STATIC (gst_ndsh_sink_debug);
@@ -50,7 +51,7 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_sink_debug);
 #define DEFAULT_CHANNEL "default"
 #define DEFAULT_PERMS 0600
 #define DEFAULT_HISTORY 1
-#define DEFAULT_MAX_MEMORY (256 * 1024 * 1024)
+#define DEFAULT_MAX_MEMORY 0
 #define DEFAULT_MAX_READERS 16
 #define DEFAULT_WAIT_FOR_CONNECTION FALSE
 #define DEFAULT_LOSSLESS_TIMEOUT GST_SECOND
@@ -87,6 +88,8 @@ struct _GstNdshSink {
   GstNdshContent content;
   gboolean is_encoded;          /* frames may refer to others */
   gboolean copy_explained;
+  gboolean want_explained;      /* of memory */
+  gsize largest;                /* frame so far */
   GstClockTime last_warning;
   GstNdshTimeBase base;
   GstNdshTimeline *timeline;
@@ -204,11 +207,41 @@ find_peer_element (GstPad *pad)
   return NULL;
 }
 
-static char *
-name_peer_element (GstNdshSink *self)
+/* Whether it gives what it gets: capsfilter and converters that have nothing to do,
+ * queues, tees. */
+static gboolean
+passes_on (GstElement *element)
 {
-  g_autoptr (GstElement) element
-    = find_peer_element (GST_BASE_SINK_PAD (self));
+  const char *kind
+    = gst_element_class_get_metadata (GST_ELEMENT_GET_CLASS (element),
+                                      GST_ELEMENT_METADATA_KLASS);
+
+  if (element->numsinkpads != 1)
+    return FALSE;
+  return (GST_IS_BASE_TRANSFORM (element)
+          && gst_base_transform_is_passthrough (GST_BASE_TRANSFORM (element)))
+         || (kind != NULL && g_str_has_prefix (kind, "Generic"));
+}
+
+/* Who made the buffers, as far as that can be told from outside. */
+static GstElement *
+find_maker (GstNdshSink *self)
+{
+  GstElement *element = find_peer_element (GST_BASE_SINK_PAD (self));
+
+  while (element != NULL && passes_on (element)) {
+    g_autoptr (GstElement) passes = element;
+    g_autoptr (GstPad) pad = gst_element_get_static_pad (passes, "sink");
+
+    element = pad != NULL ? find_peer_element (pad) : NULL;
+  }
+  return element;
+}
+
+static char *
+name_maker (GstNdshSink *self)
+{
+  g_autoptr (GstElement) element = find_maker (self);
 
   if (element == NULL)
     return g_strdup ("the element upstream");
@@ -315,6 +348,17 @@ get_num_readers (GstNdshSink *self)
   return n;
 }
 
+static gboolean
+must_wait_first (GstNdshSink *self)
+{
+  gboolean wait_first;
+
+  GST_OBJECT_LOCK (self);
+  wait_first = self->wait_for_connection;
+  GST_OBJECT_UNLOCK (self);
+  return wait_first;
+}
+
 /* FALSE if the wait was cut short.
  *
  * Without the preroll lock, as where the base class waits for the clock: it wants
@@ -333,15 +377,24 @@ wait_for_reader (GstNdshSink *self)
   GST_BASE_SINK_PREROLL_UNLOCK (self);
   since = gst_ndsh_get_monotonic_time ();
   while (self->n_readers == 0 && self->n_unlocks == n_unlocks
-         && !self->unlocked)
+         && !self->unlocked && must_wait_first (self))
     g_cond_wait (&self->readers_changed, &self->readers_lock);
   self->waited += gst_ndsh_get_monotonic_time () - since;
   while (self->unlocked)
     g_cond_wait (&self->readers_changed, &self->readers_lock);
-  found = self->n_readers > 0 && self->n_unlocks == n_unlocks;
+  found = (self->n_readers > 0 || !must_wait_first (self))
+          && self->n_unlocks == n_unlocks;
   g_mutex_unlock (&self->readers_lock);
   GST_BASE_SINK_PREROLL_LOCK (self);
   return found;
+}
+
+static void
+look_for_readers_again (GstNdshSink *self)
+{
+  g_mutex_lock (&self->readers_lock);
+  g_cond_broadcast (&self->readers_changed);
+  g_mutex_unlock (&self->readers_lock);
 }
 
 static gboolean
@@ -623,7 +676,8 @@ static void
 reset_stream (GstNdshSink *self)
 {
   gst_ndsh_content_init (&self->content, NULL);
-  self->copy_explained = FALSE;
+  self->copy_explained = self->want_explained = FALSE;
+  self->largest = 0;
   self->last_warning = GST_CLOCK_TIME_NONE;
   self->opened_at = gst_ndsh_get_monotonic_time ();
   memset (&self->timing, 0, sizeof self->timing);
@@ -909,9 +963,41 @@ describe (GstNdshSink *self, NdshDraft *draft, const GstNdshMeta *meta, gsize si
          && ndsh_draft_set_size (draft, size, error);
 }
 
+/* Whether there is room for what the writer promises: that readers cannot keep the next
+ * frame from each other, also when frames become larger. */
 static void
-count_frame (GstNdshSink *self, gsize bytes_copied, gboolean copied)
+check_room (GstNdshSink *self, gsize size)
 {
+  NdshWriterInfo info = { 0 };
+  NdshWriter *writer;
+  guint least;
+
+  if (size <= self->largest)
+    return;
+  self->largest = size;
+  writer = gst_ndsh_allocator_enter (self->allocator);
+  if (writer != NULL)
+    ndsh_writer_get_info (writer, &info);
+  gst_ndsh_allocator_leave (self->allocator);
+  GST_OBJECT_LOCK (self);
+  least = 2 * (self->history + 1);
+  GST_OBJECT_UNLOCK (self);
+  if (info.max_frames == 0 || info.max_frames >= least)
+    return;
+  GST_ELEMENT_WARNING (
+    self, RESOURCE, NO_SPACE_LEFT,
+    ("Shared memory of %" G_GUINT64_FORMAT " bytes holds %u frames of this size; set "
+     "max-memory to %" G_GUINT64_FORMAT " or more.",
+     info.max_bytes, info.max_frames, info.max_bytes / info.max_frames * least),
+    ("readers copy each frame meanwhile, or lose some"));
+}
+
+static void
+count_frame (GstNdshSink *self, gsize size, gboolean copied)
+{
+  gsize bytes_copied = copied ? size : 0;
+
+  check_room (self, size);
   GST_OBJECT_LOCK (self);
   self->n_published++;
   self->n_copied += copied;
@@ -965,7 +1051,7 @@ publish_in_place (GstNdshSink *self, GstBuffer *buffer, NdshDraft *draft,
   GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_TAG_MEMORY);
   number = ndsh_draft_publish (draft, &info);
   GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ", in place", number);
-  count_frame (self, 0, FALSE);
+  count_frame (self, memory->size, FALSE);
   return GST_FLOW_OK;
 }
 
@@ -977,14 +1063,14 @@ explain_copy (GstNdshSink *self, const char *reason)
   if (self->copy_explained)
     return;
   self->copy_explained = TRUE;
-  name = name_peer_element (self);
+  name = name_maker (self);
   GST_INFO_OBJECT (self, "copying what %s gives, because %s", name, reason);
 }
 
 static GstFlowReturn
 refuse_copy (GstNdshSink *self, const char *reason)
 {
-  g_autofree char *name = name_peer_element (self);
+  g_autofree char *name = name_maker (self);
 
   GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
                      ("A frame from %s would have to be copied, which "
@@ -1015,6 +1101,19 @@ post_qos (GstNdshSink *self, GstBuffer *buffer, guint64 n_published,
   gst_element_post_message (GST_ELEMENT (self), message);
 }
 
+/* That the machine has no memory is for who runs it, once; QoS messages are for
+ * programs. */
+static void
+warn_of_want (GstNdshSink *self, const GError *error)
+{
+  if (error->code != NDSH_ERROR_MEMORY || self->want_explained)
+    return;
+  self->want_explained = TRUE;
+  GST_ELEMENT_WARNING (self, RESOURCE, NO_SPACE_LEFT,
+                       ("Frames are dropped: %s.", error->message),
+                       ("smaller frames, a smaller history or more memory would help"));
+}
+
 /* All slots are taken. The stream goes on, without this frame. */
 static GstFlowReturn
 drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
@@ -1029,11 +1128,13 @@ drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
   if (!GST_CLOCK_TIME_IS_VALID (self->last_warning)
       || now - self->last_warning >= WARNING_INTERVAL) {
     self->last_warning = now;
-    GST_WARNING_OBJECT (self,
-                        "%" G_GUINT64_FORMAT " frames dropped so far: %s; a "
-                        "larger max-memory would help",
-                        n_dropped, error->message);
+    GST_WARNING_OBJECT (self, "%" G_GUINT64_FORMAT " frames dropped so far: %s%s",
+                        n_dropped, error->message,
+                        error->code == NDSH_ERROR_FULL
+                          ? "; a larger max-memory would help"
+                          : "");
   }
+  warn_of_want (self, error);
   post_qos (self, buffer, n_published, n_dropped);
   return GST_FLOW_OK;
 }
@@ -1069,7 +1170,7 @@ post_begin_error (GstNdshSink *self, gsize size, const GError *error)
   GST_OBJECT_LOCK (self);
   max_memory = self->max_memory;
   GST_OBJECT_UNLOCK (self);
-  if (g_error_matches (error, NDSH_ERROR, NDSH_ERROR_INVALID)
+  if (g_error_matches (error, NDSH_ERROR, NDSH_ERROR_INVALID) && max_memory > 0
       && size >= max_memory / 2)
     GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT,
                        ("A frame of %" G_GSIZE_FORMAT " bytes does not fit into "
@@ -1097,7 +1198,7 @@ publish_copy (GstNdshSink *self, GstBuffer *buffer, const GstNdshMeta *meta)
   if (result != GST_FLOW_OK)
     return result;
   if (draft == NULL)
-    return g_error_matches (error, NDSH_ERROR, NDSH_ERROR_FULL)
+    return error->code == NDSH_ERROR_FULL || error->code == NDSH_ERROR_MEMORY
              ? drop (self, buffer, error)
              : post_begin_error (self, size, error);
   if (gst_buffer_extract (buffer, 0, ndsh_draft_get_data (draft), size) != size) {
@@ -1144,11 +1245,23 @@ wait_while_alone (GstNdshSink *self, GstBuffer *buffer)
   return base->flushing ? GST_FLOW_FLUSHING : GST_FLOW_OK;
 }
 
+/* A live stream is not to be held up, nor the EOS behind it: what a camera sees while
+ * nobody looks is not for who comes later. */
+static gboolean
+is_for_nobody (GstNdshSink *self)
+{
+  if (!must_wait_first (self) || get_num_readers (self) > 0)
+    return FALSE;
+  if (g_atomic_int_compare_and_exchange (&self->timing_is_old, TRUE, FALSE))
+    ask_upstream (self);
+  return self->upstream_is_live;
+}
+
 static GstFlowReturn
 gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
 {
   GstNdshSink *self = GST_NDSH_SINK (base);
-  gboolean wait_first, allow_copy;
+  gboolean allow_copy;
   NdshDraft *draft = NULL;
   GstFlowReturn result;
   const char *reason;
@@ -1156,12 +1269,13 @@ gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
 
   if (is_after_segment (self, buffer))
     return GST_FLOW_OK;
+  if (is_for_nobody (self))
+    return GST_FLOW_OK;
   GST_OBJECT_LOCK (self);
-  wait_first = self->wait_for_connection;
   allow_copy = self->allow_copy;
   GST_OBJECT_UNLOCK (self);
 
-  result = wait_first ? wait_while_alone (self, buffer) : GST_FLOW_OK;
+  result = must_wait_first (self) ? wait_while_alone (self, buffer) : GST_FLOW_OK;
   if (result != GST_FLOW_OK)
     return result;
   fill_meta (self, buffer, &meta);
@@ -1334,6 +1448,8 @@ gst_ndsh_sink_set_property (GObject *object, guint id, const GValue *value,
   GST_OBJECT_UNLOCK (self);
   if (id == PROP_TS_OFFSET)
     apply_offset (self);
+  if (id == PROP_WAIT_FOR_CONNECTION)
+    look_for_readers_again (self);
 }
 
 static void
@@ -1403,7 +1519,7 @@ install_properties (GObjectClass *klass)
   props[PROP_PERMS] = g_param_spec_uint (
     "perms", "Permissions",
     "Who may read, as file permissions of the socket; connecting takes write "
-    "permission: 0660 (432) admits the group, 0666 (438) everybody",
+    "permission: 0660 (432) admits the group, 0666 (438) everybody; 0 is the default",
     0, 0777, DEFAULT_PERMS, open);
   props[PROP_HISTORY] = g_param_spec_uint (
     "history", "History",
@@ -1411,14 +1527,17 @@ install_properties (GObjectClass *klass)
     NDSH_MAX_QUEUE, DEFAULT_HISTORY, open);
   props[PROP_MAX_MEMORY] = g_param_spec_uint64 (
     "max-memory", "Maximum memory",
-    "Shared memory for frames at most (in bytes); it is taken as it is needed", 1,
-    G_MAXUINT64, DEFAULT_MAX_MEMORY, open);
+    "Shared memory for frames at most (in bytes); it is taken as it is needed. 0: what "
+    "16 frames need, at least 256 MiB and otherwise a quarter of the machine's memory",
+    0, G_MAXUINT64, DEFAULT_MAX_MEMORY, open);
   props[PROP_MAX_READERS] = g_param_spec_uint (
     "max-readers", "Maximum readers", "Readers beyond this number are refused", 1,
     MAX_MAX_READERS, DEFAULT_MAX_READERS, open);
   props[PROP_WAIT_FOR_CONNECTION] = g_param_spec_boolean (
     "wait-for-connection", "Wait for connection",
-    "Block the stream while there is no reader", DEFAULT_WAIT_FOR_CONNECTION,
+    "Hold the stream while there is no reader; one from a live source goes on, and "
+    "is for nobody",
+    DEFAULT_WAIT_FOR_CONNECTION,
     live);
   props[PROP_LOSSLESS_TIMEOUT] = g_param_spec_uint64 (
     "lossless-timeout", "Lossless timeout",

@@ -117,6 +117,8 @@ struct _GstNdshSrc {
   gint64 created_at;            /* when the last buffer went downstream, */
   gint64 pushed;                /* and how long it was there */
   gboolean has_warned;          /* about a strange clock */
+  gboolean has_told_waiting;
+  gboolean may_lose;            /* and that was told */
   gboolean has_explained;       /* why encoded frames are skipped */
 };
 
@@ -206,16 +208,38 @@ set_connected (GstNdshSrc *self, gboolean connected)
 }
 
 /* For the properties: only the streaming thread may ask the reader. */
+/* It asked for every frame, and may lose some: once for each writer. */
+static void
+warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
+{
+  gboolean may_lose = self->leaky_type == LEAKY_NONE && info->max_leases > 0
+                      && info->mode != NDSH_READ_LOSSLESS;
+
+  if (may_lose && !self->may_lose)
+    GST_ELEMENT_WARNING (
+      self, RESOURCE, FAILED,
+      ("From now on this reader of channel '%s' may lose frames, though leaky-type is "
+       "none.",
+       self->channel),
+      ("the writer waits for readers of its own user only, and for each no longer than "
+       "its lossless-timeout"));
+  self->may_lose = may_lose;
+}
+
 static void
 note_reader_info (GstNdshSrc *self)
 {
+  gboolean connected = ndsh_reader_is_connected (self->reader);
   NdshReaderInfo info;
 
   ndsh_reader_get_info (self->reader, &info);
   GST_OBJECT_LOCK (self);
   self->reader_info = info;
   GST_OBJECT_UNLOCK (self);
-  set_connected (self, ndsh_reader_is_connected (self->reader));
+  if (connected)
+    self->has_told_waiting = FALSE;
+  set_connected (self, connected);
+  warn_of_loss (self, &info);
 }
 
 static void
@@ -471,6 +495,16 @@ error_means_sleep (const GError *error)
   return error->code == NDSH_ERROR_TIMEOUT || error->code == NDSH_ERROR_NOT_FOUND;
 }
 
+/* Once, until there is a writer: the name may be misspelt. */
+static void
+tell_waiting (GstNdshSrc *self, const GError *error)
+{
+  if (self->has_told_waiting || error->code != NDSH_ERROR_NOT_FOUND)
+    return;
+  self->has_told_waiting = TRUE;
+  GST_INFO_OBJECT (self, "waiting for a writer: %s", error->message);
+}
+
 static GstFlowReturn
 next_frame (GstNdshSrc *self, NdshFrame **frame)
 {
@@ -483,6 +517,7 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
       continue;
     }
     note_reader_info (self);
+    tell_waiting (self, error);
     result = handle_wait_error (self, error);
     if (result != GST_FLOW_OK)
       return result;
@@ -547,6 +582,24 @@ gst_ndsh_src_decide_allocation (GstBaseSrc *base, GstQuery *query)
 }
 
 
+static void
+post_caps_error (GstNdshSrc *self, GstCaps *caps)
+{
+  GstPad *pad = GST_BASE_SRC_PAD (self);
+  g_autoptr (GstCaps) wanted = gst_pad_peer_query_caps (pad, NULL);
+  g_autofree char *ours = gst_caps_to_string (caps);
+  g_autofree char *theirs = gst_caps_to_string (wanted);
+
+  /* Nothing is taken while the pipeline stops, and without a peer. */
+  if (GST_PAD_IS_FLUSHING (pad) || !gst_pad_is_linked (pad))
+    return;
+  GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
+                     ("The frames of channel '%s' are %s, and downstream takes %s.",
+                      self->channel, ours, theirs),
+                     ("put an element that converts behind ndshsrc, like videoconvert "
+                      "or audioconvert, or have the writer convert"));
+}
+
 /* To those of a frame with @description and @arrays. */
 static gboolean
 update_caps (GstNdshSrc *self, const char *description,
@@ -569,6 +622,11 @@ update_caps (GstNdshSrc *self, const char *description,
   gst_caps_replace (&self->caps, caps);
   gst_ndsh_content_init (&self->content, caps);
   gst_ndsh_pacer_note_format (&self->pacer);
+  /* To push them would not tell: that fails with the first buffer. */
+  if (!gst_pad_peer_query_accept_caps (GST_BASE_SRC_PAD (self), caps)) {
+    post_caps_error (self, caps);
+    return FALSE;
+  }
   if (!gst_base_src_set_caps (GST_BASE_SRC (self), caps))
     return FALSE;
   query_allocation (self);

@@ -410,6 +410,17 @@ class ControlGroup(TestCase):
         self.assert_exits(writer)
         self.assertEqual(reader.wait_event("read")["wrong"], 0)
 
+    @unittest.skipUnless(e2e.PIPELINE, "built without the elements")
+    def test_elements_without_memory_for_the_history_keep_less_of_it(self):
+        # Seventeen slots of 3 MB, and none of the same size elsewhere instead.
+        self.set_limit(30 * MEGABYTE)
+        pipeline = self.start_in_group(e2e.PIPELINE, *(
+            "videotestsrc num-buffers=60 ! video/x-raw,format=NV12,width=1920,"
+            "height=1080 ! ndshsink name=s history=16 sync=false".split()))
+        self.assert_exits(pipeline)
+        stats = pipeline.events("stats")[-1]
+        self.assertEqual(stats["frames-published"], 60)
+
     def test_a_reader_pays_for_no_frame(self):
         # What it reads was charged to who wrote it first.
         self.set_limit(16 * MEGABYTE)

@@ -540,6 +540,40 @@ GST_START_TEST (frames_of_a_program_become_buffers)
 }
 GST_END_TEST
 
+GST_START_TEST (caps_that_downstream_does_not_take_are_told_with_its_own)
+{
+  GstElement *writer = elements_launch (
+    "videotestsrc ! video/x-raw,format=RGB,width=16,height=8 ! ndshsink channel=test");
+  GstElement *reader = elements_launch ("ndshsrc name=source channel=test ! "
+                                        "video/x-raw,format=NV12 ! fakesink");
+
+  elements_play (writer);
+  elements_play (reader);
+  elements_wait_error (reader, "source", GST_CORE_ERROR, GST_CORE_ERROR_NEGOTIATION,
+                       "downstream takes video/x-raw, format=(string)NV12");
+  elements_stop (reader);
+  elements_stop (writer);
+}
+GST_END_TEST
+
+GST_START_TEST (a_reader_that_may_lose_frames_against_its_wish_is_told)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = -1 };
+  NdshWriter *writer = ndsh_test_writer (&options);
+  GstElement *pipeline
+    = elements_launch ("ndshsrc channel=test leaky-type=none ! fakesink sync=false");
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) error = NULL;
+
+  elements_play (pipeline);
+  message = elements_wait_message (pipeline, GST_MESSAGE_WARNING);
+  gst_message_parse_warning (message, &error, NULL);
+  g_assert_nonnull (strstr (error->message, "may lose frames"));
+  elements_stop (pipeline);
+  ndsh_writer_free (writer);
+}
+GST_END_TEST
+
 static void
 publish_at (NdshWriter *writer, gint64 time)
 {
@@ -646,6 +680,8 @@ src_suite (void)
   tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);
   tcase_add_test (tcase, times_start_at_0_if_not_live);
   tcase_add_test (tcase, frames_of_a_program_become_buffers);
+  tcase_add_test (tcase, caps_that_downstream_does_not_take_are_told_with_its_own);
+  tcase_add_test (tcase, a_reader_that_may_lose_frames_against_its_wish_is_told);
   tcase_add_test (tcase, times_of_another_clock_are_told_of);
   tcase_add_test (tcase, caps_and_latency_are_there_before_the_pipeline_plays);
   tcase_add_test (tcase, nobody_is_asked_for_a_pool_without_caps);
