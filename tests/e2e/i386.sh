@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Builds the library, e2e-frames and the unit tests for i386 on an x86-64 machine, in
-# a Debian system that is unpacked for it and entered by chroot:
+# Builds all of ndsh for i386, but what takes GStreamer, on an x86-64 machine, in a
+# Debian system that is unpacked for it and entered by chroot. Warnings are errors.
 #
-#   i386.sh DIRECTORY SOURCE [ninja's targets...]
+#   i386.sh DIRECTORY SOURCE
 #
 # The build is DIRECTORY/root/build, and DIRECTORY/run starts a program of it from
 # outside. What was made before is used again. Exits with 77 and a sentence if it
@@ -12,7 +12,6 @@
 set -eu
 directory=$1
 source=$2
-shift 2
 root=$directory/root
 suite=bookworm
 mirror=http://deb.debian.org/debian
@@ -64,11 +63,10 @@ chmod +x "$directory/run"
 # shellcheck disable=SC2016
 exec unshare --mount sh -euc '
   root=$1 source=$2
-  shift 2
   mount --bind "$source" "$root/source"
   mount --bind /dev "$root/dev"
   mount -t proc proc "$root/proc"
   exec chroot "$root" env -i PATH=/usr/bin:/bin CC=gcc LC_ALL=C.UTF-8 sh -euc "
     cd /
     [ -f build/build.ninja ] || meson setup build source -Dplugin=false -Dwerror=true
-    exec ninja -C build \"\$@\"" - "$@"' - "$root" "$source" "$@"
+    exec ninja -C build"' - "$root" "$source"
