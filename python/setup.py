@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """`pip install ./python`, for an interpreter that meson did not install for. libndsh
-itself must be installed; nothing is compiled."""
+itself must be installed; there is no C in it."""
 
 from setuptools import setup
 
