@@ -457,10 +457,11 @@ GST_END_TEST
 
 /* --- Scarcity --- */
 
-GST_START_TEST (when_upstream_keeps_every_slot_frames_are_copied_or_dropped)
+GST_START_TEST (when_upstream_keeps_every_draft_frames_are_copied)
 {
   GstHarness *harness
     = elements_harness_new ("ndshsink", "sync=false max-memory=100000");
+  GstElement *sink = harness->element;
   GstBuffer *kept[40];
 
   gst_harness_set_src_caps_str (harness, CAPS);
@@ -471,11 +472,78 @@ GST_START_TEST (when_upstream_keeps_every_slot_frames_are_copied_or_dropped)
                      GST_FLOW_OK);
   }
 
-  g_assert_cmpuint (elements_get_stat (harness->element, "frames-published"), ==,
+  g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==,
                     G_N_ELEMENTS (kept));
-  g_assert_cmpuint (elements_get_stat (harness->element, "frames-copied"), >, 0);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-zero-copy"), >, 0);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-copied"), >, 0);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-dropped"), ==, 0);
   for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
     gst_buffer_unref (kept[i]);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
+static void
+push_at (GstHarness *harness, GstBuffer *buffer, GstClockTime pts)
+{
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = 33 * GST_MSECOND;
+  g_assert_cmpint (gst_harness_push (harness, buffer), ==, GST_FLOW_OK);
+}
+
+/* The next message says that the frame of @pts was dropped, after so many. */
+static void
+assert_drop_told (GstBus *bus, GstClockTime pts, guint64 n_published,
+                  guint64 n_dropped)
+{
+  g_autoptr (GstMessage) message = gst_bus_pop_filtered (bus, GST_MESSAGE_QOS);
+  guint64 running, stream, timestamp, duration, processed, dropped;
+  GstFormat format;
+
+  g_assert_nonnull (message);
+  gst_message_parse_qos (message, NULL, &running, &stream, &timestamp, &duration);
+  gst_message_parse_qos_stats (message, &format, &processed, &dropped);
+  g_assert_cmpuint (running, ==, pts);
+  g_assert_cmpuint (stream, ==, pts);
+  g_assert_cmpuint (timestamp, ==, pts);
+  g_assert_cmpuint (duration, ==, 33 * GST_MSECOND);
+  g_assert_cmpint (format, ==, GST_FORMAT_BUFFERS);
+  g_assert_cmpuint (processed, ==, n_published);
+  g_assert_cmpuint (dropped, ==, n_dropped);
+}
+
+/* Four drafts of a small size, which upstream keeps, leave room for frames of that size
+ * and none for one that takes nearly half of all there is. */
+GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
+{
+  GstHarness *harness
+    = elements_harness_new ("ndshsink", "sync=false max-memory=100000");
+  GstElement *sink = harness->element;
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  GstBuffer *kept[4];
+
+  gst_element_set_bus (sink, bus);
+  gst_harness_set_src_caps_str (harness, CAPS);
+  for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
+    kept[i] = new_draft (harness);
+  push_at (harness, elements_buffer_new (SIZE, 1), 0);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-dropped"), ==, 0);
+
+  for (guint i = 1; i <= 3; i++) {
+    push_at (harness, elements_buffer_new (40000, i), i * GST_SECOND);
+    assert_drop_told (bus, i * GST_SECOND, 1, i);
+  }
+  g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==, 1);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-dropped"), ==, 3);
+
+  /* It goes on as soon as there is room. */
+  for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
+    gst_buffer_unref (kept[i]);
+  push_at (harness, elements_buffer_new (40000, 4), 4 * GST_SECOND);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==, 2);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-dropped"), ==, 3);
+  g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_QOS | GST_MESSAGE_ERROR));
+  gst_element_set_bus (sink, NULL);
   gst_harness_teardown (harness);
 }
 GST_END_TEST
@@ -559,8 +627,8 @@ sink_suite (void)
     tcase, a_wait_for_the_first_reader_does_not_keep_the_state_from_changing);
   tcase_add_test (tcase, a_stuck_lossless_reader_holds_the_stream_up_once);
   tcase_add_test (tcase, a_wait_for_a_lossless_reader_ends_with_the_state_null);
-  tcase_add_test (tcase,
-                  when_upstream_keeps_every_slot_frames_are_copied_or_dropped);
+  tcase_add_test (tcase, when_upstream_keeps_every_draft_frames_are_copied);
+  tcase_add_test (tcase, frames_that_find_no_room_are_dropped_and_told_of);
   tcase_add_test (tcase, a_buffer_published_twice_is_copied_the_second_time);
   tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);
   tcase_add_test (tcase, the_frame_is_as_long_as_the_buffer);
