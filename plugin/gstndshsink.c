@@ -1226,6 +1226,85 @@ fill_meta (GstNdshSink *self, GstBuffer *buffer, GstNdshMeta *meta)
   meta->has_dts = to_timestamp (self, GST_BUFFER_DTS (buffer), &meta->dts);
 }
 
+#if GST_CHECK_VERSION(1, 16, 0)
+static gboolean
+has_gaps (const GstAudioMeta *meta, gsize size)
+{
+  gsize plane = meta->samples * (gsize) meta->info.finfo->width / 8;
+  gsize end = 0;
+
+  for (gint i = 0; i < meta->info.channels; i++, end += plane)
+    if (meta->offsets[i] != end)
+      return TRUE;
+  return size != end;
+}
+
+/* Whether @buffer is planar sound of which not all bytes count, or not in the order of
+ * the planes: so it is after samples were cut off. */
+static gboolean
+has_scattered_planes (GstNdshSink *self, GstBuffer *buffer)
+{
+  const GstAudioInfo *info = &self->content.audio;
+  GstAudioMeta *meta = gst_buffer_get_audio_meta (buffer);
+
+  return meta != NULL && self->content.kind == GST_NDSH_CONTENT_AUDIO
+         && info->layout == GST_AUDIO_LAYOUT_NON_INTERLEAVED
+         && meta->info.layout == info->layout
+         && meta->info.finfo == info->finfo
+         && meta->info.channels == info->channels
+         && has_gaps (meta, gst_buffer_get_size (buffer));
+}
+
+/* A buffer of the samples that count, plane after plane, because readers know no more
+ * than caps and size; NULL if @buffer is like that. */
+static GstBuffer *
+pack_planes (GstNdshSink *self, GstBuffer *buffer)
+{
+  GstBuffer *packed;
+  GstAudioBuffer sound;
+  gsize size;
+
+  if (!has_scattered_planes (self, buffer)
+      || !gst_audio_buffer_map (&sound, &self->content.audio, buffer,
+                                GST_MAP_READ))
+    return NULL;
+  size = GST_AUDIO_BUFFER_PLANE_SIZE (&sound);
+  packed = gst_buffer_new_allocate (NULL, (gsize) sound.n_planes * size, NULL);
+  for (gint i = 0; i < sound.n_planes; i++)
+    gst_buffer_fill (packed, (gsize) i * size, sound.planes[i], size);
+  gst_audio_buffer_unmap (&sound);
+  gst_buffer_copy_into (packed, buffer,
+                        GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
+  return packed;
+}
+#else
+/* Before 1.16 nothing says where planes lie. */
+static GstBuffer *
+pack_planes (GstNdshSink *self, GstBuffer *buffer)
+{
+  (void) self;
+  (void) buffer;
+  return NULL;
+}
+#endif
+
+static GstFlowReturn
+publish (GstNdshSink *self, GstBuffer *buffer, gboolean allow_copy)
+{
+  NdshDraft *draft = NULL;
+  const char *reason;
+  GstNdshMeta meta;
+
+  fill_meta (self, buffer, &meta);
+  reason = find_draft (self, buffer, &draft);
+  if (reason == NULL)
+    return publish_in_place (self, buffer, draft, &meta);
+  if (!allow_copy)
+    return refuse_copy (self, reason);
+  explain_copy (self, reason);
+  return publish_copy (self, buffer, &meta);
+}
+
 static GstFlowReturn
 wait_while_alone (GstNdshSink *self, GstBuffer *buffer)
 {
@@ -1261,11 +1340,9 @@ static GstFlowReturn
 gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
 {
   GstNdshSink *self = GST_NDSH_SINK (base);
+  g_autoptr (GstBuffer) packed = NULL;
   gboolean allow_copy;
-  NdshDraft *draft = NULL;
   GstFlowReturn result;
-  const char *reason;
-  GstNdshMeta meta;
 
   if (is_after_segment (self, buffer))
     return GST_FLOW_OK;
@@ -1278,14 +1355,8 @@ gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
   result = must_wait_first (self) ? wait_while_alone (self, buffer) : GST_FLOW_OK;
   if (result != GST_FLOW_OK)
     return result;
-  fill_meta (self, buffer, &meta);
-  reason = find_draft (self, buffer, &draft);
-  if (reason == NULL)
-    return publish_in_place (self, buffer, draft, &meta);
-  if (!allow_copy)
-    return refuse_copy (self, reason);
-  explain_copy (self, reason);
-  return publish_copy (self, buffer, &meta);
+  packed = pack_planes (self, buffer);
+  return publish (self, packed != NULL ? packed : buffer, allow_copy);
 }
 
 /* --- Properties --- */

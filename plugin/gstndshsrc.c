@@ -839,6 +839,30 @@ buffer_from_video (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
   return buffer;
 }
 
+/* Elements find the planes of sound by a meta alone. It does not travel: they lie one
+ * after the other, which is what the caps of a frame say. */
+static void
+describe_planes (GstNdshSrc *self, GstBuffer *buffer)
+{
+#if GST_CHECK_VERSION(1, 16, 0)
+  const GstAudioInfo *info = &self->content.audio;
+  gsize n_samples;
+
+  if (self->content.kind != GST_NDSH_CONTENT_AUDIO
+      || info->layout != GST_AUDIO_LAYOUT_NON_INTERLEAVED
+      || !GST_AUDIO_INFO_IS_VALID (info) || info->finfo->width < 8)
+    return;
+  /* Caps come from others, and bpf may have overflowed. */
+  n_samples = gst_buffer_get_size (buffer) / ((gsize) info->finfo->width / 8)
+              / (gsize) info->channels;
+  if (n_samples > 0)
+    gst_buffer_add_audio_meta (buffer, info, n_samples, NULL);
+#else
+  (void) self;
+  (void) buffer;
+#endif
+}
+
 /* --- Which frames, and when --- */
 
 /* CLOCK_MONOTONIC and the running time when it begins to play, or goes on. */
@@ -1131,6 +1155,7 @@ make_buffer (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
     buffer = buffer_from_video (self, frame, meta, &layout);
   else
     buffer = buffer_from_frame (self, frame, meta);
+  describe_planes (self, buffer);
 
   GST_BUFFER_OFFSET (buffer) = info.offset;
   GST_BUFFER_OFFSET_END (buffer) = meta->offset_end;
