@@ -515,26 +515,45 @@ def test_c43_who_is_not_the_user_is_denied(channel_directory, program):
         assert program(code).succeed().split() == ["13", "6"]
 
 
+def is_stopped(pid):
+    with open("/proc/%d/stat" % pid) as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "T"
+
+
 def test_c24_a_writer_does_not_wait_for_a_stopped_reader(program):
-    with ndsh.Writer("a") as writer:
+    # Who waits does so for an hour, or until the deadline has killed whom it waits for.
+    with ndsh.Writer("a", max_bytes=1 << 20, lossless_timeout=3600) as writer, \
+            joined() as awake:
         other = program("""
             import ndsh, sys
-            reader = ndsh.Reader("a", mode="queue")
+            reader = ndsh.Reader("a", mode="queue", queue=4)
             held = [reader.read() for _ in range(2)]
-            print("stop", flush=True)
-            sys.stdin.read()
+            print("stop me", flush=True)
+            sys.stdin.readline()
+            newest = reader.read()
+            print([int(frame.array[0]) for frame in held + [newest]], newest.dropped)
             """)
-        while not writer.readers:
+        while len(writer.readers) < 2:
             time.sleep(0.001)
-        for n in range(100):
-            if writer.readers[0].delivered < 2:
-                writer.write(number(n))
-                time.sleep(0.01)
+        for n in 1, 2:
+            writer.write(number(n))
         other.line()
         other.kill(signal.SIGSTOP)
-        for n in range(2000):
-            writer.write(np.full(1000, n))
+        os.waitid(os.P_PID, other.pid, os.WSTOPPED)
+
+        with other.within_deadline():
+            for n in range(3, 2001):
+                assert writer.write(np.full(1000, n)) == n
+                assert awake.read().array[0] == n
+            # Nor where there is no slot left and it has two; what it queued is taken.
+            with pytest.raises(BlockingIOError, match="no slot free"):
+                [writer.draft((8000,)) for _ in range(1000)]
+
+        assert is_stopped(other.pid)
+        assert len(writer.readers) == 2
         other.kill(signal.SIGCONT)
+        other.say()
+        assert other.succeed() == "[1, 2, 2000] 1997\n"
 
 
 # --- Threads -----------------------------------------------------------------
