@@ -14,8 +14,10 @@
  * this element travels with the frames, so that readers wait for it.
  *
  * Elements that take a buffer pool from downstream (most that make raw video do)
- * write straight into the shared memory. Anything else is copied once. The
- * #GstNdshSink:stats tell which it was, and a message of level INFO says why.
+ * write straight into the shared memory. Anything else is copied once: also what a
+ * camera's driver has in memory of its own, and a converter that has nothing to convert
+ * hands on. The #GstNdshSink:stats tell which it was, and a message of level INFO says
+ * why.
  *
  * ## Example launch lines
  * |[
@@ -1077,7 +1079,8 @@ refuse_copy (GstNdshSink *self, const char *reason)
                       "allow-copy=false forbids: %s.",
                       name, reason),
                      ("set allow-copy=true, or put an element before ndshsink "
-                      "that writes into its buffer pool, like videoconvert"));
+                      "that writes into its buffer pool, like a decoder, or a "
+                      "videoconvert that has something to convert"));
   return GST_FLOW_ERROR;
 }
 

@@ -89,6 +89,20 @@ class Copies(e2e.TestCase):
                 stats = self.assert_copies(pipeline, 30, 30)
                 self.assertEqual(stats["bytes-copied"], 30 * size)
 
+    def test_what_works_in_place_or_has_nothing_to_do_hands_on_what_it_gets(self):
+        size = 320 * 240 * 3 // 2
+        source = "filesrc location=/dev/zero blocksize=%d num-buffers=30 ! %s ! " % (
+            size, RAW)
+        for converter, n_copied in (
+                ("videoconvert", 30),
+                ("videoconvert ! video/x-raw,format=RGB", 0),
+                ("videoscale", 30),
+                ("videoscale ! video/x-raw,width=640", 0),
+                ("videobalance hue=0.5", 30),
+                ("queue", 30)):
+            with self.subTest(converter=converter):
+                self.assert_copies(source + converter + " ! " + SINK, 30, n_copied)
+
     def test_a_frame_behind_a_tee_is_copied_once_at_most(self):
         stats = self.run_stats(
             "videotestsrc num-buffers=30 ! %s ! tee name=t ! queue ! %s t. ! queue ! "
