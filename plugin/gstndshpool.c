@@ -37,7 +37,8 @@ struct _GstNdshAllocator {
   guint history;
   guint n_calls;                /* threads inside the writer now */
   guint n_memories;             /* memories that hold a draft */
-  guint max_frames;             /* as large as the last draft; 0 before the first */
+  gsize size;                   /* of the last draft, */
+  guint max_frames;             /* and how many like it there can be; 0 before it */
   guint n_changes;              /* how often "changed" was said */
   gboolean flushing;
   gboolean unlocked;
@@ -195,13 +196,21 @@ unreserve_memory (GstNdshAllocator *self)
   g_mutex_unlock (&self->lock);
 }
 
+/* Frames of one size follow each other for long, and the writer counts for a while. */
 static void
-note_max_frames (GstNdshAllocator *self, NdshWriter *writer)
+note_max_frames (GstNdshAllocator *self, NdshWriter *writer, gsize size)
 {
   NdshWriterInfo info;
+  gboolean is_known;
 
+  g_mutex_lock (&self->lock);
+  is_known = self->size == size;
+  g_mutex_unlock (&self->lock);
+  if (is_known)
+    return;
   ndsh_writer_get_info (writer, &info);
   g_mutex_lock (&self->lock);
+  self->size = size;
   self->max_frames = info.max_frames;
   g_mutex_unlock (&self->lock);
 }
@@ -237,7 +246,7 @@ try_new_memory (GstNdshAllocator *self, gsize size, gboolean may_block,
     draft = may_block ? ndsh_writer_begin (writer, &bytes, 1, &error)
                       : ndsh_writer_try_begin (writer, &bytes, 1, &error);
   if (draft != NULL)
-    note_max_frames (self, writer);
+    note_max_frames (self, writer, size);
   gst_ndsh_allocator_leave (self);
   if (draft == NULL) {
     unreserve_memory (self);

@@ -35,7 +35,8 @@ class Reader:
     timeout: seconds that wait (), read () and iteration wait for a frame; None is for
         ever
     leases: frames that may be held in shared memory, 1 to 64; the last one is kept
-        free, so at 1 every frame is copied. Slots are made when they are needed.
+        free, so at 1 every frame is copied, as are those beyond this reader's share
+        of the writer's memory. Slots are made when they are needed.
     follow: iteration goes on with the next writer when one has gone. False: it stops.
 
     Opening fails only for a name or an option that cannot be (ValueError): the writer

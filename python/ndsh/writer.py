@@ -94,8 +94,9 @@ class Writer:
         TypeError          not an array, or a dtype that cannot be shared
         ValueError         not of the format that was given; more than 32 dimensions;
                            larger than max_bytes; the writer is closed
-        BlockingIOError    readers and drafts hold all that max_bytes allows: drop
-                           the frame, or try again later
+        BlockingIOError    drafts of this process hold all that max_bytes allows, or
+                           a lossless reader is behind: drop the frame, or try again
+                           later
         MemoryError        the machine has not enough; nothing is published
         """
         arrays = _as_arrays(array)
