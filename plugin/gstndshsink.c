@@ -1327,18 +1327,6 @@ wait_while_alone (GstNdshSink *self, GstBuffer *buffer)
   return base->flushing ? GST_FLOW_FLUSHING : GST_FLOW_OK;
 }
 
-/* A live stream is not to be held up, nor the EOS behind it: what a camera sees while
- * nobody looks is not for who comes later. */
-static gboolean
-is_for_nobody (GstNdshSink *self)
-{
-  if (!must_wait_first (self) || get_num_readers (self) > 0)
-    return FALSE;
-  if (g_atomic_int_compare_and_exchange (&self->timing_is_old, TRUE, FALSE))
-    ask_upstream (self);
-  return self->upstream_is_live;
-}
-
 static GstFlowReturn
 gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
 {
@@ -1348,8 +1336,6 @@ gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
   GstFlowReturn result;
 
   if (is_after_segment (self, buffer))
-    return GST_FLOW_OK;
-  if (is_for_nobody (self))
     return GST_FLOW_OK;
   GST_OBJECT_LOCK (self);
   allow_copy = self->allow_copy;
@@ -1609,8 +1595,7 @@ install_properties (GObjectClass *klass)
     MAX_MAX_READERS, DEFAULT_MAX_READERS, open);
   props[PROP_WAIT_FOR_CONNECTION] = g_param_spec_boolean (
     "wait-for-connection", "Wait for connection",
-    "Hold the stream while there is no reader; one from a live source goes on, and "
-    "is for nobody",
+    "Block the stream while there is no reader; an EOS waits behind it",
     DEFAULT_WAIT_FOR_CONNECTION,
     live);
   props[PROP_LOSSLESS_TIMEOUT] = g_param_spec_uint64 (

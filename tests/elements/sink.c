@@ -262,20 +262,6 @@ push_thread (gpointer harness)
     gst_harness_push (harness, elements_buffer_new (SIZE, 1)));
 }
 
-/* A harness is live otherwise, and what is live is not held up. */
-static GstPadProbeReturn
-say_not_live (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
-
-  (void) pad;
-  (void) data;
-  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
-    return GST_PAD_PROBE_OK;
-  gst_query_set_latency (query, FALSE, 0, GST_CLOCK_TIME_NONE);
-  return GST_PAD_PROBE_HANDLED;
-}
-
 /* A buffer that waits for the first reader, in a thread. Nothing tells when it
  * begins to wait; whether it does so before or after what is to cut the wait short,
  * the outcome must be the same. */
@@ -284,8 +270,6 @@ start_waiting (GstHarness **harness)
 {
   *harness = elements_harness_new (
     "ndshsink", "channel=test sync=false wait-for-connection=true");
-  gst_pad_add_probe ((*harness)->srcpad, GST_PAD_PROBE_TYPE_QUERY_UPSTREAM,
-                     say_not_live, NULL, NULL);
   gst_harness_set_src_caps_str (*harness, CAPS);
   return g_thread_new ("push", push_thread, *harness);
 }
@@ -311,28 +295,6 @@ GST_START_TEST (a_wait_for_the_first_reader_ends_with_its_property)
   g_object_set (harness->element, "wait-for-connection", FALSE, NULL);
   g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (thread)), ==, GST_FLOW_OK);
   g_assert_cmpuint (elements_get_stat (harness->element, "frames-published"), ==, 1);
-  gst_harness_teardown (harness);
-}
-GST_END_TEST
-
-/* Else an EOS would wait behind them. */
-GST_START_TEST (live_frames_do_not_wait_for_the_first_reader)
-{
-  GstHarness *harness = elements_harness_new (
-    "ndshsink", "channel=test sync=false wait-for-connection=true");
-  NdshReader *reader;
-
-  gst_harness_set_src_caps_str (harness, CAPS);
-  for (guint i = 0; i < 3; i++)
-    g_assert_cmpint (gst_harness_push (harness, elements_buffer_new (SIZE, i)), ==,
-                     GST_FLOW_OK);
-  g_assert_cmpuint (elements_get_stat (harness->element, "frames-published"), ==, 0);
-  reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 0);
-  elements_wait_readers (harness->element, 1);
-  g_assert_cmpint (gst_harness_push (harness, elements_buffer_new (SIZE, 3)), ==,
-                   GST_FLOW_OK);
-  g_assert_cmpuint (elements_get_stat (harness->element, "frames-published"), ==, 1);
-  ndsh_reader_free (reader);
   gst_harness_teardown (harness);
 }
 GST_END_TEST
@@ -620,7 +582,6 @@ sink_suite (void)
   tcase_add_test (tcase, readers_are_counted_and_announced);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_when_it_comes);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_its_property);
-  tcase_add_test (tcase, live_frames_do_not_wait_for_the_first_reader);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_a_flush);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_the_state_null);
   tcase_add_test (
