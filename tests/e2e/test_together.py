@@ -76,6 +76,7 @@ class Recording(TimeTest):
         runs = []
         for kind, picture, sound, muxer, demuxer in self.FORMATS:
             if not e2e.has_elements(picture.split()[0], sound.split()[0], muxer):
+                e2e.figure("no %s, %s or %s here" % (picture, sound, muxer))
                 continue
             for sync in "true", "false":
                 name = "%s.%s" % (sync, kind)

@@ -449,13 +449,17 @@ GST_END_TEST
 
 GST_START_TEST (a_live_source_needs_no_writer_to_play)
 {
-  GstElement *pipeline = elements_launch ("ndshsrc ! fakesink");
+  GstElement *pipeline = elements_launch ("ndshsrc name=src ! fakesink");
   GstState state;
 
   g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PAUSED), ==,
                    GST_STATE_CHANGE_NO_PREROLL);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  gst_element_get_state (pipeline, &state, NULL, 0);
+  /* The sink has nothing to show, but the source need not wait for that. */
+  g_assert_cmpint (gst_element_get_state (elements_find (pipeline, "src"), &state,
+                                          NULL, WAIT_SECONDS * GST_SECOND),
+                   ==, GST_STATE_CHANGE_SUCCESS);
+  g_assert_cmpint (state, ==, GST_STATE_PLAYING);
   elements_stop_promptly (pipeline);
 }
 GST_END_TEST
@@ -624,14 +628,31 @@ GST_START_TEST (caps_and_latency_are_there_before_the_pipeline_plays)
   GstElement *pipeline = elements_launch ("ndshsrc name=src ! fakesink");
   GstElement *src = elements_find (pipeline, "src");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (src, "src");
+  GstBuffer *buffer = elements_buffer_new (SIZE, 1);
+  GstQuery *query = gst_query_new_latency ();
+  GstClockTime least, most;
   GstCaps *caps = NULL;
+  gboolean live;
 
-  gst_buffer_unref (link_pass (link, elements_buffer_new (SIZE, 1)));
+  GST_BUFFER_DURATION (buffer) = 40 * GST_MSECOND;
+  gst_buffer_unref (link_pass (link, buffer));
   g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PAUSED), ==,
                    GST_STATE_CHANGE_NO_PREROLL);
   while ((caps = gst_pad_get_current_caps (pad)) == NULL)
     g_usleep (1000);
+  g_assert_true (gst_structure_has_name (gst_caps_get_structure (caps, 0),
+                                         "video/x-raw"));
   gst_caps_unref (caps);
+  while (!gst_pad_query (pad, query))
+    g_usleep (1000);
+  gst_query_parse_latency (query, &live, &least, &most);
+  g_assert_true (live);
+  g_assert_cmpuint (least, ==, 0);
+  /* So many frames can wait here, each as long as the one that was published. */
+  g_assert_true (GST_CLOCK_TIME_IS_VALID (most));
+  g_assert_cmpuint (most, >, 0);
+  g_assert_cmpuint (most % (40 * GST_MSECOND), ==, 0);
+  gst_query_unref (query);
   elements_stop (pipeline);
   link_free (link);
 }
