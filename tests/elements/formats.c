@@ -314,8 +314,8 @@ static const char *const others[]
       "audio/x-raw,format=S16LE,rate=48000,channels=2,layout=interleaved",
       "image/jpeg,width=640,height=480,framerate=30/1",
       "video/x-h264,stream-format=byte-stream,alignment=au",
-      "other/tensors,format=static,num_tensors=1,types=float32,"
-      "dimensions=3:10:1:1,framerate=0/1",
+      ("other/tensors,format=static,num_tensors=1,types=float32,"
+       "dimensions=3:10:1:1,framerate=0/1"),
       "application/octet-stream",
       "meta/x-klv,parsed=true",
       "text/x-raw,format=utf8" };
