@@ -119,7 +119,6 @@ test_who_comes_late_gets_the_history (void)
                 { NDSH_READ_LOSSLESS, 16, 3 } };
   NdshWriterOptions options = { .history = 8 };
   g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
-  g_autoptr (NdshReader) early = ndsh_test_joined_reader (NDSH_READ_QUEUE, 16, 1);
 
   ndsh_test_publish (writer, 10, 3);
   ndsh_writer_end (writer);
