@@ -820,6 +820,7 @@ test_to_begin_while_told_does_not_wait (void)
   NdshArrayInfo info = ndsh_test_bytes (100);
   NdshDraft *draft;
 
+  g_assert_nonnull (lossless);
   while ((draft = ndsh_writer_try_begin (writer, &info, 1, NULL)) != NULL) {
     ndsh_draft_publish (draft, NULL);
     ndsh_draft_release (draft);
