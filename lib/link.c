@@ -174,6 +174,9 @@ ndsh_link_drain (NdshLink *link, GError **error)
       ndsh_message_clear (&message);
     }
     link->gone = io == NDSH_IO_GONE || !good;
+    /* No announcement will come that could end it. */
+    if (link->gone)
+      link->leases.stalled = 0;
     if (!good)
       return FALSE;
   }

@@ -40,35 +40,33 @@ ndsh_slots_init (NdshSlots *slots, NdshControl *control, uint32_t history,
   slots->max_leasable_bytes = UINT64_MAX;
 }
 
-/* How many frames that were published before it came a reader has still to come. */
-static uint32_t
-count_late (const NdshSlots *slots, const NdshSlotsReader *reader)
+/* The slot of the oldest frame, of those that were published before @reader came, that
+ * it has still to come; -1 if there is none. What is kept may be less than history. */
+static int
+find_first_frame (const NdshSlots *slots, const NdshSlotsReader *reader)
 {
-  uint64_t n = slots->published - slots->first + 1;
-  uint32_t wanted = reader->mode == MODE_LATEST ? 1 : reader->queue_length;
+  uint64_t wanted = reader->mode == MODE_LATEST ? 1 : reader->queue_length;
+  int found = -1;
 
   if (wanted > slots->history)
     wanted = slots->history;
-  return n < wanted ? (uint32_t) n : wanted;
-}
-
-/* How many ends came before frame @number. */
-static uint32_t
-find_ends_before (const NdshSlots *slots, uint64_t number)
-{
   for (uint32_t i = 0; i < slots->n_slots; i++)
-    if (slots->slot[i].frame == number)
-      return slots->control->slot[i].frame.ends;
-  return slots->ends_before;
+    if (slots->slot[i].frame != 0
+        && slots->published - slots->slot[i].frame < wanted
+        && (found < 0 || slots->slot[i].frame < slots->slot[found].frame))
+      found = (int) i;
+  return found;
 }
 
 void
 ndsh_slots_join (NdshSlots *slots, NdshSlotsReader *reader)
 {
-  uint64_t last = slots->published - count_late (slots, reader);
+  int first = find_first_frame (slots, reader);
+  uint64_t last = first < 0 ? slots->published : slots->slot[first].frame - 1;
 
   reader->cursor = ndsh_word (last);
-  reader->ends = find_ends_before (slots, last + 1);
+  reader->ends
+    = first < 0 ? slots->ends_before : slots->control->slot[first].frame.ends;
   store_relaxed (&reader->page->cursor, reader->cursor);
   store_relaxed (&reader->page->mode, reader->mode);
   reader->next = slots->readers;
@@ -394,10 +392,20 @@ tell (shared_u32 *word, uint32_t value)
     store_relaxed (word, value);
 }
 
+/* What the newest frames may cost each: one that came before may lie in a larger slot. */
+static uint64_t
+most_bytes (const NdshSlots *slots, uint64_t cost)
+{
+  for (uint32_t i = 0; i < slots->n_slots; i++)
+    if (slots->slot[i].bytes > cost)
+      cost = slots->slot[i].bytes;
+  return cost;
+}
+
 void
 ndsh_slots_share (NdshSlots *slots, uint64_t max_bytes, uint64_t cost)
 {
-  uint64_t reserved = (slots->history + 1) * cost;
+  uint64_t reserved = slots->history * most_bytes (slots, cost) + cost;
   uint32_t share = NDSH_HAZARDS;
   uint64_t most;
 

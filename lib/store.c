@@ -19,6 +19,9 @@
 #define USUAL_FRAMES 16
 #define PART_OF_MEMORY 4
 
+/* How long what the machine could not give is not asked for again. */
+#define SHORT_US G_USEC_PER_SEC
+
 /* --- Memory of slots ------------------------------------------------------ */
 
 guint64
@@ -100,7 +103,10 @@ add_headroom (NdshWriter *writer, int slot, Need *need)
 
   ample.payload
     = ndsh_page_align (MAX (need->payload, (gsize) (capacity / 2 * 3)));
-  if (bytes_with (writer, slot, &ample) <= writer->max_bytes)
+  if (bytes_with (writer, slot, &ample) <= writer->max_bytes
+      && writer->slots.leasable_bytes
+             + (writer->options.history + 1) * cost (&ample)
+           <= writer->max_bytes)
     *need = ample;
 }
 
@@ -110,8 +116,7 @@ may_retire (NdshWriter *writer, int slot)
   guint64 bytes = slot_cost (writer, slot);
 
   return bytes == 0
-         || ndsh_store_count_retired (writer) + bytes
-              <= 2 * writer->max_bytes;
+         || (ndsh_store_count_retired (writer) + bytes) / 2 <= writer->max_bytes;
 }
 
 /* ndsh_slots_claim, or ndsh_slots_claim_queued. */
@@ -203,7 +208,7 @@ claim (NdshWriter *writer, Need *need)
   if (slot < 0 && need->may_grow)
     slot = claim_and_grow (writer, ndsh_slots_claim_queued, need);
   /* Nor is there memory for the history. */
-  if (slot < 0 && writer->is_short)
+  if (slot < 0 && writer->short_since_us != 0)
     slot = ndsh_slots_claim_history (&writer->slots, need->payload);
   return slot;
 }
@@ -258,16 +263,15 @@ claim_or_wait (NdshWriter *writer, Need *need, gboolean may_wait,
 }
 
 /* It follows the largest frame so far. */
-static void
+static guint64
 find_bound (NdshWriter *writer, const Need *need)
 {
-  guint64 wanted = MIN (USUAL_FRAMES * cost (need),
-                        ndsh_memory_get_total () / PART_OF_MEMORY);
+  guint64 part = ndsh_memory_get_total () / PART_OF_MEMORY;
+  guint64 wanted = cost (need) < part / USUAL_FRAMES ? USUAL_FRAMES * cost (need) : part;
 
   if (writer->options.max_bytes > 0)
-    writer->max_bytes = writer->options.max_bytes;
-  else
-    writer->max_bytes = MAX (writer->max_bytes, MAX (wanted, USUAL_BYTES));
+    return writer->options.max_bytes;
+  return MAX (writer->max_bytes, MAX (wanted, USUAL_BYTES));
 }
 
 static gboolean
@@ -275,21 +279,23 @@ find_need (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
            gsize size, Need *need, GError **error)
 {
   guint n_slots = writer->options.history + 1;
+  guint64 bound = writer->options.max_bytes;
 
   if (size < G_MAXSSIZE - NDSH_MAX_TAIL) {
     need->payload = ndsh_page_align (MAX (size, 1));
     need->tail = tail_to_commit (writer, arrays, n_arrays);
     need->may_grow = TRUE;
-    find_bound (writer, need);
-    if (cost (need) <= writer->max_bytes / n_slots)
+    bound = find_bound (writer, need);
+    if (cost (need) <= bound / n_slots) {
+      writer->max_bytes = bound;
       return TRUE;
+    }
   }
   g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
                "frames of %.1f MB do not fit channel '%s': it needs %u of them, "
                "and shared memory is bounded to %.1f MB; raise max_bytes "
                "(max-memory)",
-               size / 1e6, writer->channel, n_slots,
-               writer->max_bytes / 1e6);
+               size / 1e6, writer->channel, n_slots, bound / 1e6);
   return FALSE;
 }
 
@@ -313,7 +319,7 @@ furnish (NdshWriter *writer, int slot, const Need *need, GError **error)
                               need->payload + NDSH_MAX_TAIL, NDSH_SEGMENT_READ,
                               error);
   ndsh_writer_lock (writer);
-  writer->is_short = segment == NULL;
+  writer->short_since_us = segment == NULL ? g_get_monotonic_time () : 0;
   if (segment == NULL) {
     forget_slot (writer, slot, need);
     return FALSE;
@@ -345,7 +351,9 @@ share (NdshWriter *writer, const Need *need)
   guint64 bytes = writer->max_bytes;
 
   writer->frame_bytes = cost (need);
-  if (writer->is_short)
+  /* Memory that the machine had not may be there again. */
+  if (writer->short_since_us != 0
+      && g_get_monotonic_time () - writer->short_since_us < SHORT_US)
     bytes = MIN (bytes, writer->bytes);
   ndsh_slots_share (&writer->slots, bytes, cost (need));
 }

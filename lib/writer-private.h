@@ -68,7 +68,7 @@ struct _NdshWriter {
   guint64 max_bytes;            /* the bound on what follows, */
   guint64 frame_bytes;          /* and what a frame takes of it, 0 before the first */
   guint64 bytes;                /* committed, or about to be */
-  gboolean is_short;            /* there was not enough memory for a slot last time */
+  gint64 short_since_us;        /* there was no memory for a slot last time; else 0 */
   GPtrArray *retired;           /* NdshSegment *, replaced and still referred to */
   gsize tail_hint;              /* bytes of metadata to be ready for */
   char *description;

@@ -56,6 +56,11 @@ typedef uint8_t shared_u8;
       __atomic_store_n ((p), value_, __ATOMIC_RELAXED);                        \
   })
 
+/* As in lib/atomics.h. */
+#if defined __SANITIZE_THREAD__ && __GNUC__ >= 11
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+
 #define MUTANT_FENCE(operation, order)                                         \
   __extension__ ({                                                             \
     MUTANT_HERE (FENCE, operation);                                            \

@@ -106,6 +106,26 @@ test_who_is_awake_gets_every_frame (gconstpointer data)
     check_and_free (&holders[i]);
 }
 
+/* A frame that is kept may lie in a slot of a larger one that came before. */
+static void
+test_smaller_frames_have_room_beside_larger_slots (void)
+{
+  static const guint sizes[][4] = { { 49, 49, 1, 1 }, { 22, 22, 1, 23 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    NdshWriterOptions options = { .max_bytes = 100 * 4096 };
+    g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+    Holder holder = { ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 8), { 0 }, 0 };
+
+    for (guint n = 0; n < 4; n++) {
+      ndsh_test_publish (writer, sizes[i][n] * 4096, 1);
+      hold_what_there_is (&holder);
+    }
+    ndsh_test_publish (writer, sizes[i][3] * 4096, 10);
+    check_and_free (&holder);
+  }
+}
+
 /* --- Shares --------------------------------------------------------------- */
 
 static guint
@@ -212,6 +232,8 @@ main (int argc, char **argv)
 
     g_test_add_data_func (path, &cases[i], test_who_is_awake_gets_every_frame);
   }
+  g_test_add_func ("/shares/smaller-frames-have-room-beside-larger-slots",
+                   test_smaller_frames_have_room_beside_larger_slots);
   g_test_add_func ("/shares/who-holds-much-copies-and-others-do-not",
                    test_who_holds_much_copies_and_others_do_not);
   g_test_add_func ("/shares/where-there-is-room-nothing-is-copied",
