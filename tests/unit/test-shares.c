@@ -53,14 +53,19 @@ hold_what_there_is (Holder *holder)
   }
 }
 
+/* Returns once @writer knows that it is gone. */
 static void
-check_and_free (Holder *holder)
+check_and_free (NdshWriter *writer, Holder *holder)
 {
+  guint n_readers = ndsh_writer_get_readers (writer, NULL, 0);
+
   for (guint i = 0; i < holder->n_held; i++) {
     ndsh_test_check_bytes (holder->held[i]);
     ndsh_frame_release (holder->held[i]);
   }
   ndsh_reader_free (holder->reader);
+  while (ndsh_writer_get_readers (writer, NULL, 0) == n_readers)
+    g_thread_yield ();
 }
 
 /* One frame a time, which the one that is awake gets before the next. */
@@ -103,7 +108,7 @@ test_who_is_awake_gets_every_frame (gconstpointer data)
   if (c->growth > 1)
     write_and_read (writer, awake, holders, c->n_holders, c->growth * SIZE, 20);
   for (guint i = 0; i < c->n_holders; i++)
-    check_and_free (&holders[i]);
+    check_and_free (writer, &holders[i]);
 }
 
 /* A frame that is kept may lie in a slot of a larger one that came before. */
@@ -122,7 +127,7 @@ test_smaller_frames_have_room_beside_larger_slots (void)
       hold_what_there_is (&holder);
     }
     ndsh_test_publish (writer, sizes[i][3] * 4096, 10);
-    check_and_free (&holder);
+    check_and_free (writer, &holder);
   }
 }
 
@@ -151,7 +156,7 @@ test_who_holds_much_copies_and_others_do_not (void)
   /* Six of twelve can be leased, and two are for the other. */
   g_assert_cmpuint (count_copied (holder.reader), ==, 16);
   g_assert_cmpuint (count_copied (modest), ==, 0);
-  check_and_free (&holder);
+  check_and_free (writer, &holder);
 }
 
 static void
@@ -170,7 +175,7 @@ test_where_there_is_room_nothing_is_copied (void)
     g_assert_cmpuint (holders[i].n_held, ==, NDSH_MAX_LEASES);
     /* The first reader's place counts as well. */
     g_assert_cmpuint (count_copied (holders[i].reader), <=, 1);
-    check_and_free (&holders[i]);
+    check_and_free (writer, &holders[i]);
   }
 }
 
@@ -186,7 +191,7 @@ test_shares_follow_readers_and_sizes (void)
   /* Eight: one for who is awake, three each, and one that is not divided. */
   write_and_read (writer, awake, &first, 1, SIZE, 5);
   g_assert_cmpuint (count_copied (first.reader), ==, 2);
-  check_and_free (&second);
+  check_and_free (writer, &second);
   write_and_read (writer, awake, &first, 1, SIZE, 6);
   g_assert_cmpuint (count_copied (first.reader), ==, 4);
   g_assert_cmpuint (count_copied (awake), ==, 0);
@@ -194,7 +199,7 @@ test_shares_follow_readers_and_sizes (void)
   write_and_read (writer, awake, &first, 1, 3 * SIZE, 2);
   g_assert_cmpuint (count_copied (first.reader), ==, 6);
   g_assert_cmpuint (count_copied (awake), ==, 2);
-  check_and_free (&first);
+  check_and_free (writer, &first);
   write_and_read (writer, awake, NULL, 0, 3 * SIZE, 2);
   g_assert_cmpuint (count_copied (awake), ==, 2);
 }
