@@ -749,7 +749,8 @@ class Clocks(TimeTest):
     # Of the writer and the reader, and how far the coarse ones are from the truth.
     PAIRS = [("coarse", None, 10), (None, "coarse", 10), ("coarse", "coarse", 20),
              ("realtime", None, 0), (None, "realtime", 0), ("fast", None, 1),
-             (None, "fast", 1), ("net", None, 0), (None, "net", 0), ("net", "net", 0)]
+             (None, "fast", 1), ("net", None, 10), (None, "net", 10),
+             ("net", "net", 20)]
 
     def find_jitter(self, frames, originals):
         errors = [(frame["offset"], frame["due"] - originals[frame["offset"]]["due"])
@@ -774,7 +775,8 @@ class Clocks(TimeTest):
                 e2e.figure("%s to %s: jitter %.3f ms, from %.2f to %.2f ms" % (
                     theirs or "default", ours or "default", jitter / MS,
                     min(errors) / MS, max(errors) / MS))
-                self.assertLess(jitter, 1 * MS)
+                # One of the network is corrected in steps while it is learnt.
+                self.assertLess(jitter, (10 if "net" in (theirs, ours) else 1) * MS)
                 self.assertLess(max(map(abs, errors)), NEAR + grain * MS)
 
 
