@@ -640,7 +640,6 @@ static gboolean
 gst_ndsh_src_negotiate (GstBaseSrc *base)
 {
   GstNdshSrc *self = GST_NDSH_SRC (base);
-
   g_autoptr (NdshChannelInfo) writer = g_steal_pointer (&self->writer);
   gboolean done
     = writer == NULL
@@ -1318,12 +1317,15 @@ get_stats (GstNdshSrc *self)
 
   GST_OBJECT_LOCK (self);
   stats = gst_structure_new (
-    "stats", "frames-received", G_TYPE_UINT64, self->reader_info.delivered,
-    "frames-missed", G_TYPE_UINT64, self->reader_info.missed, "frames-copied",
-    G_TYPE_UINT64, self->n_copied + self->reader_info.copied, "frames-skipped", G_TYPE_UINT64,
-    self->n_skipped, "lag", G_TYPE_UINT64, self->reader_info.lag,
-    "leases", G_TYPE_UINT, self->reader_info.n_leases, "max-leases", G_TYPE_UINT,
-    self->reader_info.max_leases, "writer-pid", G_TYPE_INT64,
+    "stats",
+    "frames-received", G_TYPE_UINT64, self->reader_info.delivered,
+    "frames-missed", G_TYPE_UINT64, self->reader_info.missed,
+    "frames-copied", G_TYPE_UINT64, self->n_copied + self->reader_info.copied,
+    "frames-skipped", G_TYPE_UINT64, self->n_skipped,
+    "lag", G_TYPE_UINT64, self->reader_info.lag,
+    "leases", G_TYPE_UINT, self->reader_info.n_leases,
+    "max-leases", G_TYPE_UINT, self->reader_info.max_leases,
+    "writer-pid", G_TYPE_INT64,
     self->reader_info.pid, NULL);
   GST_OBJECT_UNLOCK (self);
   return stats;
