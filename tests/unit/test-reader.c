@@ -559,6 +559,22 @@ test_an_end_waits_for_a_lease (void)
   check_next_is_an_end (reader);
 }
 
+/* Nothing else follows that would wake it. */
+static void
+test_who_sleeps_is_woken_by_the_end (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+
+  ndsh_test_publish (writer, 100, 1);
+  ndsh_frame_release (ndsh_test_next (reader));
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_TIMEOUT);
+  g_assert_false (fd_is_readable (reader, 0));
+  ndsh_writer_end (writer);
+  g_assert_true (fd_is_readable (reader, 10000));
+  check_next_is_an_end (reader);
+}
+
 #define PART 3                  /* frames; an end follows each */
 
 static gpointer
@@ -1318,6 +1334,7 @@ main (int argc, char **argv)
   ADD ("no-wake-up-is-lost", test_no_wake_up_is_lost);
   ADD ("the-end-comes-once-after-the-last-frame",
        test_the_end_comes_once_after_the_last_frame);
+  ADD ("who-sleeps-is-woken-by-the-end", test_who_sleeps_is_woken_by_the_end);
   ADD ("ends-lie-between-frames", test_ends_lie_between_frames);
   ADD ("who-missed-several-parts-hears-one-end",
        test_who_missed_several_parts_hears_one_end);
