@@ -5,8 +5,8 @@
  * the control page and its segments, honest frames among it, and of what the reader
  * does. Some writes are put off until the reader has looked so many times, in the
  * middle of a call, or done over and over. Each call does a bounded number of
- * steps, what is leased stays announced, what is accepted lies within its segment,
- * and nothing is left over.
+ * steps, what is leased stays announced, what is copied is not, what is accepted lies
+ * within its segment, and nothing is left over.
  */
 #include "turns.h"
 
@@ -68,12 +68,12 @@ set_frame (guint slot)
 }
 
 static void
-publish (guint slot)
+publish (guint slot, gboolean withdrawn)
 {
   guint32 word = ndsh_word (++published);
 
   set_frame (slot);
-  control.slot[slot].state_seq = word;
+  control.slot[slot].state_seq = withdrawn ? ndsh_word_withdrawn (word) : word;
   control.ring[ndsh_word_ring (word)] = (guint8) slot;
   control.head = word;
 }
@@ -91,7 +91,7 @@ write_something (void)
   guint8 what = fuzz_u8 (&input);
   guint8 where = fuzz_u8 (&input);
 
-  switch (what % 10) {
+  switch (what % 12) {
   case 0:
     control.head = some_word ();
     break;
@@ -120,7 +120,14 @@ write_something (void)
     page.waiting = fuzz_u8 (&input);
     break;
   case 8:
-    publish (where);
+    publish (where, FALSE);
+    break;
+  case 9:
+    publish (where, TRUE);
+    break;
+  case 10:
+    page.share = where;
+    page.room = fuzz_u8 (&input);
     break;
   default:
     published = fuzz_u32 (&input);
@@ -135,10 +142,21 @@ take_turn (void)
   if (n_until_poke > 0 && --n_until_poke == 0)
     write_something ();
   if (every > 0 && n_turns % every == 0)
-    publish (busy_slot);
+    publish (busy_slot, FALSE);
 }
 
 /* --- What the reader does ------------------------------------------------- */
+
+static gboolean
+is_copy (const NdshFrame *frame)
+{
+  const guint8 *data = ndsh_frame_get_data (frame);
+
+  for (guint i = 0; i < KNOWN_SLOTS; i++)
+    if (data == segments[i].data)
+      return FALSE;
+  return TRUE;
+}
 
 static gboolean
 is_announced (const NdshFrame *frame)
@@ -154,14 +172,16 @@ is_announced (const NdshFrame *frame)
 static void
 check_leases (void)
 {
-  guint n = 0;
+  guint n_copies = 0, n = 0;
 
-  for (guint i = 0; i < n_held; i++)
-    g_assert (is_announced (held[i]));
+  for (guint i = 0; i < n_held; i++) {
+    n_copies += is_copy (held[i]);
+    g_assert (is_copy (held[i]) || is_announced (held[i]));
+  }
   for (guint k = 0; k < NDSH_HAZARDS; k++)
     n += page.hazard[k] != 0;
-  g_assert (n == n_held && n_held <= the_link.leases.n_leases);
-  g_assert (ndsh_leases_count (&the_link.leases) == n);
+  g_assert (n + n_copies == n_held && n_held <= the_link.leases.n_leases);
+  g_assert (ndsh_leases_count (&the_link.leases) == n_held);
 }
 
 static void
