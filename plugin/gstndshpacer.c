@@ -41,6 +41,7 @@ gst_ndsh_pacer_note_join (GstNdshPacer *self)
   self->has_deltas = FALSE;
   self->wants_key = TRUE;
   self->last_timestamp = -1;
+  self->lead = 0;
 }
 
 void
@@ -131,7 +132,7 @@ choose_first (const GstNdshPacer *self, const GstNdshFacts *facts,
               const GstNdshNow *now, gint64 timestamp)
 {
   if (facts->timing.clock != NDSH_CLOCK_MONOTONIC || self->has_shown
-      || !facts->is_newest
+      || facts->n_newer > 0
       || now->time - facts->publish < self->interval + USUAL_WAIT)
     return timestamp;
   return MAX (timestamp, now->time - self->latency - self->interval);
@@ -206,28 +207,41 @@ get_order (const GstNdshFacts *facts)
   return gst_ndsh_time_is_sane (facts->dts) ? facts->dts : facts->timestamp;
 }
 
-/* Whether frames of a file that were missed would be waited for: more of them than a
- * queue holds. It is read faster than it can be shown. */
+/* The running time of what a sink shows at once. */
+static gint64
+find_soonest (const GstNdshNow *now)
+{
+  return MAX (0, gst_ndsh_monotonic_to_running (now->time, now->zero)
+                   - MAX (0, now->latency));
+}
+
+/* Whether frames of a file that were missed are waited for, while more than a queue
+ * holds come, so that others are missed, too. It is read faster than it is shown. */
 static gboolean
 is_far_ahead (const GstNdshPacer *self, const GstNdshFacts *facts,
               const GstNdshNow *now, gint64 running)
 {
-  gint64 reach = MAX (0, now->latency) + NDSH_MAX_QUEUE * self->interval;
+  gint64 reach = self->interval > 0 ? (NDSH_MAX_QUEUE - 1) * self->interval
+                                    : (gint64) GST_SECOND;
   gint64 from = self->end;
 
   if (facts->follows || facts->timing.clock != NDSH_CLOCK_NONE)
     return FALSE;
   if (now->is_live && now->has_clock)
-    from = gst_ndsh_monotonic_to_running (now->time, now->zero);
-  return running - from > MAX (reach, (gint64) GST_SECOND);
+    from = find_soonest (now);
+  return running + facts->n_newer * self->interval - from > reach;
 }
 
 static void
 catch_up (GstNdshPacer *self, const GstNdshFacts *facts, const GstNdshNow *now)
 {
-  self->shift = gst_ndsh_timeline_settle_anew (
-    self->timeline, &self->stream, self->shift, get_order (facts),
-    choose_start (self, &self->stream, now));
+  gint64 running = now->is_live && now->has_clock
+                     ? MAX (find_soonest (now), self->end)
+                     : -1;
+
+  self->shift = gst_ndsh_timeline_settle_anew (self->timeline, &self->stream,
+                                               self->shift, get_order (facts),
+                                               running);
   set_floor (self, &self->stream, facts, now);
 }
 
@@ -281,7 +295,7 @@ get_floor (const GstNdshPacer *self, const GstNdshFacts *facts,
 static gboolean
 is_still_shown (const GstNdshPacer *self, const GstNdshFacts *facts)
 {
-  return !self->has_shown && facts->is_newest && !facts->is_audio;
+  return !self->has_shown && facts->n_newer == 0 && !facts->is_audio;
 }
 
 /* The same time as get_order () as running time. */
@@ -352,7 +366,7 @@ is_too_old (const GstNdshPacer *self, const GstNdshFacts *facts,
   gint64 limit = now->max_age;
 
   /* The first is shown: what follows may be the end. */
-  if (limit < 0 || facts->is_newest || !self->has_shown || self->has_deltas
+  if (limit < 0 || facts->n_newer == 0 || !self->has_shown || self->has_deltas
       || !now->has_clock || !now->is_playing)
     return FALSE;
   /* Downstream that is not slow may be late, as a whole machine is now and then: what
@@ -390,6 +404,20 @@ note_shown (GstNdshPacer *self, const GstNdshFacts *facts, GstNdshTimes *times)
   gst_ndsh_timeline_advance (self->timeline, self->end);
 }
 
+/* Frames may come long before they are due, as where a reader that loses nothing paces
+ * a writer that does not sync. It is not forgotten: those that follow may be as early,
+ * and others are told of each change. */
+static void
+note_lead (GstNdshPacer *self, const GstNdshFacts *facts, const GstNdshNow *now)
+{
+  gint64 newest = self->last + facts->n_newer * self->interval;
+
+  if (now->is_live && now->has_clock)
+    self->lead
+      = MAX (self->lead,
+             newest - gst_ndsh_monotonic_to_running (now->time, now->zero));
+}
+
 static void
 hide_unknown (const GstNdshFacts *facts, GstNdshTimes *times)
 {
@@ -415,8 +443,10 @@ judge_times (GstNdshPacer *self, const GstNdshFacts *facts,
   /* It may have been published before the time that one before it names. */
   if (facts->is_untimed && self->has_shown)
     times->pts = MAX (times->pts, self->last);
-  if (verdict == GST_NDSH_SHOW || verdict == GST_NDSH_CUT)
+  if (verdict == GST_NDSH_SHOW || verdict == GST_NDSH_CUT) {
     note_shown (self, facts, times);
+    note_lead (self, facts, now);
+  }
   return verdict;
 }
 
@@ -456,8 +486,9 @@ gst_ndsh_pacer_get_queue_length (const GstNdshPacer *self, const GstNdshNow *now
   if (self->has_deltas)
     return NDSH_MAX_QUEUE;
   /* A pipeline that is not live is behind by what it took to begin to play. */
-  wait = now->is_live && now->latency >= 0 ? now->latency - self->latency
-                                           : 0;
+  wait = now->is_live && now->latency >= 0
+           ? now->latency + (self->lead > 0 ? self->lead : -self->latency)
+           : 0;
   wait = MAX (wait, USUAL_WAIT);
   if (now->max_age >= 0 && now->max_age != GST_NDSH_MAX_AGE_AUTO)
     wait = MAX (wait, now->max_age - self->latency);

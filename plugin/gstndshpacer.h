@@ -12,7 +12,7 @@ G_BEGIN_DECLS
  * @timestamp, @dts, @duration: as the writer said, -1 if unknown
  * @publish: CLOCK_MONOTONIC, when it was published
  * @follows: no frame is missing before it
- * @is_newest: there is none after it so far
+ * @n_newer: those that came after it so far
  * @is_audio: it sounds: half of it can be shown, and none of it twice
  * @is_raw_audio: it can be cut
  * @is_encoded: frames may refer to those before them
@@ -27,7 +27,7 @@ typedef struct {
   gint64 duration;
   gint64 publish;
   gboolean follows;
-  gboolean is_newest;
+  guint n_newer;
   gboolean is_audio;
   gboolean is_raw_audio;
   gboolean is_encoded;
@@ -109,6 +109,7 @@ typedef struct {
   gboolean has_dropped;         /* the last frame that came */
   gint64 last;                  /* running time of the last frame shown */
   gint64 end;                   /* where it ended */
+  gint64 lead;                  /* how early the newest came at most since the last join */
   gint64 last_timestamp;        /* of the last frame that came, -1 if it had none */
   gint64 interval;              /* between frames, 0 if unknown */
   gint64 latency;               /* of the stream, -1 before the first frame */

@@ -1001,7 +1001,7 @@ find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
                      ? ndsh_frame_get_publish_ns (frame)
                      : -1;
   facts->follows = note_sequence (self, frame);
-  facts->is_newest = reader.lag == 0;
+  facts->n_newer = (guint) MIN (reader.lag, NDSH_MAX_QUEUE);
   facts->is_audio = g_str_has_prefix (description, "audio/");
   facts->is_raw_audio = g_str_has_prefix (description, "audio/x-raw")
                         && strstr (description, "non-interleaved") == NULL;

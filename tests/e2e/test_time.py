@@ -180,6 +180,16 @@ class EveryFrame(TimeTest):
         reader = self.play("ndshsrc ! videoconvert ! fakevideosink name=show")
         self.assert_stretch("60 fps, sync=false", reader, 120)
 
+    def test_a_screen_shows_the_frames_that_a_recorder_paces(self):
+        """They come long before they are due: the writer is as far ahead as its memory
+        lets it be."""
+        recorder = self.play("ndshsrc leaky-type=none ! fakesink sync=true name=show")
+        self.play("videotestsrc ! video/x-raw,format=RGB,width=160,height=120,"
+                  "framerate=60/1 ! ndshsink wait-for-connection=true sync=false")
+        self.wait_frames(recorder, 30, "show", "shown")
+        reader = self.play("ndshsrc ! videoconvert ! fakevideosink name=show")
+        self.assert_stretch("beside a recorder", reader, 120)
+
     def test_a_loudspeaker_plays_every_buffer_of_a_microphone(self):
         readers = []
         for samples in 480, 960, 4800:

@@ -16,7 +16,7 @@ typedef struct {
   gint64 pts;                   /* if it is shown */
   gint64 duration;              /* 0: 40 */
   gboolean missed;              /* there is a gap before it */
-  gboolean has_newer;
+  guint n_newer;
   gboolean is_audio;
   gboolean is_encoded;
   gboolean is_delta;
@@ -81,7 +81,7 @@ facts_of (const Fixture *f, const Step *step)
     .duration = (step->duration == 0 ? 40 : step->duration) * MS,
     .publish = (step->now - step->waited) * MS,
     .follows = !step->missed,
-    .is_newest = !step->has_newer,
+    .n_newer = step->n_newer,
     .is_audio = step->is_audio,
     .is_raw_audio = step->is_audio,
     .is_encoded = step->is_encoded || step->is_delta,
@@ -174,7 +174,7 @@ GST_END_TEST
 GST_START_TEST (of_several_old_pictures_the_newest_is_shown)
 {
   RUN (TRUE, NDSH_CLOCK_MONOTONIC,
-       { 880, 1010, GST_NDSH_DROP_EARLY, .has_newer = TRUE, .waited = 100 },
+       { 880, 1010, GST_NDSH_DROP_EARLY, .n_newer = 1, .waited = 100 },
        { 920, 1010, GST_NDSH_SHOW, .pts = 0, .waited = 60 },
        { 1040, 1041, GST_NDSH_SHOW, .pts = 40 });
 }
@@ -207,8 +207,8 @@ GST_END_TEST
 GST_START_TEST (what_cannot_be_shown_in_time_is_skipped_for_a_newer_one)
 {
   RUN (TRUE, NDSH_CLOCK_MONOTONIC, { 1200, 1201, GST_NDSH_SHOW, .pts = 200 },
-       { 1240, 1314, GST_NDSH_SHOW, .pts = 240, .has_newer = TRUE },
-       { 1280, 1356, GST_NDSH_DROP_OLD, .has_newer = TRUE },
+       { 1240, 1314, GST_NDSH_SHOW, .pts = 240, .n_newer = 1 },
+       { 1280, 1356, GST_NDSH_DROP_OLD, .n_newer = 1 },
        { 1320, 1356, GST_NDSH_SHOW, .pts = 320 },
        { 1360, 1999, GST_NDSH_SHOW, .pts = 360 });
 }
@@ -222,13 +222,13 @@ GST_START_TEST (what_downstream_is_not_slow_with_is_shown_late)
   fixture_init (&f, TRUE, NDSH_CLOCK_MONOTONIC);
   f.now.pushed = 40 * MS;
   TAKE (&f, { 1200, 1201, GST_NDSH_SHOW, .pts = 200 },
-        { 1240, 1999, GST_NDSH_SHOW, .pts = 240, .has_newer = TRUE },
-        { 1280, 1999, GST_NDSH_SHOW, .pts = 280, .has_newer = TRUE });
+        { 1240, 1999, GST_NDSH_SHOW, .pts = 240, .n_newer = 1 },
+        { 1280, 1999, GST_NDSH_SHOW, .pts = 280, .n_newer = 1 });
   f.now.pushed = 41 * MS;
-  TAKE (&f, { 1320, 1999, GST_NDSH_DROP_OLD, .has_newer = TRUE });
+  TAKE (&f, { 1320, 1999, GST_NDSH_DROP_OLD, .n_newer = 1 });
   f.now.pushed = 0;
   f.now.max_age = 100 * MS;
-  TAKE (&f, { 1360, 1999, GST_NDSH_DROP_OLD, .has_newer = TRUE });
+  TAKE (&f, { 1360, 1999, GST_NDSH_DROP_OLD, .n_newer = 1 });
   fixture_clear (&f);
 }
 GST_END_TEST
@@ -237,8 +237,8 @@ GST_END_TEST
 GST_START_TEST (the_first_frame_is_not_too_old)
 {
   RUN (TRUE, NDSH_CLOCK_MONOTONIC,
-       { 1200, 1999, GST_NDSH_SHOW, .pts = 200, .has_newer = TRUE },
-       { 1240, 1999, GST_NDSH_DROP_OLD, .has_newer = TRUE },
+       { 1200, 1999, GST_NDSH_SHOW, .pts = 200, .n_newer = 1 },
+       { 1240, 1999, GST_NDSH_DROP_OLD, .n_newer = 1 },
        { 1960, 1999, GST_NDSH_SHOW, .pts = 960 });
 }
 GST_END_TEST
@@ -406,7 +406,7 @@ GST_START_TEST (frames_that_others_refer_to_are_not_skipped_for_their_age)
 {
   RUN (TRUE, NDSH_CLOCK_MONOTONIC, { 1200, 1201, GST_NDSH_SHOW, .pts = 200 },
        { 1240, 1241, GST_NDSH_SHOW, .pts = 240, .is_delta = TRUE },
-       { 1280, 1999, GST_NDSH_SHOW, .pts = 280, .is_delta = TRUE, .has_newer = TRUE });
+       { 1280, 1999, GST_NDSH_SHOW, .pts = 280, .is_delta = TRUE, .n_newer = 1 });
 }
 GST_END_TEST
 
@@ -418,17 +418,17 @@ GST_START_TEST (what_others_refer_to_is_not_dropped_for_being_early)
   fixture_init (&f, TRUE, NDSH_CLOCK_MONOTONIC);
   /* The first is older than the pipeline, as are those that refer to it. */
   TAKE (&f,
-        { 900, 1010, GST_NDSH_SHOW, .pts = 0, .is_encoded = TRUE, .has_newer = TRUE,
+        { 900, 1010, GST_NDSH_SHOW, .pts = 0, .is_encoded = TRUE, .n_newer = 1,
           .for_decoding = TRUE },
         { 940, 1010, GST_NDSH_SHOW, .pts = 1, .is_delta = TRUE,
-          .has_newer = TRUE, .for_decoding = TRUE },
+          .n_newer = 1, .for_decoding = TRUE },
         { 980, 1010, GST_NDSH_SHOW, .pts = 2, .is_delta = TRUE,
-          .has_newer = TRUE, .for_decoding = TRUE },
+          .n_newer = 1, .for_decoding = TRUE },
         { 1020, 1021, GST_NDSH_SHOW, .pts = 20, .is_delta = TRUE });
   resume (&f, 1400, 60);
   TAKE (&f,
         { 1060, 1401, GST_NDSH_SHOW, .pts = 60, .is_delta = TRUE,
-          .for_decoding = TRUE, .has_newer = TRUE, .waited = 300 },
+          .for_decoding = TRUE, .n_newer = 1, .waited = 300 },
         { 1420, 1421, GST_NDSH_SHOW, .pts = 80, .is_delta = TRUE });
   fixture_clear (&f);
 }
@@ -499,6 +499,7 @@ GST_START_TEST (latency_is_the_writers_and_what_a_queue_can_hold)
   g_assert_cmpuint (least, ==, 0);
   g_assert_cmpuint (most, ==, GST_CLOCK_TIME_NONE);
 
+  f.now.time = step.now * MS;
   facts = facts_of (&f, &step);
   facts.timing.latency_ns = 300 * MS;
   gst_ndsh_pacer_judge (&f.pacer, &facts, &f.now, &times);
@@ -512,6 +513,39 @@ GST_START_TEST (latency_is_the_writers_and_what_a_queue_can_hold)
   f.now.latency = 500 * MS;
   g_assert_cmpuint (gst_ndsh_pacer_get_queue_length (&f.pacer, &f.now), ==, 7);
   fixture_clear (&f);
+}
+GST_END_TEST
+
+/* Whom a sink holds until then meanwhile misses none of those that follow. */
+GST_START_TEST (a_queue_is_as_long_as_frames_are_early)
+{
+  const Step steps[] = { { 0, 1200, .pts = 200 },
+                         { 200, 1200, .pts = 400, .missed = TRUE, .n_newer = 5 },
+                         { 440, 1600, .pts = 640 } };
+  Fixture f;
+
+  fixture_init (&f, TRUE, NDSH_CLOCK_NONE);
+  take (&f, steps, 1);
+  g_assert_cmpuint (gst_ndsh_pacer_get_queue_length (&f.pacer, &f.now), ==, 5);
+  take (&f, steps + 1, 1);
+  g_assert_cmpuint (gst_ndsh_pacer_get_queue_length (&f.pacer, &f.now), ==, 13);
+  /* Later ones may be as early again. */
+  take (&f, steps + 2, 1);
+  g_assert_cmpuint (gst_ndsh_pacer_get_queue_length (&f.pacer, &f.now), ==, 13);
+  gst_ndsh_pacer_note_join (&f.pacer);
+  g_assert_cmpuint (gst_ndsh_pacer_get_queue_length (&f.pacer, &f.now), ==, 5);
+  fixture_clear (&f);
+}
+GST_END_TEST
+
+/* 31 frames less the latency are 1205. */
+GST_START_TEST (what_no_queue_can_hold_is_not_waited_for)
+{
+  RUN (TRUE, NDSH_CLOCK_NONE,
+       { 0, 1200, GST_NDSH_SHOW, .pts = 200 },
+       { 200, 1200, GST_NDSH_SHOW, .pts = 400, .missed = TRUE, .n_newer = 25 },
+       { 280, 1200, GST_NDSH_SHOW, .pts = 440, .missed = TRUE, .n_newer = 31 },
+       { 320, 1240, GST_NDSH_SHOW, .pts = 480, .n_newer = 31 });
 }
 GST_END_TEST
 
@@ -573,6 +607,8 @@ pacer_suite (void)
   tcase_add_test (other, a_frame_may_be_decoded_before_its_file_begins);
   tcase_add_test (other, headers_have_no_time);
   tcase_add_test (other, latency_is_the_writers_and_what_a_queue_can_hold);
+  tcase_add_test (other, a_queue_is_as_long_as_frames_are_early);
+  tcase_add_test (other, what_no_queue_can_hold_is_not_waited_for);
   tcase_add_test (other, a_latency_that_cannot_be_is_none);
   return suite;
 }
