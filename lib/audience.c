@@ -54,7 +54,7 @@ remember_told (Reader *reader, int slot, NdshSegment *segment)
     replaced->message = reader->n_sent;
     g_queue_push_tail (&reader->replaced, replaced);
   }
-  reader->told[slot] = ndsh_segment_ref (segment);
+  reader->told[slot] = segment != NULL ? ndsh_segment_ref (segment) : NULL;
 }
 
 /* What does not fit into the reader's socket is sent when there is room; until
@@ -64,19 +64,19 @@ static gboolean
 tell (NdshWriter *writer, Reader *reader, int slot)
 {
   SlotMemory *memory = &writer->memory[slot];
+  NdshSegment *segment = memory->segment;
   NdshSegmentMessage message = { .slot = (guint32) slot,
                                  .generation = memory->generation };
   NdshIo io;
 
-  if (memory->segment == NULL || reader->told[slot] == memory->segment
-      || ndsh_slots_reader_has_left (&reader->slots))
+  if (reader->told[slot] == segment || ndsh_slots_reader_has_left (&reader->slots))
     return TRUE;
-  message.size = memory->segment->size;
+  message.size = segment != NULL ? segment->size : 0;
   ndsh_header_init (&message, NDSH_MESSAGE_SEGMENT, sizeof message);
   io = ndsh_message_send (reader->guest->fd, &message, sizeof message,
-                          &memory->segment->fd, 1);
+                          segment != NULL ? &segment->fd : NULL, segment != NULL);
   if (io == NDSH_IO_DONE)
-    remember_told (reader, slot, memory->segment);
+    remember_told (reader, slot, segment);
   else
     ndsh_service_watch_writable (writer->service, reader->guest);
   return io != NDSH_IO_GONE;

@@ -178,9 +178,8 @@ ndsh_draft_set_metadata (NdshDraft *draft, gconstpointer data, gsize size,
   if (ndsh_writer_is_forked (draft->writer))
     return ndsh_writer_set_forked (draft->writer, error);
   ndsh_writer_lock (draft->writer);
+  draft->writer->tail_hint = MAX (draft->writer->tail_hint, size);
   fits_in = commit_tail (draft, size, error);
-  if (fits_in)
-    draft->writer->tail_hint = MAX (draft->writer->tail_hint, size);
   ndsh_writer_unlock (draft->writer);
   if (!fits_in)
     return FALSE;

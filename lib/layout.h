@@ -223,11 +223,11 @@ typedef struct {
   char text[240];                 /* a sentence, NUL-terminated */
 } NdshRefused;
 
-typedef struct {                  /* with one fd */
+typedef struct {                  /* with one fd, or none if the slot has no memory now */
   NdshHeader header;
   uint32_t slot;
   uint32_t generation;
-  uint64_t size;                  /* of the fd */
+  uint64_t size;                  /* of the fd, or 0 */
 } NdshSegmentMessage;
 
 typedef struct {                  /* followed by packed arrays and description */

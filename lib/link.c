@@ -125,15 +125,17 @@ static gboolean
 take_segment (NdshLink *link, NdshMessage *message, GError **error)
 {
   const NdshSegmentMessage *body = &message->body.segment;
-  NdshSegment *segment;
+  NdshSegment *segment = NULL;
 
   if (body->slot >= NDSH_N_SLOTS)
     return refuse (error, "a slot");
-  segment = open_fd (message, 0, body->size,
-                     NDSH_MAX_TAIL + ndsh_page_align (1), NDSH_SEGMENT_READ,
-                     error);
-  if (segment == NULL)
-    return FALSE;
+  if (body->size > 0) {
+    segment = open_fd (message, 0, body->size,
+                       NDSH_MAX_TAIL + ndsh_page_align (1), NDSH_SEGMENT_READ,
+                       error);
+    if (segment == NULL)
+      return FALSE;
+  }
   ndsh_segment_unref (link->slot[body->slot].segment);
   link->slot[body->slot].segment = segment;
   link->slot[body->slot].generation = body->generation;

@@ -84,6 +84,16 @@ refuse (GError **error, const char *format, ...)
   return FALSE;
 }
 
+static guint
+count_fds (const NdshMessage *message)
+{
+  guint type = message->body.header.type;
+
+  if (type == NDSH_MESSAGE_SEGMENT && message->body.segment.size == 0)
+    return 0;
+  return kinds[type].n_fds;
+}
+
 gboolean
 ndsh_message_check (const NdshMessage *message, gsize size, guint n_fds,
                     GError **error)
@@ -105,7 +115,7 @@ ndsh_message_check (const NdshMessage *message, gsize size, guint n_fds,
   /* A higher minor may send more; what it appended is not read. */
   if (header->type == 0 || header->type >= G_N_ELEMENTS (kinds)
       || size < kinds[header->type].size || header->size < size
-      || n_fds != kinds[header->type].n_fds)
+      || n_fds != count_fds (message))
     return refuse (error,
                    "the peer sent a message that cannot be (type %u, %u bytes)",
                    header->type, (guint) size);

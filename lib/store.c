@@ -130,14 +130,17 @@ fits (NdshWriter *writer, int slot, const Need *need)
   return writer->slots.slot[slot].capacity >= need->payload;
 }
 
-/* Lets go of a claimed slot, and of its memory if that is possible. */
+/* Lets go of a claimed slot, and of its memory if that is possible. Readers are told,
+ * since it may take long until the slot gets other memory. */
 static gboolean
 give_up (NdshWriter *writer, int slot)
 {
   gboolean freed = may_retire (writer, slot);
 
-  if (freed)
+  if (freed) {
     retire (writer, slot);
+    ndsh_audience_tell (writer, slot);
+  }
   ndsh_slots_release (&writer->slots, slot);
   return freed;
 }
@@ -382,6 +385,21 @@ ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
   return slot;
 }
 
+/* Takes the memory of slots that nobody holds until there is room for @bytes more. */
+static gboolean
+free_bytes (NdshWriter *writer, guint64 bytes)
+{
+  while (writer->bytes + bytes > writer->max_bytes) {
+    int other = ndsh_slots_claim (&writer->slots, 1);
+
+    if (other < 0)
+      other = ndsh_slots_claim_queued (&writer->slots, 1);
+    if (other < 0 || !give_up (writer, other))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 /* Most tails fit what their slot was made with. */
 gboolean
 ndsh_store_commit_tail (NdshWriter *writer, int slot, gsize size, GError **error)
@@ -393,7 +411,7 @@ ndsh_store_commit_tail (NdshWriter *writer, int slot, gsize size, GError **error
 
   if (wanted <= committed)
     return TRUE;
-  if (writer->bytes + (wanted - committed) > writer->max_bytes) {
+  if (!free_bytes (writer, wanted - committed)) {
     set_full (writer, error);
     return FALSE;
   }

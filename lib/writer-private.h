@@ -124,7 +124,7 @@ guint64 ndsh_store_count_retired (NdshWriter *writer);
 
 extern const NdshServiceCallbacks ndsh_audience_callbacks;
 
-/* Tells every reader where @slot lies now. */
+/* Tells every reader where @slot lies now, or that it lies nowhere. */
 void ndsh_audience_tell (NdshWriter *writer, int slot);
 
 /* Lets go of what readers say they have unmapped. */

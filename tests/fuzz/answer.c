@@ -201,7 +201,10 @@ send_segment (void)
   segment.slot = fuzz_u8 (&input);
   if (segment.slot == 255)
     segment.slot = fuzz_u16 (&input);
-  send_changed (&segment, NDSH_MESSAGE_SEGMENT, sizeof segment, &kind, 1);
+  if (fuzz_u8 (&input) % 4 == 0)
+    segment.size = 0;
+  send_changed (&segment, NDSH_MESSAGE_SEGMENT, sizeof segment, &kind,
+                segment.size > 0);
 }
 
 static void

@@ -27,7 +27,7 @@ check_accepted (const NdshMessage *message, gsize size, guint n_fds)
   g_assert (header->type >= 1 && header->type < G_N_ELEMENTS (sizes));
   g_assert (size >= sizes[header->type]);
   g_assert (n_fds == (header->type == NDSH_MESSAGE_WELCOME   ? 2
-                      : header->type == NDSH_MESSAGE_SEGMENT ? 1
+                      : header->type == NDSH_MESSAGE_SEGMENT ? message->body.segment.size > 0
                                                              : 0));
   if (header->type == NDSH_MESSAGE_REFUSED)
     g_assert (strnlen (message->body.refused.text,

@@ -678,13 +678,15 @@ static gpointer
 flood_with_segments (gpointer data)
 {
   Worker *worker = data;
-  NdshSegmentMessage message = { .size = worker->writer->slot_size };
+  NdshSegmentMessage message = { .size = 0 };
 
   ndsh_header_init (&message, NDSH_MESSAGE_SEGMENT, sizeof message);
   while (!g_atomic_int_get (&worker->stop)) {
     message.slot = worker->n_done % NDSH_N_SLOTS;
+    /* Now and then one is taken away. */
+    message.size = worker->n_done % 7 > 0 ? worker->writer->slot_size : 0;
     worker->n_done += ndsh_test_send (worker->writer->fd, &message, sizeof message,
-                                 &worker->writer->slot_fd, 1);
+                                      &worker->writer->slot_fd, message.size > 0);
   }
   return NULL;
 }
@@ -721,7 +723,7 @@ test_a_flood_of_memory_does_not_keep_wait_from_its_time_out (
   times_out (f, 0);
   g_assert_cmpuint (worker.n_done, >, 2 * NDSH_N_SLOTS);
   g_assert_cmpuint (ndsh_test_count_fds (), <=, fds + 2);
-  g_assert_cmpuint (ndsh_test_count_maps (), ==, maps + 2 + NDSH_N_SLOTS);
+  g_assert_cmpuint (ndsh_test_count_maps (), <=, maps + 2 + NDSH_N_SLOTS);
   g_assert_true (ndsh_reader_is_connected (f->reader));
 }
 

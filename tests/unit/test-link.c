@@ -281,7 +281,7 @@ announce (Fixture *f, guint32 slot, guint32 generation, guint64 size, int fd)
 
   ndsh_header_init (&message, NDSH_MESSAGE_SEGMENT, sizeof message);
   g_assert_cmpint (
-    ndsh_message_send (f->ends[0], &message, sizeof message, &fd, 1), ==,
+    ndsh_message_send (f->ends[0], &message, sizeof message, &fd, fd >= 0), ==,
     NDSH_IO_DONE);
 }
 
@@ -352,6 +352,25 @@ test_what_is_replaced_is_unmapped (Fixture *f, gconstpointer data)
   }
 
   g_assert_cmpuint (ndsh_test_count_maps (), ==, maps);
+  ndsh_link_unref (link);
+}
+
+static void
+test_what_is_taken_away_is_unmapped (Fixture *f, gconstpointer data)
+{
+  NdshLink *link = join (f);
+  const NdshLeasePage *page = f->page->data;
+  guint maps = ndsh_test_count_maps ();
+
+  (void) data;
+  announce (f, 3, 0, 0, -1);
+  announce (f, 3, 0, f->slot->size, f->slot->fd);
+  announce (f, 3, 0, 0, -1);
+  assert_drains (link);
+
+  g_assert_null (find (link, 3, 0));
+  g_assert_cmpuint (ndsh_test_count_maps (), ==, maps);
+  g_assert_cmpuint (page->segments_handled, ==, 3);
   ndsh_link_unref (link);
 }
 
@@ -507,6 +526,7 @@ main (int argc, char **argv)
   ADD ("segments-are-found-by-slot-and-generation",
        test_segments_are_found_by_slot_and_generation);
   ADD ("what-is-replaced-is-unmapped", test_what_is_replaced_is_unmapped);
+  ADD ("what-is-taken-away-is-unmapped", test_what_is_taken_away_is_unmapped);
   ADD ("a-stall-ends-with-an-announcement",
        test_a_stall_ends_with_an_announcement);
   ADD ("announcements-that-cannot-be-end-the-link",

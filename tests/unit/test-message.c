@@ -30,6 +30,8 @@ make_message (guint kind)
 {
   NdshMessage message = { .type = 0, .fds = { -1, -1 } };
 
+  if (kinds[kind].type == NDSH_MESSAGE_SEGMENT)
+    message.body.segment.size = 4096;
   ndsh_header_init (&message.body, kinds[kind].type, kinds[kind].size);
   return message;
 }
@@ -82,6 +84,17 @@ test_each_kind_passes_with_its_fds_and_no_others (void)
       g_assert_true (check (&message, kinds[k].size, n_fds)
                      == (n_fds == kinds[k].n_fds));
   }
+}
+
+static void
+test_a_slot_without_memory_has_no_fd (void)
+{
+  NdshMessage message = { .fds = { -1, -1 } };
+  gsize size = sizeof message.body.segment;
+
+  ndsh_header_init (&message.body, NDSH_MESSAGE_SEGMENT, size);
+  for (guint n_fds = 0; n_fds < 10; n_fds++)
+    g_assert_true (check (&message, size, n_fds) == (n_fds == 0));
 }
 
 static void
@@ -188,7 +201,10 @@ assert_usable (const NdshMessage *message, gsize size, guint n_fds)
   g_assert_cmpuint (header->type, >=, 1);
   g_assert_cmpuint (header->type, <=, G_N_ELEMENTS (kinds));
   g_assert_cmpuint (size, >=, kinds[header->type - 1].size);
-  g_assert_cmpuint (n_fds, ==, kinds[header->type - 1].n_fds);
+  if (header->type == NDSH_MESSAGE_SEGMENT && message->body.segment.size == 0)
+    g_assert_cmpuint (n_fds, ==, 0);
+  else
+    g_assert_cmpuint (n_fds, ==, kinds[header->type - 1].n_fds);
 }
 
 static void
@@ -564,6 +580,8 @@ main (int argc, char **argv)
   ADD ("a-header-says-what-follows", test_a_header_says_what_follows);
   ADD ("each-kind-passes-with-its-fds-and-no-others",
        test_each_kind_passes_with_its_fds_and_no_others);
+  g_test_add_func ("/message/a-slot-without-memory-has-no-fd",
+                   test_a_slot_without_memory_has_no_fd);
   ADD ("a-wake-up-is-one-byte-and-no-fd", test_a_wake_up_is_one_byte_and_no_fd);
   ADD ("what-is-cut-short-is-refused", test_what_is_cut_short_is_refused);
   ADD ("a-higher-minor-may-send-more", test_a_higher_minor_may_send_more);

@@ -131,6 +131,57 @@ test_smaller_frames_have_room_beside_larger_slots (void)
   }
 }
 
+/* Memory that is taken from slots which are too small comes back, for readers are told
+ * that it is of no use to them any more. */
+static void
+test_sizes_may_creep_up_to_the_bound (void)
+{
+  for (guint queue = 1; queue <= NDSH_MAX_QUEUE; queue *= 2) {
+    NdshWriterOptions options = { .max_bytes = 100 * 4096 };
+    g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+    Holder none = { ndsh_test_joined_reader (NDSH_READ_QUEUE, queue, 8), { 0 }, 0 };
+
+    for (guint pages = 1; pages < 50; pages++)
+      write_and_read (writer, none.reader, NULL, 0, pages * 4096, 3);
+    check_and_free (writer, &none);
+  }
+}
+
+static void
+publish_described (NdshWriter *writer, gsize n_metadata, gsize n_description)
+{
+  NdshArrayInfo info = ndsh_test_bytes (SIZE);
+  g_autofree char *text = g_strnfill (MAX (n_metadata, n_description), 'd');
+  g_autoptr (NdshDraft) draft = NULL;
+  g_autoptr (GError) error = NULL;
+  NdshWriterInfo after;
+
+  text[n_description] = '\0';
+  g_assert_true (ndsh_writer_set_description (writer, text, &error));
+  draft = ndsh_writer_begin (writer, &info, 1, &error);
+  g_assert_no_error (error);
+  g_assert_true (ndsh_draft_set_metadata (draft, text, n_metadata, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), !=, 0);
+  ndsh_writer_get_info (writer, &after);
+  g_assert_cmpuint (after.bytes, <=, after.max_bytes);
+}
+
+/* What is said of frames may grow when all memory is used. */
+static void
+test_tails_grow_at_the_bound (void)
+{
+  NdshWriterOptions options = { .max_bytes = 8 * COST };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader = ndsh_test_joined_reader (NDSH_READ_QUEUE, 32, 8);
+
+  ndsh_test_publish (writer, SIZE, 20);
+  for (gsize size = 1000; size < 60000; size += 1000) {
+    publish_described (writer, size, 0);
+    publish_described (writer, 0, size);
+  }
+}
+
 /* --- Shares --------------------------------------------------------------- */
 
 static guint
@@ -239,6 +290,9 @@ main (int argc, char **argv)
   }
   g_test_add_func ("/shares/smaller-frames-have-room-beside-larger-slots",
                    test_smaller_frames_have_room_beside_larger_slots);
+  g_test_add_func ("/shares/sizes-may-creep-up-to-the-bound",
+                   test_sizes_may_creep_up_to_the_bound);
+  g_test_add_func ("/shares/tails-grow-at-the-bound", test_tails_grow_at_the_bound);
   g_test_add_func ("/shares/who-holds-much-copies-and-others-do-not",
                    test_who_holds_much_copies_and_others_do_not);
   g_test_add_func ("/shares/where-there-is-room-nothing-is-copied",
