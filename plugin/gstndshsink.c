@@ -1007,6 +1007,17 @@ count_frame (GstNdshSink *self, gsize size, gboolean copied)
   GST_OBJECT_UNLOCK (self);
 }
 
+/* Whether it is of our pool, which had no slot for it then. */
+static gboolean
+found_no_slot (GstNdshSink *self, GstBuffer *buffer)
+{
+  return buffer->pool != NULL && GST_IS_NDSH_BUFFER_POOL (buffer->pool)
+         && gst_buffer_n_memory (buffer) == 1
+         && gst_ndsh_allocator_classify (self->allocator,
+                                         gst_buffer_peek_memory (buffer, 0))
+              == GST_NDSH_MEMORY_FOREIGN;
+}
+
 /* Why @buffer must be copied, for people; NULL and @draft if it need not. */
 static const char *
 find_draft (GstNdshSink *self, GstBuffer *buffer, NdshDraft **draft)
@@ -1026,9 +1037,9 @@ find_draft (GstNdshSink *self, GstBuffer *buffer, NdshDraft **draft)
     return NULL;
   case GST_NDSH_MEMORY_FOREIGN:
   default:
-    if (buffer->pool != NULL && GST_IS_NDSH_BUFFER_POOL (buffer->pool))
-      return "no shared memory was free when it was made";
-    return "it was not made in the memory that ndshsink offers";
+    return found_no_slot (self, buffer)
+             ? "no shared memory was free when it was made"
+             : "it was not made in the memory that ndshsink offers";
   }
 }
 
@@ -1186,6 +1197,32 @@ post_begin_error (GstNdshSink *self, gsize size, const GError *error)
   return GST_FLOW_ERROR;
 }
 
+static GstFlowReturn
+go_without_draft (GstNdshSink *self, GstBuffer *buffer, const GError *error)
+{
+  return error->code == NDSH_ERROR_FULL || error->code == NDSH_ERROR_MEMORY
+           ? drop (self, buffer, error)
+           : post_begin_error (self, gst_buffer_get_size (buffer), error);
+}
+
+/* There was no slot for it, and it must not be copied to one that is free now. */
+static GstFlowReturn
+drop_uncopied (GstNdshSink *self, GstBuffer *buffer)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NdshDraft) draft = NULL;
+  GstFlowReturn result
+    = begin_copy (self, gst_buffer_get_size (buffer), &draft, &error);
+
+  if (result != GST_FLOW_OK)
+    return result;
+  if (draft != NULL)
+    g_set_error_literal (&error, NDSH_ERROR, NDSH_ERROR_FULL,
+                         "no slot was free when the frame was made, and "
+                         "allow-copy=false forbids to copy it now");
+  return go_without_draft (self, buffer, error);
+}
+
 /* The bytes with their layout: what strides and padding there are, the frame
  * keeps. */
 static GstFlowReturn
@@ -1201,9 +1238,7 @@ publish_copy (GstNdshSink *self, GstBuffer *buffer, const GstNdshMeta *meta)
   if (result != GST_FLOW_OK)
     return result;
   if (draft == NULL)
-    return error->code == NDSH_ERROR_FULL || error->code == NDSH_ERROR_MEMORY
-             ? drop (self, buffer, error)
-             : post_begin_error (self, size, error);
+    return go_without_draft (self, buffer, error);
   if (gst_buffer_extract (buffer, 0, ndsh_draft_get_data (draft), size) != size) {
     GST_ELEMENT_ERROR (self, RESOURCE, READ,
                        ("The frame's memory cannot be read."), (NULL));
@@ -1303,7 +1338,8 @@ publish (GstNdshSink *self, GstBuffer *buffer, gboolean allow_copy)
   if (reason == NULL)
     return publish_in_place (self, buffer, draft, &meta);
   if (!allow_copy)
-    return refuse_copy (self, reason);
+    return found_no_slot (self, buffer) ? drop_uncopied (self, buffer)
+                                        : refuse_copy (self, reason);
   explain_copy (self, reason);
   return publish_copy (self, buffer, &meta);
 }
@@ -1606,7 +1642,8 @@ install_properties (GObjectClass *klass)
   props[PROP_ALLOW_COPY] = g_param_spec_boolean (
     "allow-copy", "Allow copy",
     "Copy frames that upstream did not write into shared memory; false makes "
-    "such a frame an error, so that a pipeline can prove that it copies nothing",
+    "such a frame an error, so that a pipeline can prove that it copies nothing, and "
+    "drops a frame that found no shared memory free when upstream began it",
     DEFAULT_ALLOW_COPY, live);
   props[PROP_TS_OFFSET] = g_param_spec_int64 (
     "ts-offset", "Timestamp offset",

@@ -2,6 +2,7 @@
 #include "elements.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define CAPS "video/x-raw,format=RGB,width=64,height=48,framerate=30/1"
@@ -114,6 +115,45 @@ GST_START_TEST (memory_for_few_frames_is_told_with_the_number_to_set)
                                             "max-memory to "));
   elements_wait_eos (pipeline);
   elements_stop (pipeline);
+}
+GST_END_TEST
+
+static void
+assert_frames_without_memory_are_told_of (const char *property)
+{
+  GstElement *pipeline = elements_launch (
+    "videotestsrc num-buffers=3 ! "
+    "video/x-raw,format=RGBA,width=1024,height=1024 ! "
+    "ndshsink name=sink sync=false %s", property);
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) error = NULL;
+
+  elements_play (pipeline);
+  message = elements_wait_message (pipeline, GST_MESSAGE_WARNING);
+  gst_message_parse_warning (message, &error, NULL);
+  g_assert_true (
+    g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT));
+  g_assert_true (g_str_has_prefix (error->message, "Frames are dropped: a slot needs"));
+  elements_wait_eos (pipeline);
+  g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING));
+  g_assert_cmpuint (
+    elements_get_stat (elements_find (pipeline, "sink"), "frames-dropped"), ==, 3);
+  elements_stop (pipeline);
+}
+
+/* Once, and nothing takes their place in this process. */
+GST_START_TEST (frames_without_memory_are_told_of)
+{
+  struct rlimit limit, low;
+
+  g_assert_cmpint (getrlimit (RLIMIT_FSIZE, &limit), ==, 0);
+  low = limit;
+  low.rlim_cur = 1 << 20;
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &low), ==, 0);
+  assert_frames_without_memory_are_told_of ("");
+  assert_frames_without_memory_are_told_of ("allow-copy=false");
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &limit), ==, 0);
 }
 GST_END_TEST
 
@@ -437,12 +477,14 @@ GST_END_TEST
 
 /* --- Scarcity --- */
 
-GST_START_TEST (when_upstream_keeps_every_draft_frames_are_copied)
+/* Returns how many of 40 frames, all kept by upstream, the sink counted as @stat. */
+static guint64
+count_kept_frames (const char *properties, const char *stat)
 {
-  GstHarness *harness
-    = elements_harness_new ("ndshsink", "sync=false max-memory=100000");
+  GstHarness *harness = elements_harness_new ("ndshsink", properties);
   GstElement *sink = harness->element;
   GstBuffer *kept[40];
+  guint64 n;
 
   gst_harness_set_src_caps_str (harness, CAPS);
   for (guint i = 0; i < G_N_ELEMENTS (kept); i++) {
@@ -452,14 +494,29 @@ GST_START_TEST (when_upstream_keeps_every_draft_frames_are_copied)
                      GST_FLOW_OK);
   }
 
-  g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==,
-                    G_N_ELEMENTS (kept));
+  n = elements_get_stat (sink, stat);
   g_assert_cmpuint (elements_get_stat (sink, "frames-zero-copy"), >, 0);
-  g_assert_cmpuint (elements_get_stat (sink, "frames-copied"), >, 0);
-  g_assert_cmpuint (elements_get_stat (sink, "frames-dropped"), ==, 0);
+  g_assert_cmpuint (elements_get_stat (sink, "frames-zero-copy") + n, ==,
+                    G_N_ELEMENTS (kept));
   for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
     gst_buffer_unref (kept[i]);
   gst_harness_teardown (harness);
+  return n;
+}
+
+GST_START_TEST (when_upstream_keeps_every_draft_frames_are_copied)
+{
+  g_assert_cmpuint (
+    count_kept_frames ("sync=false max-memory=100000", "frames-copied"), >, 0);
+}
+GST_END_TEST
+
+/* The next may find room. */
+GST_START_TEST (when_upstream_keeps_every_draft_what_may_not_be_copied_is_dropped)
+{
+  g_assert_cmpuint (
+    count_kept_frames ("sync=false max-memory=100000 allow-copy=false",
+                       "frames-dropped"), >, 0);
 }
 GST_END_TEST
 
@@ -591,6 +648,7 @@ sink_suite (void)
   tcase_add_test (tcase, a_file_that_is_no_socket_is_left_alone);
   tcase_add_test (tcase, less_memory_than_a_frame_is_an_error);
   tcase_add_test (tcase, memory_for_few_frames_is_told_with_the_number_to_set);
+  tcase_add_test (tcase, frames_without_memory_are_told_of);
   tcase_add_test (tcase,
                   memory_that_cannot_be_shared_is_an_error_that_says_what_to_do);
   tcase_add_test (tcase,
@@ -607,6 +665,8 @@ sink_suite (void)
   tcase_add_test (tcase, a_stuck_lossless_reader_holds_the_stream_up_once);
   tcase_add_test (tcase, a_wait_for_a_lossless_reader_ends_with_the_state_null);
   tcase_add_test (tcase, when_upstream_keeps_every_draft_frames_are_copied);
+  tcase_add_test (
+    tcase, when_upstream_keeps_every_draft_what_may_not_be_copied_is_dropped);
   tcase_add_test (tcase, frames_that_find_no_room_are_dropped_and_told_of);
   tcase_add_test (tcase, a_buffer_published_twice_is_copied_the_second_time);
   tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);
