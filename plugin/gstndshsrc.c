@@ -116,6 +116,7 @@ struct _GstNdshSrc {
   guint queue_length;           /* as the reader was told, 0 if it was not */
   gint64 created_at;            /* when the last buffer went downstream, */
   gint64 pushed;                /* and how long it was there */
+  gint is_downstream;           /* the streaming thread is; atomic */
   gboolean has_warned;          /* about a strange clock */
   gboolean has_told_waiting;
   gboolean may_lose;            /* and that was told */
@@ -1267,6 +1268,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
   GstFlowReturn result;
 
   *buffer = NULL;
+  g_atomic_int_set (&self->is_downstream, FALSE);
   self->pushed = gst_ndsh_get_monotonic_time () - self->created_at;
   for (;;) {
     result = next_frame (self, &frame);
@@ -1283,6 +1285,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
                     self->sequence, (gpointer) *buffer);
   }
   self->created_at = gst_ndsh_get_monotonic_time ();
+  g_atomic_int_set (&self->is_downstream, result == GST_FLOW_OK);
   return result;
 }
 
@@ -1497,6 +1500,20 @@ install_properties (GObjectClass *klass)
   g_object_class_install_properties (klass, N_PROPS, props);
 }
 
+/* A program may drop its pipeline without stopping it first, as where it is interrupted
+ * while we wait for a writer. GStreamer says that it must not, and frees what our thread
+ * uses all the same; so that thread is ended, unless it is where we cannot reach it. */
+static void
+gst_ndsh_src_dispose (GObject *object)
+{
+  GstElement *element = GST_ELEMENT (object);
+
+  if (GST_STATE (element) != GST_STATE_NULL
+      && !g_atomic_int_get (&GST_NDSH_SRC (object)->is_downstream))
+    gst_element_set_state (element, GST_STATE_NULL);
+  G_OBJECT_CLASS (gst_ndsh_src_parent_class)->dispose (object);
+}
+
 static void
 gst_ndsh_src_finalize (GObject *object)
 {
@@ -1539,6 +1556,7 @@ gst_ndsh_src_class_init (GstNdshSrcClass *klass)
 
   object_class->set_property = gst_ndsh_src_set_property;
   object_class->get_property = gst_ndsh_src_get_property;
+  object_class->dispose = gst_ndsh_src_dispose;
   object_class->finalize = gst_ndsh_src_finalize;
   install_properties (object_class);
 #if GST_CHECK_VERSION(1, 18, 0)

@@ -674,6 +674,50 @@ GST_START_TEST (nobody_is_asked_for_a_pool_without_caps)
 }
 GST_END_TEST
 
+/* As a program does that is interrupted: it never stops the pipeline. */
+static void
+drop (GstElement *pipeline)
+{
+  GstBus *bus = gst_element_get_bus (pipeline);
+
+  gst_bus_set_flushing (bus, TRUE);
+  gst_object_unref (bus);
+  ASSERT_CRITICAL (gst_object_unref (pipeline));
+}
+
+static void
+count_waits (GstDebugCategory *category, GstDebugLevel level, const gchar *file,
+             const gchar *function, gint line, GObject *object,
+             GstDebugMessage *message, gpointer n_waits)
+{
+  (void) category, (void) level, (void) file, (void) function, (void) line, (void) object;
+  if (g_str_has_prefix (gst_debug_message_get (message), "waiting for a writer"))
+    g_atomic_int_inc ((gint *) n_waits);
+}
+
+GST_START_TEST (a_pipeline_may_be_dropped_while_it_waits_for_a_writer)
+{
+  gint n_waits = 0;
+
+  /* In brackets, since the macros of these names are no ISO C. */
+  gst_debug_set_active (TRUE);
+  gst_debug_set_threshold_for_name ("ndshsrc", GST_LEVEL_INFO);
+  (gst_debug_add_log_function) (count_waits, &n_waits, NULL);
+  for (gint i = 1; i <= 20; i++) {
+    GstElement *pipeline = elements_launch ("ndshsrc name=src ! fakesink");
+    GstElement *source = elements_find (pipeline, "src");
+
+    elements_play (pipeline);
+    while (g_atomic_int_get (&n_waits) < i)
+      g_thread_yield ();
+    g_object_add_weak_pointer (G_OBJECT (source), (gpointer *) &source);
+    drop (pipeline);
+    g_assert_null (source);
+  }
+  (gst_debug_remove_log_function) (count_waits);
+}
+GST_END_TEST
+
 static Suite *
 src_suite (void)
 {
@@ -692,6 +736,7 @@ src_suite (void)
   tcase_add_test (tcase, a_gap_is_discont);
   tcase_add_test (tcase, the_end_of_the_stream_arrives_after_the_last_frame);
   tcase_add_test (tcase, a_second_stream_follows_the_end_of_the_first);
+  tcase_add_test (tcase, a_pipeline_may_be_dropped_while_it_waits_for_a_writer);
   tcase_add_test (tcase, a_source_waits_for_the_next_writer);
   tcase_add_test (tcase, a_lost_writer_can_mean_the_end);
   tcase_add_test (tcase, a_lost_writer_can_be_an_error);
