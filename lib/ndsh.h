@@ -310,6 +310,23 @@ guint ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
                                guint n_infos);
 
 /*
+ * NdshTrust: whom readers have to trust not to change a frame. What they map is
+ * read-only in each case; this is about who sets out to write.
+ * @NDSH_TRUST_UNKNOWN: the writer, and perhaps who may open /dev/udmabuf: this process
+ *   may not, and so cannot see
+ * @NDSH_TRUST_WRITER: the writer alone
+ * @NDSH_TRUST_UDMABUF: and who may open /dev/udmabuf, to which this kernel gives any
+ *   memory to write to (from Linux 5.1 until late in 2024)
+ * @NDSH_TRUST_USER: and all processes of the writer's user (before Linux 5.1)
+ */
+typedef enum {
+  NDSH_TRUST_UNKNOWN,
+  NDSH_TRUST_WRITER,
+  NDSH_TRUST_UDMABUF,
+  NDSH_TRUST_USER
+} NdshTrust;
+
+/*
  * NdshWriterInfo:
  * @published: frames since the start
  * @n_slots: slots made so far; they are never given back
@@ -317,6 +334,7 @@ guint ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
  * @max_bytes: the bound on that; 0 before the first draft
  * @max_frames: how many frames like the last one begun it holds; 0 before that
  * @retired_bytes: shared memory that was replaced and that a reader still maps
+ * @trust: whom readers have to trust, as it was when this process's first writer started
  * @reserved: 0
  */
 typedef struct {
@@ -326,6 +344,7 @@ typedef struct {
   guint64 max_bytes;
   guint max_frames;
   guint64 retired_bytes;
+  NdshTrust trust;
   gpointer reserved[4];
 } NdshWriterInfo;
 

@@ -5,12 +5,14 @@
  * SIGBUS, and which its maker alone can write: once F_SEAL_FUTURE_WRITE is set
  * the mapping that exists stays the only writable one. Readers get a read-only
  * reopen of it besides, and before Linux 5.1, which has no such seal, the mode
- * 0400 keeps other users from opening it anew through /proc.
+ * 0400 keeps other users from opening it anew through /proc. Some kernels that have it
+ * do not mind it in /dev/udmabuf, which is asked (ndsh_segment_find_trust).
  */
 #include "segment.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -25,6 +27,17 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U         /* Linux 6.3 */
 #endif
+
+
+/* From linux/udmabuf.h, which came with Linux 4.20. */
+typedef struct {
+  guint32 memfd;
+  guint32 flags;                /* 1: close on exec */
+  guint64 offset;
+  guint64 size;
+} UdmabufCreate;
+
+#define UDMABUF_CREATE _IOW ('u', 0x42, UdmabufCreate)
 
 gsize
 ndsh_page_align (gsize size)
@@ -90,8 +103,6 @@ seal (int fd, NdshSegmentAccess access, GError **error)
   if (access == NDSH_SEGMENT_READ) {
     if (fcntl (fd, F_ADD_SEALS, seals | F_SEAL_FUTURE_WRITE) == 0)
       return TRUE;
-    g_info ("no F_SEAL_FUTURE_WRITE before Linux 5.1: processes of this user "
-            "could write to frames if they set out to");
   }
   if (fcntl (fd, F_ADD_SEALS, seals) < 0)
     return ndsh_set_errno (error, "cannot seal shared memory");
@@ -175,6 +186,44 @@ ndsh_segment_commit (NdshSegment *segment, gsize committed, GError **error)
   segment->committed = committed;
   return TRUE;
 }
+
+/* --- Whom to trust -------------------------------------------------------- */
+
+/* Whether @device turns @memory, which is sealed as all is, into memory to write to. */
+static NdshTrust
+ask_udmabuf (int device, const NdshSegment *memory)
+{
+  UdmabufCreate create = { (guint32) memory->fd, 1, 0, memory->size };
+  int dmabuf = ioctl (device, UDMABUF_CREATE, &create);
+
+  if (dmabuf < 0)
+    return errno == EINVAL ? NDSH_TRUST_WRITER : NDSH_TRUST_UNKNOWN;
+  close (dmabuf);
+  return NDSH_TRUST_UDMABUF;
+}
+
+NdshTrust
+ndsh_segment_find_trust (const char *device)
+{
+  g_autoptr (NdshSegment) memory
+    = ndsh_segment_new ("ndsh-trust", 1, 1, NDSH_SEGMENT_READ, NULL);
+  NdshTrust trust;
+  int fd;
+
+  if (memory == NULL)
+    return NDSH_TRUST_UNKNOWN;
+  if (!(fcntl (memory->fd, F_GET_SEALS) & F_SEAL_FUTURE_WRITE))
+    return NDSH_TRUST_USER;
+  fd = open (device, O_RDWR | O_CLOEXEC);
+  if (fd < 0)
+    return errno == ENOENT || errno == ENODEV || errno == ENXIO ? NDSH_TRUST_WRITER
+                                                                 : NDSH_TRUST_UNKNOWN;
+  trust = ask_udmabuf (fd, memory);
+  close (fd);
+  return trust;
+}
+
+/* --- A reader's side ------------------------------------------------------ */
 
 static gboolean
 check_fd (int fd, guint64 size, gsize max_hole, GError **error)

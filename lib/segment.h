@@ -36,6 +36,9 @@ gboolean ndsh_segment_commit (NdshSegment *segment, gsize committed,
 NdshSegment *ndsh_segment_open (int fd, guint64 size, gsize max_hole,
                                 NdshSegmentAccess access, GError **error);
 
+/* Whom a reader has to trust with NDSH_SEGMENT_READ, if @device is that of udmabuf. */
+NdshTrust ndsh_segment_find_trust (const char *device);
+
 /* Ends its use on this side; who has it otherwise, still has it. */
 void ndsh_segment_unmap (NdshSegment *segment);
 

@@ -74,11 +74,31 @@ make_stream_id (char id[33])
   id[n] = '\0';
 }
 
+static NdshTrust trust;         /* the same for all writers of a process */
+
+static void
+find_trust (void)
+{
+  static const char *const words[]
+    = { [NDSH_TRUST_UNKNOWN] = "the writer, and perhaps who may open /dev/udmabuf, as "
+                               "this process may not",
+        [NDSH_TRUST_WRITER] = "the writer alone",
+        [NDSH_TRUST_UDMABUF] = "the writer, and who may open /dev/udmabuf, which "
+                               "on this kernel makes read-only memory writable",
+        [NDSH_TRUST_USER] = "the writer, and all processes of its user, for there is no "
+                            "F_SEAL_FUTURE_WRITE before Linux 5.1" };
+
+  trust = ndsh_segment_find_trust ("/dev/udmabuf");
+  g_info ("those who could write to frames: %s", words[trust]);
+}
+
 static gboolean
 make_control (NdshWriter *writer, guint64 first, GError **error)
 {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   NdshControl *control;
 
+  pthread_once (&once, find_trust);
   writer->control = ndsh_segment_new ("ndsh-control", sizeof *control,
                                       sizeof *control, NDSH_SEGMENT_READ, error);
   if (writer->control == NULL)
@@ -274,6 +294,7 @@ ndsh_writer_get_info (NdshWriter *writer, NdshWriterInfo *info)
     info->max_frames = (guint) MIN (writer->max_bytes / writer->frame_bytes,
                                     NDSH_N_SLOTS);
   info->retired_bytes = ndsh_store_count_retired (writer);
+  info->trust = trust;
   ndsh_writer_unlock (writer);
 }
 

@@ -1410,6 +1410,34 @@ reader_to_structure (const NdshReaderInfo *info)
     G_TYPE_UINT64, info->missed, "leases", G_TYPE_UINT, info->n_leases, NULL);
 }
 
+static const char *
+trust_name (NdshTrust trust)
+{
+  switch (trust) {
+  case NDSH_TRUST_WRITER:
+    return "writer";
+  case NDSH_TRUST_UDMABUF:
+    return "udmabuf";
+  case NDSH_TRUST_USER:
+    return "user";
+  case NDSH_TRUST_UNKNOWN:
+  default:
+    return "unknown";
+  }
+}
+
+static NdshTrust
+get_trust (GstNdshAllocator *allocator)
+{
+  NdshWriter *writer = gst_ndsh_allocator_enter (allocator);
+  NdshWriterInfo info = { .trust = NDSH_TRUST_UNKNOWN };
+
+  if (writer != NULL)
+    ndsh_writer_get_info (writer, &info);
+  gst_ndsh_allocator_leave (allocator);
+  return info.trust;
+}
+
 /* Asks the writer, whose numbers are newer than those of the last change. */
 static guint
 get_readers (GstNdshAllocator *allocator, NdshReaderInfo *infos, guint n_infos)
@@ -1474,8 +1502,11 @@ get_stats (GstNdshSink *self)
   GST_OBJECT_UNLOCK (self);
 
   add_readers (self, stats, allocator);
-  if (allocator != NULL)
+  if (allocator != NULL) {
+    gst_structure_set (stats, "trust", G_TYPE_STRING,
+                       trust_name (get_trust (allocator)), NULL);
     gst_object_unref (allocator);
+  }
   return stats;
 }
 
@@ -1656,7 +1687,9 @@ install_properties (GObjectClass *klass)
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "average-rate, dropped and rendered as in every sink; frames-published, "
-    "frames-zero-copy, frames-copied, frames-dropped, bytes-copied; and for each "
+    "frames-zero-copy, frames-copied, frames-dropped, bytes-copied; trust, whom readers "
+    "have to trust not to change frames: the writer, also who may open /dev/udmabuf "
+    "(udmabuf), also all processes of the user (user), unknown; and for each "
     "of the readers its pid, uid, mode, lag, delivered, dropped, leases",
     GST_TYPE_STRUCTURE, read);
   g_object_class_install_properties (klass, N_PROPS, props);

@@ -54,6 +54,7 @@ class WriterInfo(NamedTuple):
     max_bytes: int
     max_frames: int
     retired_bytes: int
+    trust: str
 
 class Frame:
     sequence: int

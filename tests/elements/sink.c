@@ -233,6 +233,20 @@ GST_START_TEST (a_copy_is_explained_once)
 }
 GST_END_TEST
 
+static const char *
+expected_trust (void)
+{
+  const char *const names[] = { [NDSH_TRUST_UNKNOWN] = "unknown",
+                                [NDSH_TRUST_WRITER] = "writer",
+                                [NDSH_TRUST_UDMABUF] = "udmabuf",
+                                [NDSH_TRUST_USER] = "user" };
+  g_autoptr (NdshWriter) writer = ndsh_writer_new ("another", NULL, NULL);
+  NdshWriterInfo info;
+
+  ndsh_writer_get_info (writer, &info);
+  return names[info.trust];
+}
+
 GST_START_TEST (statistics_count_frames_and_copies)
 {
   GstHarness *harness = elements_harness_new ("ndshsink", "sync=false");
@@ -255,6 +269,8 @@ GST_START_TEST (statistics_count_frames_and_copies)
   g_assert_true (gst_structure_has_field (stats, "rendered"));
   g_assert_true (gst_structure_has_field (stats, "dropped"));
   g_assert_true (gst_structure_has_field (stats, "readers"));
+  g_assert_cmpstr (gst_structure_get_string (stats, "trust"), ==,
+                   expected_trust ());
   gst_structure_free (stats);
   gst_harness_teardown (harness);
 }

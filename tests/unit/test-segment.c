@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -551,6 +552,55 @@ test_frames_stay_out_of_core_dumps (void)
 }
 
 static void
+test_trust_is_what_the_kernel_deserves (void)
+{
+  gboolean seals = kernel_seals_future_writes ();
+  guint fds = count_fds ();
+
+  g_assert_cmpint (ndsh_segment_find_trust ("/dev/there-is-none"), ==,
+                   seals ? NDSH_TRUST_WRITER : NDSH_TRUST_USER);
+  /* It may not be looked at, or does not answer. */
+  g_assert_cmpint (ndsh_segment_find_trust ("/dev/null/x"), ==,
+                   seals ? NDSH_TRUST_UNKNOWN : NDSH_TRUST_USER);
+  g_assert_cmpint (ndsh_segment_find_trust ("/dev/null"), ==,
+                   seals ? NDSH_TRUST_UNKNOWN : NDSH_TRUST_USER);
+  g_assert_cmpuint (count_fds (), ==, fds);
+}
+
+/* The same question, asked by somebody who wants to write. */
+static void
+test_what_is_trusted_cannot_be_written_by_way_of_udmabuf (void)
+{
+  g_autoptr (NdshSegment) segment = make_segment (SIZE, SIZE, NDSH_SEGMENT_READ);
+  NdshTrust trust = ndsh_segment_find_trust ("/dev/udmabuf");
+  struct {
+    guint32 memfd, flags;
+    guint64 offset, size;
+  } create = { (guint32) segment->fd, 1, 0, segment->size };
+  int device = open ("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+  int dmabuf;
+  guint8 *data;
+
+  if (device < 0) {
+    g_test_skip ("needs /dev/udmabuf (Linux 4.20)");
+    return;
+  }
+  dmabuf = ioctl (device, _IOW ('u', 0x42, create), &create);
+  if (dmabuf < 0) {
+    g_assert_cmpint (trust, ==, NDSH_TRUST_WRITER);
+  } else {
+    g_assert_cmpint (trust, >=, NDSH_TRUST_UDMABUF);
+    data = mmap (NULL, segment->size, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, 0);
+    g_assert_true (data != MAP_FAILED);
+    data[0] = 'x';
+    g_assert_cmpint (*(guint8 *) segment->data, ==, 'x');
+    munmap (data, segment->size);
+    close (dmabuf);
+  }
+  close (device);
+}
+
+static void
 add_what_is_refused (void)
 {
   g_test_add_func ("/segment/unsealed-memory-is-refused",
@@ -573,6 +623,10 @@ main (int argc, char **argv)
 
   g_test_add_func ("/segment/a-new-segment-is-zeros",
                    test_a_new_segment_is_zeros);
+  g_test_add_func ("/segment/trust-is-what-the-kernel-deserves",
+                   test_trust_is_what_the_kernel_deserves);
+  g_test_add_func ("/segment/what-is-trusted-cannot-be-written-by-way-of-udmabuf",
+                   test_what_is_trusted_cannot_be_written_by_way_of_udmabuf);
   g_test_add_func ("/segment/pages-are-rounded-up", test_pages_are_rounded_up);
   g_test_add_func ("/segment/a-reader-sees-what-is-written",
                    test_a_reader_sees_what_is_written);
