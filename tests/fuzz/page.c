@@ -90,7 +90,7 @@ __wrap_ndsh_message_send (int socket, gconstpointer message, gsize size,
     return NDSH_IO_AGAIN;
   if (socket == HONEST && segment->header.type == NDSH_MESSAGE_SEGMENT) {
     n_replaced += told[segment->slot];
-    told[segment->slot] = TRUE;
+    told[segment->slot] = segment->size > 0;
   }
   return NDSH_IO_DONE;
 }
