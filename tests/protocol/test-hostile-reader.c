@@ -103,15 +103,18 @@ is_as_before (Fixture *f)
          && ndsh_test_count_maps () == f->maps + 2 * n_new;
 }
 
-/* Once the hostile peer has closed what it had. */
+/* Once the hostile peer has closed what it had; connections of which the writer has not
+ * heard yet may still come and go then. */
 static void
 is_forgotten (Fixture *f)
 {
   gint64 deadline_us = g_get_monotonic_time () + 10 * G_USEC_PER_SEC;
 
-  do
+  do {
     goes_on_with (f, SIZE, 1);
-  while (!is_as_before (f) && g_get_monotonic_time () < deadline_us);
+    if (is_as_before (f))
+      return;
+  } while (g_get_monotonic_time () < deadline_us);
   g_assert_cmpuint (ndsh_writer_get_readers (f->writer, NULL, 0), ==, 1);
   g_assert_cmpuint (ndsh_test_count_fds (), ==,
                     f->fds + count_slots (f) - f->n_slots);
