@@ -468,7 +468,7 @@ append_newest (NdshWriter *writer, NdshStatus *status, GByteArray *tail)
   status->n_arrays = record->n_arrays;
   status->arrays_size = record->arrays_size;
   status->description_size = record->description_size;
-  g_byte_array_append (tail, data + record->tail_offset + record->metadata_size,
+  g_byte_array_append (tail, data + record->tail_offset,
                        record->arrays_size + record->description_size);
 }
 

@@ -15,19 +15,98 @@ struct _NdshDraft {
   NdshWriter *writer;
   NdshSegment *segment;
   int slot;
+  gboolean described;
   gboolean published;
   gsize capacity;
-  gsize payload_size;
-  gsize metadata_size;
-  guint n_arrays;
-  NdshArrayInfo *arrays;
+  NdshFrameRecord record;       /* but for what is known when it is published */
 };
+
+/* --- What it looks like --------------------------------------------------- */
+
+static gboolean
+is_format (const Format *format, const NdshArrayInfo *arrays, guint n_arrays)
+{
+  if (format->number == 0 || format->is_old || format->n_arrays != n_arrays)
+    return FALSE;
+  for (guint i = 0; i < n_arrays; i++)
+    if (!ndsh_array_info_equal (&format->arrays[i], &arrays[i]))
+      return FALSE;
+  return TRUE;
+}
+
+/* Drafts look like their predecessors, nearly always. */
+static const Format *
+update_format (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays)
+{
+  Format *format = &writer->format;
+
+  if (is_format (format, arrays, n_arrays))
+    return format;
+  format->number = MAX (format->number + 1, 1);
+  format->is_old = FALSE;
+  format->n_arrays = n_arrays;
+  memcpy (format->arrays, arrays, n_arrays * sizeof *arrays);
+  format->arrays_size = ndsh_arrays_packed_size (arrays, n_arrays);
+  format->size = format->arrays_size + writer->description_size;
+  format->packed = g_realloc (format->packed, format->size);
+  ndsh_arrays_pack (arrays, n_arrays, format->packed);
+  if (writer->description_size > 0)
+    memcpy (format->packed + format->arrays_size, writer->description,
+            writer->description_size);
+  return format;
+}
+
+/* The slot's tail keeps its format from one frame to the next. */
+static void
+write_tail (NdshDraft *draft, gconstpointer metadata, gsize metadata_size)
+{
+  const Format *format = &draft->writer->format;
+  SlotMemory *memory = &draft->writer->memory[draft->slot];
+  guint8 *tail = (guint8 *) draft->segment->data + draft->capacity;
+
+  if (memory->format != format->number)
+    memcpy (tail, format->packed, format->size);
+  memory->format = format->number;
+  if (metadata_size > 0)
+    memcpy (tail + format->size, metadata, metadata_size);
+}
+
+/* From here on the frame has all the memory that it needs. */
+static gboolean
+describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arrays, gsize size,
+          gconstpointer metadata, gsize metadata_size, GError **error)
+{
+  NdshWriter *writer = draft->writer;
+  NdshFrameRecord *record = &draft->record;
+  const Format *format;
+
+  writer->metadata_hint = MAX (writer->metadata_hint, metadata_size);
+  /* It may be another once there is memory, which is got without the mutex. */
+  for (;;) {
+    format = update_format (writer, arrays, n_arrays);
+    if (ndsh_store_has_tail (writer, draft->slot, format->size + metadata_size))
+      break;
+    if (!ndsh_store_commit_tail (writer, draft->slot, format->size + metadata_size,
+                                 error))
+      return FALSE;
+  }
+  write_tail (draft, metadata, metadata_size);
+  record->payload_size = size;
+  record->tail_offset = draft->capacity;
+  record->generation = writer->memory[draft->slot].generation;
+  record->arrays_size = (guint32) format->arrays_size;
+  record->description_size = (guint32) (format->size - format->arrays_size);
+  record->metadata_size = (guint32) metadata_size;
+  record->n_arrays = n_arrays;
+  record->format = format->number;
+  draft->described = TRUE;
+  return TRUE;
+}
 
 /* --- A slot becomes a draft ----------------------------------------------- */
 
 static NdshDraft *
-draft_new (NdshWriter *writer, int slot, const NdshArrayInfo *arrays,
-           guint n_arrays, gsize size)
+draft_new (NdshWriter *writer, int slot)
 {
   NdshDraft *draft = g_new0 (NdshDraft, 1);
 
@@ -36,22 +115,43 @@ draft_new (NdshWriter *writer, int slot, const NdshArrayInfo *arrays,
   draft->segment = ndsh_segment_ref (writer->memory[slot].segment);
   draft->slot = slot;
   draft->capacity = (gsize) writer->slots.slot[slot].capacity;
-  draft->payload_size = size;
-  draft->n_arrays = n_arrays;
-  draft->arrays = g_new (NdshArrayInfo, n_arrays);
-  memcpy (draft->arrays, arrays, n_arrays * sizeof *arrays);
   return draft;
+}
+
+/* With the mutex, like the next one. */
+static NdshDraft *
+begin_bytes (NdshWriter *writer, gsize size, gboolean may_wait, GError **error)
+{
+  int slot;
+
+  /* That thread hears the wake-ups that a wait would be for. */
+  may_wait = may_wait && !ndsh_service_is_current (writer->service);
+  slot = ndsh_store_take_slot (writer, size, may_wait, error);
+  return slot >= 0 ? draft_new (writer, slot) : NULL;
+}
+
+static NdshDraft *
+begin_arrays (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
+              gsize size, gboolean may_wait, GError **error)
+{
+  NdshDraft *draft;
+
+  update_format (writer, arrays, n_arrays);
+  draft = begin_bytes (writer, size, may_wait, error);
+  if (draft == NULL || describe (draft, arrays, n_arrays, size, NULL, 0, error))
+    return draft;
+  ndsh_writer_unlock (writer);
+  ndsh_draft_release (draft);
+  ndsh_writer_lock (writer);
+  return NULL;
 }
 
 static NdshDraft *
 begin (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
        gboolean may_wait, GError **error)
 {
-  NdshDraft *draft = NULL;
+  NdshDraft *draft;
   gsize size;
-  int slot;
-
-  g_return_val_if_fail (writer != NULL && arrays != NULL, NULL);
 
   if (ndsh_writer_is_forked (writer)) {
     ndsh_writer_set_forked (writer, error);
@@ -59,12 +159,8 @@ begin (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
   }
   if (!ndsh_arrays_measure (arrays, n_arrays, &size, error))
     return NULL;
-  /* That thread hears the wake-ups that a wait would be for. */
-  may_wait = may_wait && !ndsh_service_is_current (writer->service);
   ndsh_writer_lock (writer);
-  slot = ndsh_store_take_slot (writer, arrays, n_arrays, size, may_wait, error);
-  if (slot >= 0)
-    draft = draft_new (writer, slot, arrays, n_arrays, size);
+  draft = begin_arrays (writer, arrays, n_arrays, size, may_wait, error);
   ndsh_writer_unlock (writer);
   return draft;
 }
@@ -73,6 +169,8 @@ NDSH_API NdshDraft *
 ndsh_writer_begin (NdshWriter *writer, const NdshArrayInfo *arrays,
                    guint n_arrays, GError **error)
 {
+  g_return_val_if_fail (writer != NULL && arrays != NULL, NULL);
+
   return begin (writer, arrays, n_arrays, TRUE, error);
 }
 
@@ -80,7 +178,27 @@ NDSH_API NdshDraft *
 ndsh_writer_try_begin (NdshWriter *writer, const NdshArrayInfo *arrays,
                        guint n_arrays, GError **error)
 {
+  g_return_val_if_fail (writer != NULL && arrays != NULL, NULL);
+
   return begin (writer, arrays, n_arrays, FALSE, error);
+}
+
+NDSH_API NdshDraft *
+ndsh_writer_begin_bytes (NdshWriter *writer, gsize size, gboolean may_wait,
+                         GError **error)
+{
+  NdshDraft *draft;
+
+  g_return_val_if_fail (writer != NULL, NULL);
+
+  if (ndsh_writer_is_forked (writer)) {
+    ndsh_writer_set_forked (writer, error);
+    return NULL;
+  }
+  ndsh_writer_lock (writer);
+  draft = begin_bytes (writer, size, may_wait, error);
+  ndsh_writer_unlock (writer);
+  return draft;
 }
 
 /* --- It is filled --------------------------------------------------------- */
@@ -101,92 +219,54 @@ ndsh_draft_get_size (NdshDraft *draft)
   return draft->capacity;
 }
 
-NDSH_API gboolean
-ndsh_draft_set_arrays (NdshDraft *draft, const NdshArrayInfo *arrays,
-                       guint n_arrays, GError **error)
+static gboolean
+check_size (NdshDraft *draft, gsize reached, gsize size, GError **error)
 {
-  gsize size;
-
-  g_return_val_if_fail (draft != NULL && arrays != NULL, FALSE);
-
-  if (!ndsh_arrays_measure (arrays, n_arrays, &size, error))
-    return FALSE;
-  if (size > draft->capacity) {
-    g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
-                 "the arrays need %" G_GSIZE_FORMAT
-                 " bytes and the draft has %" G_GSIZE_FORMAT
-                 ": begin another with these arrays",
-                 size, draft->capacity);
-    return FALSE;
-  }
-  if (n_arrays > draft->n_arrays)
-    draft->arrays = g_renew (NdshArrayInfo, draft->arrays, n_arrays);
-  memcpy (draft->arrays, arrays, n_arrays * sizeof *arrays);
-  draft->n_arrays = n_arrays;
-  draft->payload_size = size;
-  return TRUE;
-}
-
-NDSH_API gboolean
-ndsh_draft_set_size (NdshDraft *draft, gsize size, GError **error)
-{
-  gsize reached = 0;
-
-  g_return_val_if_fail (draft != NULL, FALSE);
-
-  ndsh_arrays_measure (draft->arrays, draft->n_arrays, &reached, NULL);
-  if (size < reached || size > draft->capacity) {
-    g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
-                 "a frame of %" G_GSIZE_FORMAT
-                 " bytes cannot be: its arrays reach %" G_GSIZE_FORMAT
-                 " and the draft has %" G_GSIZE_FORMAT,
-                 size, reached, draft->capacity);
-    return FALSE;
-  }
-  draft->payload_size = size;
-  return TRUE;
+  if (size >= reached && size <= draft->capacity)
+    return TRUE;
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
+               "a frame of %" G_GSIZE_FORMAT
+               " bytes cannot be: its arrays reach %" G_GSIZE_FORMAT
+               " and the draft has %" G_GSIZE_FORMAT,
+               size, reached, draft->capacity);
+  return FALSE;
 }
 
 static gboolean
-commit_tail (NdshDraft *draft, gsize size, GError **error)
+check_metadata (gsize size, GError **error)
 {
-  return ndsh_store_commit_tail (draft->writer, draft->slot, size, error);
-}
-
-static guint8 *
-get_tail (NdshDraft *draft)
-{
-  return (guint8 *) draft->segment->data + draft->capacity;
+  if (size <= NDSH_MAX_METADATA)
+    return TRUE;
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
+               "a frame has %d bytes of metadata at the most, not "
+               "%" G_GSIZE_FORMAT,
+               NDSH_MAX_METADATA, size);
+  return FALSE;
 }
 
 NDSH_API gboolean
-ndsh_draft_set_metadata (NdshDraft *draft, gconstpointer data, gsize size,
-                         GError **error)
+ndsh_draft_describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arrays,
+                     gsize size, gconstpointer metadata, gsize metadata_size,
+                     GError **error)
 {
-  gboolean fits_in;
+  gboolean done;
+  gsize reached;
 
-  g_return_val_if_fail (draft != NULL && (data != NULL || size == 0), FALSE);
+  g_return_val_if_fail (draft != NULL && arrays != NULL, FALSE);
+  g_return_val_if_fail (metadata != NULL || metadata_size == 0, FALSE);
   g_return_val_if_fail (!draft->published, FALSE);
 
-  if (size > NDSH_MAX_METADATA) {
-    g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
-                 "a frame has %d bytes of metadata at the most, not "
-                 "%" G_GSIZE_FORMAT,
-                 NDSH_MAX_METADATA, size);
-    return FALSE;
-  }
   if (ndsh_writer_is_forked (draft->writer))
     return ndsh_writer_set_forked (draft->writer, error);
-  ndsh_writer_lock (draft->writer);
-  draft->writer->tail_hint = MAX (draft->writer->tail_hint, size);
-  fits_in = commit_tail (draft, size, error);
-  ndsh_writer_unlock (draft->writer);
-  if (!fits_in)
+  if (!ndsh_arrays_measure (arrays, n_arrays, &reached, error)
+      || !check_size (draft, reached, size > 0 ? size : reached, error)
+      || !check_metadata (metadata_size, error))
     return FALSE;
-  if (size > 0)
-    memcpy (get_tail (draft), data, size);
-  draft->metadata_size = size;
-  return TRUE;
+  ndsh_writer_lock (draft->writer);
+  done = describe (draft, arrays, n_arrays, size > 0 ? size : reached, metadata,
+                   metadata_size, error);
+  ndsh_writer_unlock (draft->writer);
+  return done;
 }
 
 /* --- It becomes a frame --------------------------------------------------- */
@@ -200,70 +280,39 @@ now_ns (void)
   return (gint64) now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static gboolean
-write_tail (NdshDraft *draft, NdshFrameRecord *record, GError **error)
-{
-  NdshWriter *writer = draft->writer;
-  gsize arrays_size = ndsh_arrays_packed_size (draft->arrays, draft->n_arrays);
-  guint8 *at = get_tail (draft) + draft->metadata_size;
-
-  if (!commit_tail (draft,
-                    draft->metadata_size + arrays_size
-                      + writer->description_size,
-                    error))
-    return FALSE;
-  ndsh_arrays_pack (draft->arrays, draft->n_arrays, at);
-  if (writer->description_size > 0)
-    memcpy (at + arrays_size, writer->description, writer->description_size);
-  record->tail_offset = draft->capacity;
-  record->metadata_size = (guint32) draft->metadata_size;
-  record->arrays_size = (guint32) arrays_size;
-  record->description_size = (guint32) writer->description_size;
-  record->n_arrays = draft->n_arrays;
-  return TRUE;
-}
-
-static gboolean
-write_record (NdshDraft *draft, const NdshFrameInfo *info, GError **error)
+static void
+write_record (NdshDraft *draft, const NdshFrameInfo *info)
 {
   static const NdshFrameInfo unknown
     = { .timestamp_ns = -1, .duration_ns = -1, .offset = G_MAXUINT64 };
   NdshWriter *writer = draft->writer;
-  NdshFrameRecord record = { .full_seq = writer->slots.published + 1,
-                             .payload_size = draft->payload_size,
-                             .generation = writer->memory[draft->slot].generation,
-                             .publish_ns = now_ns (),
-                             .ends = writer->slots.ends };
+  NdshFrameRecord *record = &draft->record;
 
   if (info == NULL)
     info = &unknown;
-  record.timestamp_ns = info->timestamp_ns;
-  record.duration_ns = info->duration_ns;
-  record.offset = info->offset;
-  record.flags = info->flags;
-  record.origin_ns = writer->timing.origin_ns;
-  record.latency_ns = writer->timing.latency_ns;
-  record.clock = writer->timing.clock;
-  if (!write_tail (draft, &record, error))
-    return FALSE;
-  writer->slots.control->slot[draft->slot].frame = record;
-  return TRUE;
+  record->full_seq = writer->slots.published + 1;
+  record->publish_ns = now_ns ();
+  record->ends = writer->slots.ends;
+  record->timestamp_ns = info->timestamp_ns;
+  record->duration_ns = info->duration_ns;
+  record->offset = info->offset;
+  record->flags = info->flags;
+  record->origin_ns = writer->timing.origin_ns;
+  record->latency_ns = writer->timing.latency_ns;
+  record->clock = writer->timing.clock;
+  writer->slots.control->slot[draft->slot].frame = *record;
 }
 
+/* Nothing here can fail or allocate: readers wait for what it ends with. */
 static guint64
 publish_locked (NdshDraft *draft, const NdshFrameInfo *info)
 {
   NdshWriter *writer = draft->writer;
-  g_autoptr (GError) error = NULL;
   guint64 number;
 
   if (writer->closed || draft->published)
     return 0;
-  if (!write_record (draft, info, &error)) {
-    g_message ("a frame of channel '%s' is lost: %s", writer->channel,
-               error->message);
-    return 0;
-  }
+  write_record (draft, info);
   draft->published = TRUE;
   ndsh_audience_demote_overrun (writer);
   number = ndsh_slots_publish (&writer->slots, draft->slot);
@@ -276,7 +325,7 @@ ndsh_draft_publish (NdshDraft *draft, const NdshFrameInfo *info)
 {
   guint64 number;
 
-  g_return_val_if_fail (draft != NULL, 0);
+  g_return_val_if_fail (draft != NULL && draft->described, 0);
 
   if (ndsh_writer_is_forked (draft->writer))
     return 0;
@@ -306,6 +355,5 @@ ndsh_draft_release (NdshDraft *draft)
     ndsh_segment_unref (draft->segment);
     ndsh_writer_unref (writer);
   }
-  g_free (draft->arrays);
   g_free (draft);
 }

@@ -24,19 +24,10 @@ struct _NdshFrame {
   gsize size;
   NdshFrameInfo info;
   NdshTiming timing;
-  GBytes *description;
+  NdshFormat *format;
   guint8 *metadata;
   gsize metadata_size;
-  guint n_arrays;
-  NdshArrayInfo arrays[];
 };
-
-void
-ndsh_frame_cache_clear (NdshFrameCache *cache)
-{
-  g_free (cache->tail);
-  g_clear_pointer (&cache->description, g_bytes_unref);
-}
 
 /* Each number is bounded before it is added to another. */
 gboolean
@@ -55,25 +46,77 @@ ndsh_frame_check_record (const NdshLease *lease, gsize segment_size)
          && r->clock <= NDSH_CLOCK_NONE;
 }
 
-/* It is the same in nearly every frame. */
-static GBytes *
-keep_description (NdshFrameCache *cache, const guint8 *text, gsize size)
+/* --- Formats -------------------------------------------------------------- */
+
+/* Arrays, checked, and description. Frames share it, from one to the next. */
+struct _NdshFormat {
+  int refs;
+  guint32 number;               /* the writer's; 0: no other frame has it */
+  guint id;                     /* ours */
+  gsize reached;                /* bytes of payload that the arrays need */
+  char *description;
+  guint n_arrays;
+  NdshArrayInfo arrays[];
+};
+
+static NdshFormat *
+format_ref (NdshFormat *format)
 {
-  gsize length;
-  const char *last = cache->description != NULL
-                       ? g_bytes_get_data (cache->description, &length)
-                       : NULL;
-
-  if (last == NULL || length != size + 1 || memcmp (last, text, size) != 0) {
-    char *copy = g_malloc (size + 1);
-
-    memcpy (copy, text, size);
-    copy[size] = '\0';
-    g_clear_pointer (&cache->description, g_bytes_unref);
-    cache->description = g_bytes_new_take (copy, size + 1);
-  }
-  return g_bytes_ref (cache->description);
+  g_atomic_int_inc (&format->refs);
+  return format;
 }
+
+void
+ndsh_format_unref (NdshFormat *format)
+{
+  if (format == NULL || !g_atomic_int_dec_and_test (&format->refs))
+    return;
+  g_free (format->description);
+  g_free (format);
+}
+
+/* From a copy of a tail that begins so; NULL if it cannot be. */
+static NdshFormat *
+format_new (const NdshFrameRecord *r, const guint8 *tail)
+{
+  static guint n_formats;
+  NdshFormat *format
+    = g_malloc (sizeof *format + r->n_arrays * sizeof format->arrays[0]);
+
+  if (!ndsh_arrays_unpack (tail, r->arrays_size, (gsize) r->payload_size,
+                           format->arrays, r->n_arrays)
+      || !ndsh_arrays_measure (format->arrays, r->n_arrays, &format->reached, NULL)) {
+    g_free (format);
+    return NULL;
+  }
+  format->refs = 1;
+  format->number = r->format;
+  format->id = (guint) g_atomic_int_add (&n_formats, 1) + 1;
+  format->n_arrays = r->n_arrays;
+  format->description
+    = g_strndup ((const char *) tail + r->arrays_size, r->description_size);
+  return format;
+}
+
+/* What the writer calls by the same number is the same, or the writer lies and gets what
+ * it said first. */
+static gboolean
+is_known (const NdshFormat *last, const NdshFrameRecord *r)
+{
+  return r->format != 0 && last != NULL && last->number == r->format;
+}
+
+static guint8 *
+copy_bytes (NdshSegment *segment, guint64 offset, gsize size)
+{
+  guint8 *copy = size > 0 ? g_malloc (size) : NULL;
+
+  if (copy != NULL)
+    memcpy (copy, (const guint8 *) segment->data + offset, size);
+  return copy;
+}
+
+/* --- Frames --------------------------------------------------------------- */
 
 /* As aligned as the original. */
 static gboolean
@@ -85,34 +128,13 @@ copy_payload (NdshFrame *frame, NdshSegment *segment)
   return TRUE;
 }
 
-static const guint8 *
-copy_tail (NdshSegment *segment, const NdshFrameRecord *r, NdshFrameCache *cache)
-{
-  if (cache->tail == NULL)
-    cache->tail = g_malloc (NDSH_MAX_TAIL);
-  memcpy (cache->tail, (const guint8 *) segment->data + r->tail_offset,
-          (gsize) r->metadata_size + r->arrays_size + r->description_size);
-  return cache->tail;
-}
-
-static guint8 *
-copy_metadata (const guint8 *tail, gsize size)
-{
-  guint8 *copy = size > 0 ? g_malloc (size) : NULL;
-
-  if (copy != NULL)
-    memcpy (copy, tail, size);
-  return copy;
-}
-
 static NdshFrame *
 frame_alloc (const NdshFrameRecord *r)
 {
-  NdshFrame *frame
-    = g_malloc (sizeof *frame + r->n_arrays * sizeof frame->arrays[0]);
+  NdshFrame *frame = g_malloc (sizeof *frame);
 
   frame->copy = NULL;
-  frame->n_arrays = r->n_arrays;
+  frame->format = NULL;
   frame->size = (gsize) r->payload_size;
   frame->sequence = r->full_seq;
   frame->publish_ns = r->publish_ns;
@@ -123,7 +145,18 @@ frame_alloc (const NdshFrameRecord *r)
   frame->timing.clock = (NdshClock) r->clock;
   frame->timing.origin_ns = r->origin_ns;
   frame->timing.latency_ns = r->latency_ns;
+  frame->metadata = NULL;
+  frame->metadata_size = r->metadata_size;
   return frame;
+}
+
+static void
+frame_free (NdshFrame *frame)
+{
+  free (frame->copy);
+  g_free (frame->metadata);
+  ndsh_format_unref (frame->format);
+  g_free (frame);
 }
 
 static gboolean
@@ -134,33 +167,46 @@ refuse_record (GError **error)
   return FALSE;
 }
 
-static void
-frame_free (NdshFrame *frame)
+/* All that is taken from @segment; FALSE if the frame went meanwhile. @packed is set to
+ * the format's bytes unless it is the @last. */
+static gboolean
+copy_all (NdshFrame *frame, NdshLink *link, NdshSegment *segment,
+          const NdshLease *lease, const NdshFormat *last, guint8 **packed)
 {
-  free (frame->copy);
-  g_free (frame);
+  const NdshFrameRecord *r = &lease->record;
+  gsize format_size = (gsize) r->arrays_size + r->description_size;
+
+  if (!is_known (last, r))
+    *packed = copy_bytes (segment, r->tail_offset, format_size);
+  frame->metadata
+    = copy_bytes (segment, r->tail_offset + format_size, r->metadata_size);
+  return !lease->is_copy
+         || (copy_payload (frame, segment)
+             && ndsh_leases_confirm (&link->leases, lease));
 }
 
-/* All that is taken from @segment. */
-static const guint8 *
-copy_all (NdshFrame *frame, NdshLink *link, NdshSegment *segment,
-          const NdshLease *lease, NdshFrameCache *cache)
+static gboolean
+set_format (NdshFrame *frame, const NdshFrameRecord *r, const guint8 *packed,
+            NdshFormat **last)
 {
-  const guint8 *tail = copy_tail (segment, &lease->record, cache);
+  if (!is_known (*last, r)) {
+    NdshFormat *format = packed != NULL ? format_new (r, packed) : NULL;
 
-  if (!lease->is_copy
-      || (copy_payload (frame, segment)
-          && ndsh_leases_confirm (&link->leases, lease)))
-    return tail;
-  return NULL;
+    if (format == NULL)
+      return FALSE;
+    ndsh_format_unref (*last);
+    *last = format;
+  }
+  frame->format = format_ref (*last);
+  return frame->format->reached <= frame->size;
 }
 
 NdshFrame *
 ndsh_frame_new (NdshLink *link, NdshSegment *segment, const NdshLease *lease,
-                NdshFrameCache *cache, GError **error)
+                NdshFormat **last, GError **error)
 {
   const NdshFrameRecord *r = &lease->record;
-  const guint8 *tail;
+  g_autofree guint8 *packed = NULL;
   NdshFrame *frame;
 
   if (!ndsh_frame_check_record (lease, segment->size)) {
@@ -168,21 +214,15 @@ ndsh_frame_new (NdshLink *link, NdshSegment *segment, const NdshLease *lease,
     return NULL;
   }
   frame = frame_alloc (r);
-  tail = copy_all (frame, link, segment, lease, cache);
-  if (tail == NULL) {
+  if (!copy_all (frame, link, segment, lease, *last, &packed)) {
     frame_free (frame);
     return NULL;
   }
-  if (!ndsh_arrays_unpack (tail + r->metadata_size, r->arrays_size, frame->size,
-                           frame->arrays, frame->n_arrays)) {
+  if (!set_format (frame, r, packed, last)) {
     frame_free (frame);
     refuse_record (error);
     return NULL;
   }
-  frame->metadata = copy_metadata (tail, r->metadata_size);
-  frame->metadata_size = r->metadata_size;
-  frame->description = keep_description (
-    cache, tail + r->metadata_size + r->arrays_size, r->description_size);
   frame->hazard = lease->hazard;
   frame->link = ndsh_link_ref (link);
   frame->segment = lease->is_copy ? NULL : ndsh_segment_ref (segment);
@@ -211,8 +251,16 @@ ndsh_frame_get_arrays (const NdshFrame *frame, guint *n_arrays)
   g_return_val_if_fail (frame != NULL, NULL);
 
   if (n_arrays != NULL)
-    *n_arrays = frame->n_arrays;
-  return frame->arrays;
+    *n_arrays = frame->format->n_arrays;
+  return frame->format->arrays;
+}
+
+NDSH_API guint
+ndsh_frame_get_format (const NdshFrame *frame)
+{
+  g_return_val_if_fail (frame != NULL, 0);
+
+  return frame->format->id;
 }
 
 NDSH_API const char *
@@ -220,7 +268,7 @@ ndsh_frame_get_description (const NdshFrame *frame)
 {
   g_return_val_if_fail (frame != NULL, NULL);
 
-  return g_bytes_get_data (frame->description, NULL);
+  return frame->format->description;
 }
 
 NDSH_API gconstpointer
@@ -283,7 +331,5 @@ ndsh_frame_release (NdshFrame *frame)
     ndsh_link_release (frame->link, frame->hazard);
   ndsh_segment_unref (frame->segment);
   ndsh_link_unref (frame->link);
-  g_bytes_unref (frame->description);
-  g_free (frame->metadata);
   frame_free (frame);
 }

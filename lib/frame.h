@@ -6,19 +6,17 @@
 
 #include "link.h"
 
-/* What a reader keeps from one frame to the next, to save allocations. */
-typedef struct {
-  guint8 *tail;                 /* NDSH_MAX_TAIL bytes, or NULL */
-  GBytes *description;          /* of the last frame, NUL included */
-} NdshFrameCache;
+/* What frames of one link look like. */
+typedef struct _NdshFormat NdshFormat;
 
-void ndsh_frame_cache_clear (NdshFrameCache *cache);
+void ndsh_format_unref (NdshFormat *format);
 
-/* Takes the lease, but not on failure: INCOMPATIBLE if its record, or what it says of
+/* @last: the format of the last frame of @link, or NULL; becomes that of this one.
+ * Takes the lease, but not on failure: INCOMPATIBLE if its record, or what it says of
  * @segment, cannot be; NULL and no error if it is a copy, and the frame went before it
  * was copied, or there is no memory for it. */
 NdshFrame *ndsh_frame_new (NdshLink *link, NdshSegment *segment,
-                           const NdshLease *lease, NdshFrameCache *cache,
+                           const NdshLease *lease, NdshFormat **last,
                            GError **error);
 
 /* Whether all that the record of @lease says can be, in so large a segment. */

@@ -31,7 +31,7 @@
 #define NDSH_MAX_LEASED 128       /* slots that all readers can lease together */
 #define NDSH_LINE 128             /* bytes; some ARM cores have lines of 128 */
 
-/* What follows the payload in a segment: metadata, arrays, description. */
+/* What follows the payload in a segment: arrays, description, metadata. */
 #define NDSH_MAX_PACKED_ARRAYS (16 * (16 + 16 * 32))
 #define NDSH_MAX_TAIL (65536 + NDSH_MAX_PACKED_ARRAYS + 65536)
 
@@ -86,9 +86,9 @@ typedef struct {
   uint64_t payload_size;
   uint64_t tail_offset;           /* page-aligned, >= payload_size */
   uint32_t generation;            /* of the slot's segment: which fd it is in */
-  uint32_t metadata_size;         /* at tail_offset, */
-  uint32_t arrays_size;           /* then this, */
-  uint32_t description_size;      /* then this, without a NUL */
+  uint32_t arrays_size;           /* at tail_offset, */
+  uint32_t description_size;      /* then this, without a NUL, */
+  uint32_t metadata_size;         /* then this */
   uint32_t n_arrays;
   uint32_t flags;
   int64_t timestamp_ns;
@@ -99,7 +99,8 @@ typedef struct {
   int64_t latency_ns;
   uint32_t clock;                 /* NdshClock */
   uint32_t ends;                  /* that came before this frame */
-  uint32_t zero[4];
+  uint32_t format;                /* of arrays and description, in this stream; 0: of its own */
+  uint32_t zero[3];
 } NdshFrameRecord;
 
 typedef struct {
@@ -255,9 +256,9 @@ AT (NdshFrameRecord, full_seq, 0);
 AT (NdshFrameRecord, payload_size, 8);
 AT (NdshFrameRecord, tail_offset, 16);
 AT (NdshFrameRecord, generation, 24);
-AT (NdshFrameRecord, metadata_size, 28);
-AT (NdshFrameRecord, arrays_size, 32);
-AT (NdshFrameRecord, description_size, 36);
+AT (NdshFrameRecord, arrays_size, 28);
+AT (NdshFrameRecord, description_size, 32);
+AT (NdshFrameRecord, metadata_size, 36);
 AT (NdshFrameRecord, n_arrays, 40);
 AT (NdshFrameRecord, flags, 44);
 AT (NdshFrameRecord, timestamp_ns, 48);
@@ -268,6 +269,7 @@ AT (NdshFrameRecord, origin_ns, 80);
 AT (NdshFrameRecord, latency_ns, 88);
 AT (NdshFrameRecord, clock, 96);
 AT (NdshFrameRecord, ends, 100);
+AT (NdshFrameRecord, format, 104);
 SIZE (NdshFrameRecord, NDSH_LINE - 8);
 
 AT (NdshRecord, state_seq, 0);

@@ -226,7 +226,7 @@ NdshWriter *ndsh_writer_new (const char *name,
  * keep their memory; publishing them returns 0. */
 void ndsh_writer_free (NdshWriter *writer);
 
-/* Text that travels with every frame published from now on and says what the
+/* Text that travels with every frame begun or described from now on and says what the
  * numbers mean; NULL for none. ndsh never looks at it; ndshsink puts its caps
  * there. INVALID if longer than NDSH_MAX_DESCRIPTION. */
 gboolean ndsh_writer_set_description (NdshWriter *writer,
@@ -366,6 +366,11 @@ NdshDraft *ndsh_writer_try_begin (NdshWriter *writer,
                                   const NdshArrayInfo *arrays, guint n_arrays,
                                   GError **error);
 
+/* A draft of @size bytes whose arrays are to be said with ndsh_draft_describe () before it
+ * is published, since they are not known yet. Waits for lossless readers if @may_wait. */
+NdshDraft *ndsh_writer_begin_bytes (NdshWriter *writer, gsize size,
+                                    gboolean may_wait, GError **error);
+
 /* Page-aligned; array i starts at its offset. What an earlier frame left is
  * still there. */
 gpointer ndsh_draft_get_data (NdshDraft *draft);
@@ -373,20 +378,18 @@ gpointer ndsh_draft_get_data (NdshDraft *draft);
 /* Bytes that may be written there: at least what begin was asked for. */
 gsize ndsh_draft_get_size (NdshDraft *draft);
 
-/* Corrects what begin was told, where it is known only after filling. INVALID,
- * and nothing changed, if it does not fit ndsh_draft_get_size (). */
-gboolean ndsh_draft_set_arrays (NdshDraft *draft, const NdshArrayInfo *arrays,
-                                guint n_arrays, GError **error);
-
-/* The frame has @size bytes of data: at least what its arrays reach, and more where
- * padding after the last row belongs to it. INVALID if that is not so, or more than
- * ndsh_draft_get_size (). Setting arrays sets it to what they reach. */
-gboolean ndsh_draft_set_size (NdshDraft *draft, gsize size, GError **error);
-
-/* Bytes that travel with the frame, for what the arrays cannot say; @size 0 for
- * none. ndsh never looks at them. INVALID if more than NDSH_MAX_METADATA. */
-gboolean ndsh_draft_set_metadata (NdshDraft *draft, gconstpointer data,
-                                  gsize size, GError **error);
+/* Says all that a frame looks like: its arrays; its size, which is at least what they
+ * reach, and more where padding after the last row belongs to it, or 0 for just that;
+ * and metadata, up to NDSH_MAX_METADATA bytes that travel with the frame for what the
+ * arrays cannot say, and that ndsh never looks at. It may be said anew until the draft
+ * is published. What was said of the last draft costs nothing to say again. On failure
+ * nothing has changed; the frame is to be dropped then, or published as it was.
+ *   INVALID  it does not fit ndsh_draft_get_size (), or cannot be
+ *   FULL     metadata or description grew, and max_bytes has no room
+ *   MEMORY   the same, and the machine has none */
+gboolean ndsh_draft_describe (NdshDraft *draft, const NdshArrayInfo *arrays,
+                              guint n_arrays, gsize size, gconstpointer metadata,
+                              gsize metadata_size, GError **error);
 
 /*
  * NdshFrameInfo: what travels with a frame beside its arrays.
@@ -485,6 +488,10 @@ gsize ndsh_frame_get_size (const NdshFrame *frame);
 /* Checked: dtypes known, all elements within the data. */
 const NdshArrayInfo *ndsh_frame_get_arrays (const NdshFrame *frame,
                                             guint *n_arrays);
+
+/* Frames of one reader for which it is the same have the same arrays and description:
+ * what was made of those need not be made again. */
+guint ndsh_frame_get_format (const NdshFrame *frame);
 
 /* "" if there is none. */
 const char *ndsh_frame_get_description (const NdshFrame *frame);

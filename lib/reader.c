@@ -39,6 +39,7 @@ struct _NdshReader {
   gint64 retry_us;
   GError *why_alone;            /* what the last try met */
   GError *why_gone;             /* JOINED: not just the writer's end */
+  NdshFormat *format;           /* JOINED: of the last frame, or NULL */
   gboolean rung;                /* JOINED: the timer stands for a wake-up */
 
   guint64 delivered;            /* over earlier links */
@@ -48,7 +49,6 @@ struct _NdshReader {
   guint32 taken;                /* taken there; 0 if none was */
   guint32 told;                 /* ends of that stream that lie behind us */
   guint32 ends;                 /* before the frame that have_frame found */
-  NdshFrameCache cache;
 };
 
 static gboolean
@@ -121,6 +121,7 @@ leave (NdshReader *reader)
     ndsh_link_ring (link);
   }
   ndsh_link_unref (link);
+  g_clear_pointer (&reader->format, ndsh_format_unref);
 }
 
 static void
@@ -140,7 +141,6 @@ ndsh_reader_free (NdshReader *reader)
   leave (reader);
   stop_greeting (reader);
   ndsh_waiter_clear (&reader->waiter);
-  ndsh_frame_cache_clear (&reader->cache);
   g_clear_error (&reader->why_alone);
   g_clear_error (&reader->why_gone);
   g_free (reader->name);
@@ -636,8 +636,7 @@ make_frame (NdshReader *reader, const NdshLease *lease, NdshSegment *segment)
 {
   NdshLink *link = reader->link;
   GError *why = NULL;
-  NdshFrame *frame
-    = ndsh_frame_new (link, segment, lease, &reader->cache, &why);
+  NdshFrame *frame = ndsh_frame_new (link, segment, lease, &reader->format, &why);
 
   if (frame == NULL) {
     ndsh_leases_skip (&link->leases, lease);

@@ -8,7 +8,6 @@
  */
 #include "writer-private.h"
 
-#include "array.h"
 #include "error.h"
 #include "memory.h"
 #include "wake.h"
@@ -58,13 +57,12 @@ retire (NdshWriter *writer, int slot)
 }
 
 static gsize
-tail_to_commit (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays)
+tail_to_commit (NdshWriter *writer)
 {
-  return ndsh_page_align (ndsh_arrays_packed_size (arrays, n_arrays)
-                          + writer->description_size + writer->tail_hint);
+  return ndsh_page_align (MAX (writer->format.size + writer->metadata_hint, 1));
 }
 
-/* What begin needs: a draft of these arrays. */
+/* What begin needs: a draft of so many bytes. */
 typedef struct {
   gsize payload;                /* bytes, page-aligned, at least one page */
   gsize tail;
@@ -278,15 +276,14 @@ find_bound (NdshWriter *writer, const Need *need)
 }
 
 static gboolean
-find_need (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
-           gsize size, Need *need, GError **error)
+find_need (NdshWriter *writer, gsize size, Need *need, GError **error)
 {
   guint n_slots = writer->options.history + 1;
   guint64 bound = writer->options.max_bytes;
 
   if (size < G_MAXSSIZE - NDSH_MAX_TAIL) {
     need->payload = ndsh_page_align (MAX (size, 1));
-    need->tail = tail_to_commit (writer, arrays, n_arrays);
+    need->tail = tail_to_commit (writer);
     need->may_grow = TRUE;
     bound = find_bound (writer, need);
     if (cost (need) <= bound / n_slots) {
@@ -329,6 +326,7 @@ furnish (NdshWriter *writer, int slot, const Need *need, GError **error)
   }
   memory->segment = segment;
   memory->generation++;
+  memory->format = 0;
   writer->slots.slot[slot].capacity = need->payload;
   writer->slots.slot[slot].bytes = cost (need);
   ndsh_audience_tell (writer, slot);
@@ -362,15 +360,14 @@ share (NdshWriter *writer, const Need *need)
 }
 
 int
-ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
-                      guint n_arrays, gsize size, gboolean may_wait,
+ndsh_store_take_slot (NdshWriter *writer, gsize size, gboolean may_wait,
                       GError **error)
 {
   g_autoptr (GError) why = NULL;
   Need need, grown;
   int slot;
 
-  if (!find_need (writer, arrays, n_arrays, size, &need, error))
+  if (!find_need (writer, size, &need, error))
     return -1;
   grown = need;
   ndsh_audience_hear_queues (writer);
@@ -402,22 +399,33 @@ free_bytes (NdshWriter *writer, guint64 bytes)
 
 /* Most tails fit what their slot was made with. */
 gboolean
+ndsh_store_has_tail (NdshWriter *writer, int slot, gsize size)
+{
+  return writer->slots.slot[slot].capacity + size
+         <= writer->memory[slot].segment->committed;
+}
+
+gboolean
 ndsh_store_commit_tail (NdshWriter *writer, int slot, gsize size, GError **error)
 {
   NdshSegment *segment = writer->memory[slot].segment;
   gsize committed = segment->committed;
   gsize wanted
     = ndsh_page_align ((gsize) writer->slots.slot[slot].capacity + size);
+  gboolean done;
 
-  if (wanted <= committed)
-    return TRUE;
   if (!free_bytes (writer, wanted - committed)) {
     set_full (writer, error);
     return FALSE;
   }
-  if (!ndsh_segment_commit (segment, wanted, error))
-    return FALSE;
   writer->bytes += wanted - committed;
   writer->slots.slot[slot].bytes = wanted;
-  return TRUE;
+  ndsh_writer_unlock (writer);
+  done = ndsh_segment_commit (segment, wanted, error);
+  ndsh_writer_lock (writer);
+  if (!done) {
+    writer->bytes -= wanted - committed;
+    writer->slots.slot[slot].bytes = committed;
+  }
+  return done;
 }

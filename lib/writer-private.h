@@ -46,7 +46,19 @@ typedef struct {
 typedef struct {
   NdshSegment *segment;         /* NULL before the first frame that fits none */
   guint32 generation;
+  guint32 format;               /* that stands in its tail, 0 if none does */
 } SlotMemory;
+
+/* What frames look like: arrays and description, which tails begin with. */
+typedef struct {
+  guint32 number;               /* 0 before the first */
+  gboolean is_old;              /* the description is another now */
+  guint n_arrays;
+  NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+  guint8 *packed;               /* as it stands in tails */
+  gsize arrays_size;
+  gsize size;
+} Format;
 
 struct _NdshWriter {
   int refs;
@@ -70,7 +82,8 @@ struct _NdshWriter {
   guint64 bytes;                /* committed, or about to be */
   gint64 short_since_us;        /* there was no memory for a slot last time; else 0 */
   GPtrArray *retired;           /* NdshSegment *, replaced and still referred to */
-  gsize tail_hint;              /* bytes of metadata to be ready for */
+  Format format;                /* of the draft described last */
+  gsize metadata_hint;          /* bytes to be ready for */
   char *description;
   gsize description_size;
   NdshTiming timing;
@@ -107,13 +120,15 @@ gboolean ndsh_writer_set_forked (NdshWriter *writer, GError **error);
 
 /* --- store.c --- */
 
-/* A draft with memory for @size bytes of payload and the tail of these arrays, or
- * -1 as ndsh_writer_begin () says. Gives the mutex up meanwhile. */
-int ndsh_store_take_slot (NdshWriter *writer, const NdshArrayInfo *arrays,
-                          guint n_arrays, gsize size, gboolean may_wait,
+/* A draft with memory for @size bytes of payload and a tail like the last, or -1 as
+ * ndsh_writer_begin () says. Gives the mutex up meanwhile. */
+int ndsh_store_take_slot (NdshWriter *writer, gsize size, gboolean may_wait,
                           GError **error);
 
-/* Memory behind the first @size bytes of the tail of @slot, a draft. */
+/* Whether there is memory behind the first @size bytes of the tail of @slot, a draft. */
+gboolean ndsh_store_has_tail (NdshWriter *writer, int slot, gsize size);
+
+/* Puts some there, where there is none. Gives the mutex up meanwhile. */
 gboolean ndsh_store_commit_tail (NdshWriter *writer, int slot, gsize size,
                                  GError **error);
 

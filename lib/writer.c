@@ -128,6 +128,7 @@ ndsh_writer_unref (NdshWriter *writer)
   ndsh_segment_unref (writer->control);
   pthread_cond_destroy (&writer->changed);
   pthread_mutex_destroy (&writer->mutex);
+  g_free (writer->format.packed);
   g_free (writer->description);
   g_free (writer->channel);
   g_free (writer);
@@ -224,9 +225,12 @@ ndsh_writer_set_description (NdshWriter *writer, const char *description,
     return FALSE;
   }
   ndsh_writer_lock (writer);
-  g_free (writer->description);
-  writer->description = g_strdup (description);
-  writer->description_size = size;
+  if (g_strcmp0 (writer->description, description) != 0) {
+    g_free (writer->description);
+    writer->description = g_strdup (description);
+    writer->description_size = size;
+    writer->format.is_old = TRUE;
+  }
   ndsh_writer_unlock (writer);
   return TRUE;
 }

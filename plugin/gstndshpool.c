@@ -146,14 +146,13 @@ gst_ndsh_allocator_close (GstNdshAllocator *self)
 }
 
 NdshDraft *
-gst_ndsh_allocator_begin (GstNdshAllocator *self, const NdshArrayInfo *arrays,
-                          guint n_arrays, GError **error)
+gst_ndsh_allocator_begin (GstNdshAllocator *self, gsize size, GError **error)
 {
   NdshWriter *writer = gst_ndsh_allocator_enter (self);
   NdshDraft *draft = NULL;
 
   if (writer != NULL)
-    draft = ndsh_writer_begin (writer, arrays, n_arrays, error);
+    draft = ndsh_writer_begin_bytes (writer, size, TRUE, error);
   else
     g_set_error_literal (error, NDSH_ERROR, NDSH_ERROR_CLOSED,
                          "the channel is closed");
@@ -233,18 +232,15 @@ try_new_memory (GstNdshAllocator *self, gsize size, gboolean may_block,
                 NdshError *why)
 {
   g_autoptr (GError) error = NULL;
-  NdshArrayInfo bytes;
   NdshWriter *writer;
   NdshDraft *draft = NULL;
 
   *why = NDSH_ERROR_FULL;
   if (!reserve_memory (self))
     return NULL;
-  ndsh_array_info_init (&bytes, NDSH_DTYPE_UINT8, 1, &size);
   writer = gst_ndsh_allocator_enter (self);
   if (writer != NULL)
-    draft = may_block ? ndsh_writer_begin (writer, &bytes, 1, &error)
-                      : ndsh_writer_try_begin (writer, &bytes, 1, &error);
+    draft = ndsh_writer_begin_bytes (writer, size, may_block, &error);
   if (draft != NULL)
     note_max_frames (self, writer, size);
   gst_ndsh_allocator_leave (self);

@@ -41,9 +41,8 @@ void gst_ndsh_allocator_set_unlocked (GstNdshAllocator *self,
                                       gboolean unlocked);
 
 /* A draft for the sink's own copies. Waits for lossless readers only. */
-NdshDraft *gst_ndsh_allocator_begin (GstNdshAllocator *self,
-                                     const NdshArrayInfo *arrays,
-                                     guint n_arrays, GError **error);
+NdshDraft *gst_ndsh_allocator_begin (GstNdshAllocator *self, gsize size,
+                                     GError **error);
 
 /*
  * GstNdshMemoryState: what a memory is to the allocator it is shown to.

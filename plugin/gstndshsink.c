@@ -942,27 +942,18 @@ gst_ndsh_sink_propose_allocation (GstBaseSink *base, GstQuery *query)
 
 /* --- Rendering --- */
 
-static void
-set_metadata (NdshDraft *draft, const GstNdshMeta *meta)
-{
-  guint8 data[GST_NDSH_META_MAX_SIZE];
-  gsize size = gst_ndsh_meta_encode (meta, data);
-
-  ndsh_draft_set_metadata (draft, data, size, NULL);
-}
-
 /* The frame is as long as the buffer: the padding after the last row comes along. */
 static gboolean
 describe (GstNdshSink *self, NdshDraft *draft, const GstNdshMeta *meta, gsize size,
           GError **error)
 {
+  guint8 data[GST_NDSH_META_MAX_SIZE];
+  gsize data_size = gst_ndsh_meta_encode (meta, data);
   NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
   guint n_arrays = gst_ndsh_content_get_arrays (
     &self->content, meta->has_layout ? &meta->layout : NULL, size, arrays);
 
-  set_metadata (draft, meta);
-  return ndsh_draft_set_arrays (draft, arrays, n_arrays, error)
-         && ndsh_draft_set_size (draft, size, error);
+  return ndsh_draft_describe (draft, arrays, n_arrays, size, data, data_size, error);
 }
 
 /* Whether there is room for what the writer promises: that readers cannot keep the next
@@ -1043,31 +1034,6 @@ find_draft (GstNdshSink *self, GstBuffer *buffer, NdshDraft **draft)
   }
 }
 
-static GstFlowReturn
-publish_in_place (GstNdshSink *self, GstBuffer *buffer, NdshDraft *draft,
-                  const GstNdshMeta *meta)
-{
-  GstMemory *memory = gst_buffer_peek_memory (buffer, 0);
-  g_autoptr (GError) error = NULL;
-  NdshFrameInfo info = { 0 };
-  guint64 number;
-
-  if (!describe (self, draft, meta, memory->size, &error)) {
-    post_library_error (self, error, NULL);
-    return GST_FLOW_ERROR;
-  }
-  fill_frame_info (self, buffer, &info);
-
-  /* From here on nobody may write: a pool that gets this buffer back has to take
-   * another memory, and whoever wants to change it has to copy. */
-  gst_ndsh_memory_set_published (memory);
-  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_TAG_MEMORY);
-  number = ndsh_draft_publish (draft, &info);
-  GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ", in place", number);
-  count_frame (self, memory->size, FALSE);
-  return GST_FLOW_OK;
-}
-
 static void
 explain_copy (GstNdshSink *self, const char *reason)
 {
@@ -1128,7 +1094,7 @@ warn_of_want (GstNdshSink *self, const GError *error)
                        ("smaller frames, a smaller history or more memory would help"));
 }
 
-/* All slots are taken. The stream goes on, without this frame. */
+/* There is no room for it. The stream goes on, without this frame. */
 static GstFlowReturn
 drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
 {
@@ -1158,13 +1124,10 @@ drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
 static GstFlowReturn
 begin_copy (GstNdshSink *self, gsize size, NdshDraft **draft, GError **error)
 {
-  NdshArrayInfo bytes;
-
-  ndsh_array_info_init (&bytes, NDSH_DTYPE_UINT8, 1, &size);
   for (;;) {
     GstFlowReturn result;
 
-    *draft = gst_ndsh_allocator_begin (self->allocator, &bytes, 1, error);
+    *draft = gst_ndsh_allocator_begin (self->allocator, size, error);
     if (*draft != NULL || !is_unlocked (self)
         || !g_error_matches (*error, NDSH_ERROR, NDSH_ERROR_FULL))
       return GST_FLOW_OK;
@@ -1223,6 +1186,29 @@ drop_uncopied (GstNdshSink *self, GstBuffer *buffer)
   return go_without_draft (self, buffer, error);
 }
 
+static GstFlowReturn
+publish_in_place (GstNdshSink *self, GstBuffer *buffer, NdshDraft *draft,
+                  const GstNdshMeta *meta)
+{
+  GstMemory *memory = gst_buffer_peek_memory (buffer, 0);
+  g_autoptr (GError) error = NULL;
+  NdshFrameInfo info = { 0 };
+  guint64 number;
+
+  if (!describe (self, draft, meta, memory->size, &error))
+    return go_without_draft (self, buffer, error);
+  fill_frame_info (self, buffer, &info);
+
+  /* From here on nobody may write: a pool that gets this buffer back has to take
+   * another memory, and whoever wants to change it has to copy. */
+  gst_ndsh_memory_set_published (memory);
+  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_TAG_MEMORY);
+  number = ndsh_draft_publish (draft, &info);
+  GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ", in place", number);
+  count_frame (self, memory->size, FALSE);
+  return GST_FLOW_OK;
+}
+
 /* The bytes with their layout: what strides and padding there are, the frame
  * keeps. */
 static GstFlowReturn
@@ -1244,10 +1230,8 @@ publish_copy (GstNdshSink *self, GstBuffer *buffer, const GstNdshMeta *meta)
                        ("The frame's memory cannot be read."), (NULL));
     return GST_FLOW_ERROR;
   }
-  if (!describe (self, draft, meta, size, &error)) {
-    post_library_error (self, error, NULL);
-    return GST_FLOW_ERROR;
-  }
+  if (!describe (self, draft, meta, size, &error))
+    return go_without_draft (self, buffer, error);
   fill_frame_info (self, buffer, &info);
   info.flags |= GST_NDSH_FLAG_COPIED;
   number = ndsh_draft_publish (draft, &info);

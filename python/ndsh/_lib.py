@@ -283,10 +283,8 @@ _writer_begin = _prototype(_slow, DraftHandle, "ndsh_writer_begin", c_void_p,
 _writer_try_begin = _prototype(_slow, DraftHandle, "ndsh_writer_try_begin",
                                c_void_p, POINTER(_Array), c_uint, _errors)
 _draft_get_data = _prototype(_quick, c_void_p, "ndsh_draft_get_data", c_void_p)
-_draft_set_size = _prototype(_quick, c_int, "ndsh_draft_set_size", c_void_p,
-                             c_size_t, _errors)
-_draft_set_metadata = _prototype(_quick, c_int, "ndsh_draft_set_metadata",
-                                 c_void_p, c_char_p, c_size_t, _errors)
+_draft_describe = _prototype(_quick, c_int, "ndsh_draft_describe", c_void_p,
+                             c_void_p, c_uint, c_size_t, c_char_p, c_size_t, _errors)
 _draft_publish = _prototype(_quick, c_uint64, "ndsh_draft_publish", c_void_p,
                             POINTER(_FrameInfo))
 
@@ -482,16 +480,11 @@ def writer_begin(writer, packed, may_wait):
     return draft, _draft_get_data(draft)
 
 
-def draft_set_size(draft, size):
+def draft_describe(draft, arrays, size, metadata):
+    """arrays: from pack (); size: of the payload, 0 for what they reach."""
     error = POINTER(_Error)()
-    _draft_set_size(draft, size, byref(error))
-    if error:
-        _raise(error)
-
-
-def draft_set_metadata(draft, metadata):
-    error = POINTER(_Error)()
-    _draft_set_metadata(draft, metadata, len(metadata), byref(error))
+    _draft_describe(draft, arrays, len(arrays), size, metadata, len(metadata),
+                    byref(error))
     if error:
         _raise(error)
 

@@ -148,11 +148,9 @@ class Writer:
     def _begin(self, kinds, travels):
         layout, packed = self._layout_for(kinds)
         handle, address = self._life.begin(packed)
-        if layout.is_padded:
-            _lib.draft_set_size(handle, layout.size)
-        return Draft(self, handle, address, layout, travels)
+        return Draft(self, handle, address, layout, packed, travels)
 
-    def _publish(self, draft, caps, pts, duration, offset, flags):
+    def _publish(self, draft, caps, looks, pts, duration, offset, flags):
         if self._fps is not None:
             pts = _lib.monotonic_ns() if pts is None else pts
             duration = self._duration_ns if duration is None else duration
@@ -161,11 +159,7 @@ class Writer:
                 self._caps = None            # what was set, should this be interrupted?
                 self._life.use(_lib.writer_set_description, caps)
                 self._caps = caps
-            number = self._life.use(_publish, draft, pts, duration, offset, flags)
-        if number == 0:
-            raise MemoryError("the frame could not be published on channel '%s'"
-                              % self.name)
-        return number
+            return self._life.use(_publish, draft, looks, pts, duration, offset, flags)
 
     def set_timing(self, clock="monotonic", origin_ns=0, latency_ns=0):
         """Says what the pts of all frames from now on are; who says nothing has
@@ -233,8 +227,9 @@ class Writer:
                                             ", closed" if self.closed else "")
 
 
-def _publish(_writer, draft, *travels):
+def _publish(_writer, draft, looks, *travels):
     """For Life.use (): close () waits for it."""
+    _lib.draft_describe(draft, *looks)       # with the caps that were set
     return _lib.draft_publish(draft, *travels)
 
 
@@ -245,10 +240,11 @@ class Draft:
     pts, duration, offset, flags, metadata: may be set until it is published
     """
 
-    def __init__(self, writer, handle, address, layout, travels):
+    def __init__(self, writer, handle, address, layout, packed, travels):
         self._writer = writer
         self._handle = handle
         self._layout = layout
+        self._packed = packed
         self.pts, self.duration, self.offset, self.flags, self.metadata = travels
         self._address = address
         self.array = None
@@ -284,13 +280,12 @@ class Draft:
     def publish(self):
         """Makes it visible and returns its number; the end of the block does that."""
         self._check_open()
-        metadata = bytes(memoryview(self.metadata))
-        if metadata:
-            _lib.draft_set_metadata(self._handle, metadata)
+        looks = self._packed, self._layout.size or 0, bytes(memoryview(self.metadata))
         for array in self.arrays + ((self.array,) if self.array is not None else ()):
             array.flags.writeable = False
-        self.number = self._writer._publish(self._handle, self._layout.caps, self.pts,
-                                            self.duration, self.offset, self.flags)
+        self.number = self._writer._publish(self._handle, self._layout.caps, looks,
+                                            self.pts, self.duration, self.offset,
+                                            self.flags)
         self._forget()
         return self.number
 

@@ -60,11 +60,12 @@ set_frame (guint slot)
                           .metadata_size = 4,
                           .description_size = 11,
                           .n_arrays = 1,
-                          .ends = control.ends };
+                          .ends = control.ends,
+                          .format = 1 };
   r->arrays_size = (guint32) ndsh_arrays_packed_size (&array, 1);
   if (slot >= KNOWN_SLOTS)
     return;
-  ndsh_arrays_pack (&array, 1, (guint8 *) segments[slot].data + TAIL_AT + 4);
+  ndsh_arrays_pack (&array, 1, (guint8 *) segments[slot].data + TAIL_AT);
 }
 
 static void

@@ -71,26 +71,29 @@ check_accepted (const NdshFrameRecord *r, gsize segment_size)
 }
 
 static void
-check_twice (NdshSegment *segment, const NdshLease *lease, NdshFrameCache *cache)
+check_twice (NdshSegment *segment, const NdshLease *lease)
 {
-  NdshFrame *frame = ndsh_frame_new (&the_link, segment, lease, cache, NULL);
+  NdshFormat *format = NULL;
+  NdshFrame *frame = ndsh_frame_new (&the_link, segment, lease, &format, NULL);
   const NdshFrameRecord *r = &lease->record;
-  const guint8 *packed
-    = (guint8 *) segment->data + r->tail_offset + r->metadata_size;
+  const guint8 *packed = (guint8 *) segment->data + r->tail_offset;
   NdshFrame *second;
 
   g_assert (unpack_alone (packed, r->arrays_size, r->payload_size, r->n_arrays)
             == (frame != NULL));
-  if (frame == NULL)
+  if (frame == NULL) {
+    ndsh_format_unref (format);
     return;
+  }
   fuzz_check_frame (frame);
   g_assert (ndsh_frame_get_size (frame) <= segment->size);
 
-  second = ndsh_frame_new (&the_link, segment, lease, cache, NULL);
-  g_assert (ndsh_frame_get_description (second)
-            == ndsh_frame_get_description (frame));
+  second = ndsh_frame_new (&the_link, segment, lease, &format, NULL);
+  g_assert ((ndsh_frame_get_format (second) == ndsh_frame_get_format (frame))
+            == (r->format != 0));
   ndsh_frame_release (second);
   ndsh_frame_release (frame);
+  ndsh_format_unref (format);
 }
 
 int
@@ -101,11 +104,9 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   NdshSegment segment = { .data = NULL, .size = segment_size, .fd = -1, .refs = 9 };
   guint32 wrong = fuzz_u8 (&input) == 255;
   NdshLease lease = { 0 };
-  NdshFrameCache cache;
   gsize n;
 
   set_up ();
-  cache = (NdshFrameCache){ .tail = tail };
   segment.data = segment_end - segment_size;
   fuzz_bytes (&input, &lease.record, sizeof lease.record);
   lease.word = ndsh_word (lease.record.full_seq) + 2 * wrong;
@@ -118,12 +119,13 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   if (ndsh_frame_check_record (&lease, segment_size)) {
     g_assert (!wrong);
     check_accepted (&lease.record, segment_size);
-    check_twice (&segment, &lease, &cache);
+    check_twice (&segment, &lease);
   } else {
-    g_assert (ndsh_frame_new (&the_link, &segment, &lease, &cache, NULL) == NULL);
+    NdshFormat *format = NULL;
+
+    g_assert (ndsh_frame_new (&the_link, &segment, &lease, &format, NULL) == NULL);
+    g_assert (format == NULL);
   }
-  cache.tail = NULL;
-  ndsh_frame_cache_clear (&cache);
   if (n > 0)
     memset ((guint8 *) segment.data + lease.record.tail_offset, 0, n);
   return 0;

@@ -909,6 +909,7 @@ flip_record (Worker *w, guint32 slot, guint32 n)
   r->n_arrays = falsify (w, 1);
   r->full_seq = falsify (w, n);
   r->ends = falsify (w, 0);
+  r->format = falsify (w, n % 3);
 }
 
 static void

@@ -125,18 +125,19 @@ writer_options (const Plan *plan, GRand *rand)
 }
 
 static void
-fill_draft (NdshWriter *writer, NdshDraft *draft, const Plan *plan, guint64 n)
+fill_draft (NdshWriter *writer, NdshDraft *draft, const NdshArrayInfo *arrays,
+            const Plan *plan, guint64 n)
 {
   guint64 metadata[METADATA_WORDS];
 
   fill (ndsh_draft_get_data (draft), plan->size / 8, n);
   fill (metadata, METADATA_WORDS, n);
-  ndsh_draft_set_metadata (draft, metadata, sizeof metadata, NULL);
   if (n % 16 == 0) {
     g_autofree char *text = description_of (n);
 
     ndsh_writer_set_description (writer, text, NULL);
   }
+  ndsh_draft_describe (draft, arrays, 2, 0, metadata, sizeof metadata, NULL);
 }
 
 /* Drafts that are given up must leave no trace, and the writer's side may hold on
@@ -177,7 +178,7 @@ write_frame (NdshWriter *writer, const Plan *plan, guint64 n, GRand *rand,
       fail ("begin: %s", error->message);
     return FALSE;
   }
-  fill_draft (writer, draft, plan, n);
+  fill_draft (writer, draft, arrays, plan, n);
   return publish (plan, draft, n, rand, kept);
 }
 

@@ -21,7 +21,7 @@ typedef struct {
   NdshLink *link;
   NdshSegment segment;
   NdshLease lease;
-  NdshFrameCache cache;
+  NdshFormat *format;
 } Fixture;
 
 static gsize
@@ -47,10 +47,9 @@ fill_segment (Fixture *f)
 
   for (gsize i = 0; i < CAPACITY; i++)
     ((guint8 *) f->segment.data)[i] = (guint8) i;
-  memcpy (tail, METADATA, r->metadata_size);
-  pack_arrays (tail + r->metadata_size);
-  memcpy (tail + r->metadata_size + r->arrays_size, DESCRIPTION,
-          r->description_size);
+  pack_arrays (tail);
+  memcpy (tail + r->arrays_size, DESCRIPTION, r->description_size);
+  memcpy (tail + r->arrays_size + r->description_size, METADATA, r->metadata_size);
 }
 
 static NdshFrameRecord
@@ -104,7 +103,7 @@ teardown (Fixture *f, gconstpointer data)
   g_assert_cmpint (f->link->refs, ==, 1);
   g_free (f->segment.data);
   ndsh_link_unref (f->link);
-  ndsh_frame_cache_clear (&f->cache);
+  ndsh_format_unref (f->format);
 }
 
 static NdshFrame *
@@ -112,7 +111,7 @@ make_frame (Fixture *f)
 {
   g_autoptr (GError) error = NULL;
   NdshFrame *frame
-    = ndsh_frame_new (f->link, &f->segment, &f->lease, &f->cache, &error);
+    = ndsh_frame_new (f->link, &f->segment, &f->lease, &f->format, &error);
 
   if (frame != NULL)
     g_assert_no_error (error);
@@ -195,7 +194,6 @@ test_what_is_absent_is_null_or_empty (Fixture *f, gconstpointer data)
   gsize size = 99;
 
   (void) data;
-  f->lease.record.tail_offset += f->lease.record.metadata_size;
   f->lease.record.metadata_size = 0;
   f->lease.record.description_size = 0;
   frame = make_frame (f);
@@ -207,27 +205,64 @@ test_what_is_absent_is_null_or_empty (Fixture *f, gconstpointer data)
   g_assert_cmpstr (ndsh_frame_get_description (frame), ==, "");
 }
 
+/* The first bytes of the description. */
 static void
-test_the_description_follows_each_change (Fixture *f, gconstpointer data)
+write_description (Fixture *f, const char *text)
 {
-  guint8 *text = (guint8 *) f->segment.data + f->segment.size
-                 - strlen (DESCRIPTION);
+  guint8 *tail = (guint8 *) f->segment.data + f->lease.record.tail_offset;
+
+  memcpy (tail + f->lease.record.arrays_size, text, strlen (text));
+}
+
+static void
+test_frames_of_no_format_are_each_for_themselves (Fixture *f, gconstpointer data)
+{
   g_autoptr (NdshFrame) one = make_frame (f);
-  g_autoptr (NdshFrame) same = make_frame (f);
-  g_autoptr (NdshFrame) shorter = NULL;
   g_autoptr (NdshFrame) other = NULL;
 
   (void) data;
-  f->lease.record.description_size = 5;
-  shorter = make_frame (f);
-  memcpy (text, "audio", 5);
+  write_description (f, "audio");
   other = make_frame (f);
 
-  g_assert_true (ndsh_frame_get_description (one)
-                 == ndsh_frame_get_description (same));
-  g_assert_cmpstr (ndsh_frame_get_description (one), ==, DESCRIPTION);
-  g_assert_cmpstr (ndsh_frame_get_description (shorter), ==, "video");
-  g_assert_cmpstr (ndsh_frame_get_description (other), ==, "audio");
+  g_assert_cmpuint (ndsh_frame_get_format (one), !=, ndsh_frame_get_format (other));
+  g_assert_cmpstr (ndsh_frame_get_description (one), ==, "video/x-raw");
+  g_assert_cmpstr (ndsh_frame_get_description (other), ==, "audio/x-raw");
+}
+
+/* A writer that calls two things by one number gets what it said first. */
+static void
+test_frames_of_one_format_are_looked_at_once (Fixture *f, gconstpointer data)
+{
+  g_autoptr (NdshFrame) one = NULL;
+  g_autoptr (NdshFrame) same = NULL;
+  g_autoptr (NdshFrame) other = NULL;
+
+  (void) data;
+  f->lease.record.format = 7;
+  one = make_frame (f);
+  write_description (f, "audio");
+  same = make_frame (f);
+  f->lease.record.format = 8;
+  other = make_frame (f);
+
+  g_assert_cmpuint (ndsh_frame_get_format (one), ==, ndsh_frame_get_format (same));
+  g_assert_cmpuint (ndsh_frame_get_format (one), !=, ndsh_frame_get_format (other));
+  g_assert_true (ndsh_frame_get_arrays (one, NULL) == ndsh_frame_get_arrays (same, NULL));
+  g_assert_cmpstr (ndsh_frame_get_description (same), ==, "video/x-raw");
+  g_assert_cmpstr (ndsh_frame_get_description (other), ==, "audio/x-raw");
+}
+
+static void
+test_a_known_format_must_fit_each_frame (Fixture *f, gconstpointer data)
+{
+  g_autoptr (NdshFrame) one = NULL;
+
+  (void) data;
+  f->lease.record.format = 7;
+  one = make_frame (f);
+  g_assert_nonnull (one);
+  f->lease.record.payload_size = 203;   /* the last array ends at 204 */
+  g_assert_null (make_frame (f));
 }
 
 /* --- What cannot be ------------------------------------------------------- */
@@ -423,8 +458,11 @@ main (int argc, char **argv)
   ADD ("another-process-leaves-the-lease-alone",
        test_another_process_leaves_the_lease_alone);
   ADD ("what-is-absent-is-null-or-empty", test_what_is_absent_is_null_or_empty);
-  ADD ("the-description-follows-each-change",
-       test_the_description_follows_each_change);
+  ADD ("frames-of-no-format-are-each-for-themselves",
+       test_frames_of_no_format_are_each_for_themselves);
+  ADD ("frames-of-one-format-are-looked-at-once",
+       test_frames_of_one_format_are_looked_at_once);
+  ADD ("a-known-format-must-fit-each-frame", test_a_known_format_must_fit_each_frame);
   ADD ("each-number-of-a-record-is-checked",
        test_each_number_of_a_record_is_checked);
   ADD ("sums-cannot-wrap", test_sums_cannot_wrap);

@@ -329,7 +329,7 @@ use_in_child (NdshWriter *writer, NdshReader *reader, NdshFrame *frame,
   g_clear_error (&error);
   if (ndsh_reader_acquire (reader) != NULL)
     return 3;
-  if (ndsh_draft_set_metadata (draft, "x", 1, &error)
+  if (ndsh_draft_describe (draft, &info, 1, 0, "x", 1, &error)
       || !g_error_matches (error, NDSH_ERROR, NDSH_ERROR_FORKED))
     return 4;
   if (ndsh_draft_publish (draft, NULL) != 0)

@@ -48,7 +48,7 @@ test_a_frame_arrives_with_all_that_belongs_to_it (void)
   g_assert_true (ndsh_writer_set_description (writer, "video/x-test", NULL));
   draft = ndsh_writer_begin (writer, arrays, 2, NULL);
   memset (ndsh_draft_get_data (draft), 7, 50);
-  g_assert_true (ndsh_draft_set_metadata (draft, "meta", 4, NULL));
+  g_assert_true (ndsh_draft_describe (draft, arrays, 2, 0, "meta", 4, NULL));
   g_assert_cmpuint (ndsh_draft_publish (draft, &sent), ==, 1);
 
   g_assert_true (ndsh_reader_wait (reader, G_USEC_PER_SEC, NULL));
@@ -301,7 +301,7 @@ test_frames_outlive_reader_and_writer (void)
   ndsh_test_check_bytes (one);
   ndsh_test_check_bytes (two);
   memset (ndsh_draft_get_data (draft), 1, ndsh_draft_get_size (draft));
-  g_assert_true (ndsh_draft_set_metadata (draft, "x", 1, NULL));
+  g_assert_true (ndsh_draft_describe (draft, &info, 1, 0, "x", 1, NULL));
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 0);
 }
 

@@ -160,7 +160,7 @@ publish_described (NdshWriter *writer, gsize n_metadata, gsize n_description)
   g_assert_true (ndsh_writer_set_description (writer, text, &error));
   draft = ndsh_writer_begin (writer, &info, 1, &error);
   g_assert_no_error (error);
-  g_assert_true (ndsh_draft_set_metadata (draft, text, n_metadata, &error));
+  g_assert_true (ndsh_draft_describe (draft, &info, 1, 0, text, n_metadata, &error));
   g_assert_no_error (error);
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), !=, 0);
   ndsh_writer_get_info (writer, &after);

@@ -38,9 +38,8 @@ test_the_largest_tail_fits_any_frame (void)
   for (guint i = 0; i < NDSH_MAX_ARRAYS; i++)
     ndsh_array_info_init (&arrays[i], NDSH_DTYPE_UINT8, NDSH_MAX_DIMS, shape);
   g_assert_true (ndsh_writer_set_description (writer, text, NULL));
-  g_assert_true (ndsh_draft_set_metadata (draft, metadata, NDSH_MAX_METADATA,
-                                          NULL));
-  g_assert_true (ndsh_draft_set_arrays (draft, arrays, NDSH_MAX_ARRAYS, NULL));
+  g_assert_true (ndsh_draft_describe (draft, arrays, NDSH_MAX_ARRAYS, 0, metadata,
+                                      NDSH_MAX_METADATA, NULL));
   memset (ndsh_draft_get_data (draft), 1, 1);
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 1);
   frame = ndsh_test_next (reader);
@@ -64,12 +63,12 @@ test_what_cannot_be_is_refused_with_a_sentence (void)
   g_assert_false (ndsh_writer_set_description (writer, text, &error));
   g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
   g_clear_error (&error);
-  g_assert_false (ndsh_draft_set_metadata (draft, text, NDSH_MAX_METADATA + 1,
-                                           &error));
+  g_assert_false (ndsh_draft_describe (draft, &info, 1, 0, text,
+                                       NDSH_MAX_METADATA + 1, &error));
   g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
   g_clear_error (&error);
   info = ndsh_test_bytes (ndsh_draft_get_size (draft) + 1);
-  g_assert_false (ndsh_draft_set_arrays (draft, &info, 1, &error));
+  g_assert_false (ndsh_draft_describe (draft, &info, 1, 0, NULL, 0, &error));
   g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
   g_clear_error (&error);
   info.strides[0] = -1;
@@ -91,6 +90,108 @@ test_a_draft_is_published_once (void)
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 0);
 }
 
+/* --- Formats -------------------------------------------------------------- */
+
+/* Frame @n, of one of two kinds, which shape, description and metadata tell. */
+static void
+publish_kind (NdshWriter *writer, guint n, guint kind, gboolean redescribe)
+{
+  gsize shapes[][2] = { { 10, 20 }, { 20, 10 } };
+  const char *texts[] = { "wide", "high and of a longer text" };
+  NdshArrayInfo info;
+  g_autoptr (NdshDraft) draft = NULL;
+
+  ndsh_array_info_init (&info, NDSH_DTYPE_UINT8, 2, shapes[kind]);
+  g_assert_true (ndsh_writer_set_description (writer, texts[kind], NULL));
+  draft = redescribe ? ndsh_writer_begin_bytes (writer, 200, TRUE, NULL)
+                     : ndsh_writer_begin (writer, &info, 1, NULL);
+  g_assert_nonnull (draft);
+  memset (ndsh_draft_get_data (draft), (int) n & 0xff, 200);
+  if (redescribe)
+    g_assert_true (ndsh_draft_describe (draft, &info, 1, 0, texts[kind],
+                                        strlen (texts[kind]), NULL));
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, n);
+}
+
+static void
+check_kind (NdshFrame *frame, guint kind, gboolean has_metadata)
+{
+  const NdshArrayInfo *info = ndsh_frame_get_arrays (frame, NULL);
+  const char *text = kind == 0 ? "wide" : "high and of a longer text";
+  gsize size;
+  gconstpointer metadata = ndsh_frame_get_metadata (frame, &size);
+
+  g_assert_cmpuint (info->shape[0], ==, kind == 0 ? 10 : 20);
+  g_assert_cmpstr (ndsh_frame_get_description (frame), ==, text);
+  if (has_metadata)
+    g_assert_cmpmem (metadata, size, text, strlen (text));
+  else
+    g_assert_cmpuint (size, ==, 0);
+}
+
+static void
+test_each_frame_looks_as_it_was_described (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  guint n_formats = 0, last_format = 0, last_kind = 9;
+
+  for (guint n = 1; n <= 400; n++) {
+    guint kind = n < 100 ? n % 2 : n < 200 ? n / 7 % 2 : (guint) g_test_rand_bit ();
+    gboolean redescribe = g_test_rand_bit ();
+    g_autoptr (NdshFrame) frame = NULL;
+
+    publish_kind (writer, n, kind, redescribe);
+    frame = ndsh_test_next (reader);
+    check_kind (frame, kind, redescribe);
+    g_assert_true ((ndsh_frame_get_format (frame) == last_format)
+                   == (kind == last_kind));
+    n_formats += kind != last_kind;
+    last_format = ndsh_frame_get_format (frame);
+    last_kind = kind;
+  }
+  g_assert_cmpuint (n_formats, >, 100);
+}
+
+static void
+test_a_draft_that_nobody_described_is_not_published (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin_bytes (writer, 100, TRUE, NULL);
+  NdshArrayInfo info = ndsh_test_bytes (100);
+
+  g_test_expect_message ("ndsh", G_LOG_LEVEL_CRITICAL, "*draft->described*");
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 0);
+  g_test_assert_expected_messages ();
+  g_assert_true (ndsh_draft_describe (draft, &info, 1, 0, NULL, 0, NULL));
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 1);
+}
+
+/* What cannot be described leaves the draft as it was. */
+static void
+test_a_description_that_fails_changes_nothing (void)
+{
+  NdshWriterOptions options = { .max_bytes = 4 * 4096 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  g_autofree char *metadata = g_strnfill (3 * 4096, 'm');
+  NdshArrayInfo info = ndsh_test_bytes (100), other = ndsh_test_bytes (99);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &info, 1, NULL);
+  g_autoptr (NdshFrame) frame = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize size;
+
+  memset (ndsh_draft_get_data (draft), 1, 100);
+  g_assert_false (ndsh_draft_describe (draft, &other, 1, 0, metadata, 3 * 4096, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_FULL);
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 1);
+  frame = ndsh_test_next (reader);
+
+  g_assert_cmpuint (ndsh_frame_get_size (frame), ==, 100);
+  g_assert_cmpuint (ndsh_frame_get_arrays (frame, NULL)->shape[0], ==, 100);
+  g_assert_null (ndsh_frame_get_metadata (frame, &size));
+}
+
 /* Padding after the last row is the frame's, what no array reaches is not. */
 static void
 test_a_frame_may_be_larger_than_its_arrays (void)
@@ -103,13 +204,13 @@ test_a_frame_may_be_larger_than_its_arrays (void)
   g_autoptr (NdshFrame) frame = NULL;
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (ndsh_draft_set_size (draft, 99, &error));
+  g_assert_false (ndsh_draft_describe (draft, &info, 1, 99, NULL, 0, &error));
   g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
   g_clear_error (&error);
-  g_assert_false (ndsh_draft_set_size (draft, capacity + 1, &error));
+  g_assert_false (ndsh_draft_describe (draft, &info, 1, capacity + 1, NULL, 0, &error));
   g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
-  g_assert_true (ndsh_draft_set_size (draft, capacity, NULL));
-  g_assert_true (ndsh_draft_set_size (draft, 128, NULL));
+  g_assert_true (ndsh_draft_describe (draft, &info, 1, capacity, NULL, 0, NULL));
+  g_assert_true (ndsh_draft_describe (draft, &info, 1, 128, NULL, 0, NULL));
   memset (ndsh_draft_get_data (draft), 1, 128);
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 1);
   frame = ndsh_test_next (reader);
@@ -1057,6 +1158,12 @@ main (int argc, char **argv)
   ADD ("what-cannot-be-is-refused-with-a-sentence",
        test_what_cannot_be_is_refused_with_a_sentence);
   ADD ("a-draft-is-published-once", test_a_draft_is_published_once);
+  ADD ("each-frame-looks-as-it-was-described",
+       test_each_frame_looks_as_it_was_described);
+  ADD ("a-draft-that-nobody-described-is-not-published",
+       test_a_draft_that_nobody_described_is_not_published);
+  ADD ("a-description-that-fails-changes-nothing",
+       test_a_description_that_fails_changes_nothing);
   ADD ("a-frame-may-be-larger-than-its-arrays",
        test_a_frame_may_be_larger_than_its_arrays);
   ADD ("drafts-are-published-in-any-order",
