@@ -161,8 +161,8 @@ obey (NdshLink *link, NdshMessage *message, GError **error)
 
 /* Bounded, or a writer that sends without end would keep a wait from its
  * time-out. */
-gboolean
-ndsh_link_drain (NdshLink *link, GError **error)
+static gboolean
+hear (NdshLink *link, gboolean all, GError **error)
 {
   for (guint n = 0; n < 4 * NDSH_N_SLOTS && !link->gone; n++) {
     NdshMessage message;
@@ -181,8 +181,22 @@ ndsh_link_drain (NdshLink *link, GError **error)
       link->leases.stalled = 0;
     if (!good)
       return FALSE;
+    if (!all && message.type == NDSH_MESSAGE_WAKE)
+      return TRUE;
   }
   return TRUE;
+}
+
+gboolean
+ndsh_link_drain (NdshLink *link, GError **error)
+{
+  return hear (link, TRUE, error);
+}
+
+gboolean
+ndsh_link_hear (NdshLink *link, GError **error)
+{
+  return hear (link, FALSE, error);
 }
 
 NdshSegment *

@@ -40,6 +40,10 @@ void ndsh_link_unref (NdshLink *link);
  * if that is for another reason than its end. */
 gboolean ndsh_link_drain (NdshLink *link, GError **error);
 
+/* The same, up to the first wake-up. Mostly that is all there is, and to look for more
+ * would be a call for nothing. */
+gboolean ndsh_link_hear (NdshLink *link, GError **error);
+
 /* The memory of a leased frame; NULL if it is not known (yet). */
 NdshSegment *ndsh_link_find_segment (NdshLink *link, const NdshLease *lease);
 

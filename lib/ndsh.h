@@ -34,7 +34,8 @@ G_BEGIN_DECLS
  *   one, always in the NDSH_ERROR domain, with a message meant to be shown. One
  *   without cannot fail; breaking its contract is a programming error.
  * Threads: a writer and its drafts may be used from any thread. A reader is used
- *   by one thread at a time. Frames may be used and released in any.
+ *   by one thread at a time, but for ndsh_reader_set_flushing (). Frames may be
+ *   used and released in any.
  * Blocking: ndsh_reader_wait () sleeps, and ndsh_writer_begin () does where a
  *   lossless reader has to catch up. Nothing else waits for another process,
  *   but ndsh_writer_new () and ndsh_channel_info_new () up to two seconds for
@@ -472,6 +473,11 @@ void ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length);
  *                 for each attempt */
 gboolean ndsh_reader_wait (NdshReader *reader, gint64 timeout_us,
                            GError **error);
+
+/* While @flushing a wait does not sleep: the one that does, and each one later, ends with
+ * TIMEOUT where there is no frame. The one function that may be called from another
+ * thread than that which waits. */
+void ndsh_reader_set_flushing (NdshReader *reader, gboolean flushing);
 
 /* The next frame as the mode has it; NULL if there is none, if an end comes before
  * it, or if all leases are out. No system call, but for a segment seen for the first

@@ -41,6 +41,8 @@ struct _NdshReader {
   GError *why_gone;             /* JOINED: not just the writer's end */
   NdshFormat *format;           /* JOINED: of the last frame, or NULL */
   gboolean rung;                /* JOINED: the timer stands for a wake-up */
+  gboolean unread;              /* JOINED: there is something in the socket */
+  gint flushing;                /* any thread */
 
   guint64 delivered;            /* over earlier links */
   guint64 missed;
@@ -342,11 +344,12 @@ hear_answer (NdshReader *reader, GError **error)
 /* Notes why, where it is not the writer's end; wait tells it, once what it had
  * published was taken if the writer is not to blame. */
 static void
-drain (NdshReader *reader)
+hear (NdshReader *reader, gboolean (*listen) (NdshLink *link, GError **error))
 {
   GError *why = NULL;
 
-  if (ndsh_link_drain (reader->link, &why))
+  reader->unread = FALSE;
+  if (listen (reader->link, &why))
     return;
   g_message ("left the writer of channel '%s': %s", reader->name, why->message);
   g_clear_error (&reader->why_gone);
@@ -381,7 +384,7 @@ find_segment (NdshReader *reader, const NdshLease *lease)
 
   if (segment != NULL)
     return segment;
-  drain (reader);
+  hear (reader, ndsh_link_drain);
   return ndsh_link_find_segment (reader->link, lease);
 }
 
@@ -453,10 +456,12 @@ fail_ended (NdshReader *reader, guint32 ends, GError **error)
   return FALSE;
 }
 
-/* What wait says once have_frame has found one. */
+/* What wait says once have_frame has found one. No wake-up is needed for it any more. */
 static gboolean
 tell_frame (NdshReader *reader, GError **error)
 {
+  if (ndsh_wake_reader_is_armed (reader->link->leases.page))
+    ndsh_wake_disarm_reader (reader->link->leases.page);
   return !comes_first (reader, reader->ends)
          || fail_ended (reader, reader->ends, error);
 }
@@ -468,7 +473,8 @@ static gboolean
 advance (NdshReader *reader, GError **error)
 {
   if (reader->link != NULL) {
-    drain (reader);
+    if (reader->unread)
+      hear (reader, ndsh_link_hear);
     return TRUE;
   }
   if (reader->greeting_fd < 0 && !try_to_connect (reader, error))
@@ -476,20 +482,18 @@ advance (NdshReader *reader, GError **error)
   if (reader->greeting_fd >= 0 && !hear_answer (reader, error))
     return FALSE;
   if (reader->link != NULL)
-    drain (reader);
+    hear (reader, ndsh_link_drain);
   return TRUE;
 }
 
-/* Whether there is a frame; if not, there will be a wake-up when there is one. */
-static gboolean
-look_or_arm (NdshReader *reader)
+/* What is not read then is there to be read before the next sleep. */
+static void
+sleep_until (NdshReader *reader, gint64 deadline_us)
 {
-  if (reader->link == NULL)
-    return FALSE;
-  if (have_frame (reader))
-    return TRUE;
-  ndsh_wake_arm_reader (reader->link->leases.page);
-  return have_frame (reader);
+  int fd = ndsh_waiter_sleep (&reader->waiter, deadline_us);
+
+  if (reader->link != NULL && fd == reader->link->fd)
+    reader->unread = TRUE;
 }
 
 /* The next writer may be there already. But one that had nothing for us is no
@@ -508,17 +512,11 @@ look_for_the_next (NdshReader *reader)
   }
 }
 
-/* FALSE with ENDED or CLOSED if the writer has come to one. */
+/* FALSE with ENDED or CLOSED if the writer has come to one, @ends before the last look
+ * found no frame. */
 static gboolean
-check_end (NdshReader *reader, GError **error)
+check_end (NdshReader *reader, guint32 ends, GError **error)
 {
-  guint32 ends;
-
-  if (reader->link == NULL)
-    return TRUE;
-  ends = ndsh_leases_get_ends (&reader->link->leases);
-  if (have_frame (reader))
-    return TRUE;
   /* There is one before the end, and its memory will be announced. */
   if (ndsh_leases_are_stalled (&reader->link->leases) && !reader->link->gone)
     return TRUE;
@@ -589,35 +587,70 @@ check_can_wait (NdshReader *reader, GError **error)
   return TRUE;
 }
 
+/* The last look before a sleep: whatever comes after it rings. */
+static gboolean
+arm_and_look (NdshReader *reader, gboolean *found, GError **error)
+{
+  guint32 ends;
+
+  ndsh_wake_arm_reader (reader->link->leases.page);
+  ends = ndsh_leases_get_ends (&reader->link->leases);
+  *found = have_frame (reader);
+  return *found ? tell_frame (reader, error) : check_end (reader, ends, error);
+}
+
+/* FALSE with an error, or TRUE: there is a frame, or else it is time to sleep. */
+static gboolean
+look (NdshReader *reader, gboolean *found, GError **error)
+{
+  *found = have_frame (reader);
+  if (*found)
+    return tell_frame (reader, error);
+  if (!advance (reader, error)
+      || (reader->link != NULL && !arm_and_look (reader, found, error)))
+    return FALSE;
+  if (!*found)
+    replace_wake_up (reader);
+  return TRUE;
+}
+
 NDSH_API gboolean
 ndsh_reader_wait (NdshReader *reader, gint64 timeout_us, GError **error)
 {
   gint64 deadline_us = -1;      /* never; nor if it would not be a number */
-  gint64 now_us;
+  gint64 now_us = timeout_us > 0 ? g_get_monotonic_time () : 0;
+  gboolean found;
 
   g_return_val_if_fail (reader != NULL, FALSE);
 
   if (!check_can_wait (reader, error))
     return FALSE;
-  if (have_frame (reader))
-    return tell_frame (reader, error);
-  now_us = g_get_monotonic_time ();
   if (timeout_us >= 0 && timeout_us < G_MAXINT64 - now_us)
     deadline_us = now_us + timeout_us;
+  /* Who sleeps elsewhere does not tell why it woke. */
+  reader->unread |= timeout_us == 0;
   for (;;) {
-    if (!advance (reader, error))
+    if (!look (reader, &found, error))
       return FALSE;
-    if (look_or_arm (reader))
-      return tell_frame (reader, error);
-    if (!check_end (reader, error))
-      return FALSE;
-    if (have_frame (reader))
-      return tell_frame (reader, error);
-    replace_wake_up (reader);
-    if (deadline_us >= 0 && g_get_monotonic_time () >= deadline_us)
+    if (found)
+      return TRUE;
+    if (g_atomic_int_get (&reader->flushing)
+        || (deadline_us >= 0 && g_get_monotonic_time () >= deadline_us))
       return fail_time_out (reader, timeout_us, error);
-    ndsh_waiter_sleep (&reader->waiter, deadline_us);
+    sleep_until (reader, deadline_us);
   }
+}
+
+NDSH_API void
+ndsh_reader_set_flushing (NdshReader *reader, gboolean flushing)
+{
+  g_return_if_fail (reader != NULL);
+
+  if (is_forked (reader)
+      || g_atomic_int_compare_and_exchange (&reader->flushing, !flushing, flushing)
+           == FALSE)
+    return;
+  ndsh_waiter_set_flushing (&reader->waiter, flushing);
 }
 
 /* --- A lease is taken ----------------------------------------------------- */

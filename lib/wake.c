@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -25,13 +26,16 @@ ndsh_wake_ring (int fd)
 bool
 ndsh_waiter_init (NdshWaiter *waiter)
 {
-  waiter->timer_fd = -1;
+  waiter->timer_fd = waiter->flush_fd = -1;
   waiter->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
   if (waiter->epoll_fd < 0)
     return false;
   waiter->timer_fd
     = timerfd_create (CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  return waiter->timer_fd >= 0 && ndsh_waiter_add (waiter, waiter->timer_fd);
+  if (waiter->timer_fd < 0 || !ndsh_waiter_add (waiter, waiter->timer_fd))
+    return false;
+  waiter->flush_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return waiter->flush_fd >= 0 && ndsh_waiter_add (waiter, waiter->flush_fd);
 }
 
 void
@@ -39,6 +43,8 @@ ndsh_waiter_clear (NdshWaiter *waiter)
 {
   if (waiter->timer_fd >= 0)
     close (waiter->timer_fd);
+  if (waiter->flush_fd >= 0)
+    close (waiter->flush_fd);
   if (waiter->epoll_fd >= 0)
     close (waiter->epoll_fd);
 }
@@ -67,6 +73,17 @@ ndsh_waiter_set_timer (NdshWaiter *waiter, int64_t at_us)
   timerfd_settime (waiter->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+void
+ndsh_waiter_set_flushing (NdshWaiter *waiter, bool flushing)
+{
+  uint64_t n = 1;
+
+  if (flushing)
+    (void) !write (waiter->flush_fd, &n, sizeof n);
+  else
+    (void) !read (waiter->flush_fd, &n, sizeof n);
+}
+
 static int
 milliseconds_until (int64_t deadline_us)
 {
@@ -82,11 +99,11 @@ milliseconds_until (int64_t deadline_us)
   return left_us > 3600000000 ? 3600000 : (int) ((left_us + 999) / 1000);
 }
 
-void
+int
 ndsh_waiter_sleep (NdshWaiter *waiter, int64_t deadline_us)
 {
   struct epoll_event event;
+  int n = epoll_wait (waiter->epoll_fd, &event, 1, milliseconds_until (deadline_us));
 
-  (void) !epoll_wait (waiter->epoll_fd, &event, 1,
-                      milliseconds_until (deadline_us));
+  return n > 0 ? event.data.fd : -1;
 }

@@ -81,6 +81,7 @@ void ndsh_wake_ring (int fd);
 typedef struct {
   int epoll_fd;
   int timer_fd;
+  int flush_fd;                 /* readable while flushing */
 } NdshWaiter;
 
 /* False with errno. */
@@ -93,8 +94,11 @@ void ndsh_waiter_remove (NdshWaiter *waiter, int fd);
 /* Readable from @at_us on, in the time of g_get_monotonic_time (); 0 for never. */
 void ndsh_waiter_set_timer (NdshWaiter *waiter, int64_t at_us);
 
-/* Until something is readable or @deadline_us, -1 for no deadline. May return
- * for less, as on a signal. */
-void ndsh_waiter_sleep (NdshWaiter *waiter, int64_t deadline_us);
+/* From any thread: all sleep ends at once, until it is taken back. */
+void ndsh_waiter_set_flushing (NdshWaiter *waiter, bool flushing);
+
+/* Until something is readable or @deadline_us, -1 for no deadline. Returns one of the
+ * fds that are; -1 if there is none, as on a signal. */
+int ndsh_waiter_sleep (NdshWaiter *waiter, int64_t deadline_us);
 
 #endif

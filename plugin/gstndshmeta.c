@@ -133,6 +133,9 @@ gst_ndsh_meta_encode (const GstNdshMeta *meta,
 {
   guint8 *at = data + sizeof magic;
 
+  if (!meta->has_dts && meta->offset_end == GST_BUFFER_OFFSET_NONE && !meta->has_layout
+      && meta->n_memories == 0)
+    return 0;
   memcpy (data, magic, sizeof magic);
   if (meta->has_dts) {
     at = put_head (at, TAG_DTS, 8);
@@ -256,5 +259,5 @@ gst_ndsh_buffer_flags_filter (guint flags)
   const guint local = ((guint) GST_MINI_OBJECT_FLAG_LAST - 1)
                       | (guint) GST_BUFFER_FLAG_TAG_MEMORY;
 
-  return (guint32) flags & ~(local | GST_NDSH_FLAG_COPIED);
+  return (guint32) flags & ~(local | GST_NDSH_FLAGS);
 }

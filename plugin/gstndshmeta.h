@@ -36,7 +36,7 @@ typedef struct {
 /* Everything but the DTS, which needs a clock. */
 void gst_ndsh_meta_init_from_buffer (GstNdshMeta *meta, GstBuffer *buffer);
 
-/* Returns how many bytes of @data were used. */
+/* Returns how many bytes of @data were used: 0 if nothing is known. */
 gsize gst_ndsh_meta_encode (const GstNdshMeta *meta,
                             guint8 data[GST_NDSH_META_MAX_SIZE]);
 
@@ -46,9 +46,14 @@ gsize gst_ndsh_meta_encode (const GstNdshMeta *meta,
 gboolean gst_ndsh_meta_decode (GstNdshMeta *meta, const guint8 *data,
                                gsize size);
 
-/* Set beside a buffer's flags in a frame that was copied into shared memory. No
- * buffer has it: their flags end below GST_VIDEO_BUFFER_FLAG_LAST, bit 28. */
+/* Set beside a buffer's flags in a frame that was copied into shared memory; whose flags
+ * are those of a GstBuffer; whose offset_end is the offset after its own. No buffer has
+ * them: their flags end below GST_VIDEO_BUFFER_FLAG_LAST, bit 28. */
 #define GST_NDSH_FLAG_COPIED (1u << 31)
+#define GST_NDSH_FLAG_GST (1u << 30)
+#define GST_NDSH_FLAG_NEXT_OFFSET (1u << 29)
+#define GST_NDSH_FLAGS                                                         \
+  (GST_NDSH_FLAG_COPIED | GST_NDSH_FLAG_GST | GST_NDSH_FLAG_NEXT_OFFSET)
 
 /* The flags of a buffer that mean something in another process. */
 guint32 gst_ndsh_buffer_flags_filter (guint flags);

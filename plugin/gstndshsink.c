@@ -67,6 +67,17 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_sink_debug);
 /* A frame that comes so much later than upstream's latency is a reason to ask again. */
 #define LATE ((gint64) (50 * GST_MSECOND))
 
+/* How a frame lies in memory, and the arrays that follow from it. */
+typedef struct {
+  gboolean is_known;
+  gsize size;
+  gboolean has_layout;
+  GstNdshLayout layout;
+  gboolean is_default;          /* the layout is what the caps say */
+  guint n_arrays;
+  NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+} Look;
+
 struct _GstNdshSink {
   GstBaseSink parent;
 
@@ -88,6 +99,7 @@ struct _GstNdshSink {
 
   /* Only the streaming thread. */
   GstNdshContent content;
+  Look look;                    /* of the last frame */
   gboolean is_encoded;          /* frames may refer to others */
   gboolean copy_explained;
   gboolean want_explained;      /* of memory */
@@ -103,6 +115,10 @@ struct _GstNdshSink {
   NdshTiming timing;            /* as the writer was told */
   gint64 zero;                  /* a timestamp minus its running time */
   gint timing_is_old;           /* any thread: upstream has to be asked again */
+  gint offset_is_old;           /* any thread: sync or an offset is another */
+  gint64 base_zero;             /* what the timing was found with: of the clock, */
+  gint64 told_waited;           /* of our own waits */
+  guint n_delays;               /* and of others' */
 
   /* Statistics; the object lock. */
   guint64 n_published;
@@ -440,6 +456,15 @@ apply_offset (GstNdshSink *self)
   offset = self->ts_offset + self->delay - (GstClockTimeDiff) self->latency;
   GST_OBJECT_UNLOCK (self);
   gst_base_sink_set_ts_offset (GST_BASE_SINK (self), offset);
+  g_atomic_int_set (&self->offset_is_old, TRUE);
+}
+
+static void
+on_sync_changed (GObject *object, GParamSpec *pspec, gpointer data)
+{
+  (void) pspec;
+  (void) data;
+  g_atomic_int_set (&GST_NDSH_SINK (object)->offset_is_old, TRUE);
 }
 
 static GstClockTimeDiff
@@ -462,6 +487,8 @@ update_delay (GstNdshSink *self)
 
   if (!self->upstream_is_live)
     gst_ndsh_timeline_hold_up (self->timeline, self->waited);
+  self->told_waited = self->waited;
+  self->n_delays = gst_ndsh_timeline_count_delays (self->timeline);
   delay = gst_ndsh_timeline_get_delay (self->timeline);
   GST_OBJECT_LOCK (self);
   changed = delay != self->delay;
@@ -586,17 +613,31 @@ tell_timing (GstNdshSink *self, const NdshTiming *timing)
                    GST_STIME_ARGS (timing->latency_ns));
 }
 
+/* It follows from these, which hardly ever change. */
+static gboolean
+timing_is_known (GstNdshSink *self, gboolean has_clock)
+{
+  return has_clock && self->base.zero == self->base_zero
+         && self->waited == self->told_waited
+         && gst_ndsh_timeline_count_delays (self->timeline) == self->n_delays
+         && !g_atomic_int_get (&self->timing_is_old)
+         && !g_atomic_int_compare_and_exchange (&self->offset_is_old, TRUE, FALSE);
+}
+
 /* What the times of the next frame are. They follow a clock if frames come at their
  * times, be it that they are made then or that they are held until then. */
 static void
 update_timing (GstNdshSink *self)
 {
-  GstBaseSink *base = GST_BASE_SINK (self);
-  gboolean syncs = gst_base_sink_get_sync (base);
+  gboolean syncs;
   NdshTiming timing = { NDSH_CLOCK_NONE, self->opened_at, 0 };
   gboolean has_clock
     = gst_ndsh_time_base_update (&self->base, GST_ELEMENT (self));
 
+  if (timing_is_known (self, has_clock))
+    return;
+  self->base_zero = self->base.zero;
+  syncs = gst_base_sink_get_sync (GST_BASE_SINK (self));
   if (g_atomic_int_compare_and_exchange (&self->timing_is_old, TRUE, FALSE))
     ask_upstream (self);
   if (has_clock)
@@ -633,7 +674,8 @@ check_latency (GstNdshSink *self, gint64 timestamp)
 {
   gint64 now;
 
-  if (!self->upstream_is_live || self->timing.clock != NDSH_CLOCK_MONOTONIC)
+  if (timestamp < 0 || !self->upstream_is_live
+      || self->timing.clock != NDSH_CLOCK_MONOTONIC)
     return;
   now = gst_ndsh_get_monotonic_time ();
   if (now - timestamp > self->timing.latency_ns + LATE
@@ -641,17 +683,26 @@ check_latency (GstNdshSink *self, gint64 timestamp)
     g_atomic_int_set (&self->timing_is_old, TRUE);
 }
 
+/* As frames of a camera have. */
+static gboolean
+has_next_offset (GstBuffer *buffer)
+{
+  return GST_BUFFER_OFFSET_IS_VALID (buffer)
+         && GST_BUFFER_OFFSET_END (buffer) == GST_BUFFER_OFFSET (buffer) + 1;
+}
+
 static void
 fill_frame_info (GstNdshSink *self, GstBuffer *buffer, NdshFrameInfo *info)
 {
-  if (to_timestamp (self, GST_BUFFER_PTS (buffer), &info->timestamp_ns))
-    check_latency (self, info->timestamp_ns);
-  else
+  if (!to_timestamp (self, GST_BUFFER_PTS (buffer), &info->timestamp_ns))
     info->timestamp_ns = -1;
   info->duration_ns = gst_ndsh_segment_scale_duration (
     &GST_BASE_SINK (self)->segment, GST_BUFFER_DURATION (buffer));
   info->offset = GST_BUFFER_OFFSET (buffer);
-  info->flags = gst_ndsh_buffer_flags_filter (GST_BUFFER_FLAGS (buffer));
+  info->flags
+    = gst_ndsh_buffer_flags_filter (GST_BUFFER_FLAGS (buffer)) | GST_NDSH_FLAG_GST;
+  if (has_next_offset (buffer))
+    info->flags |= GST_NDSH_FLAG_NEXT_OFFSET;
 }
 
 /* --- Opening and closing --- */
@@ -678,6 +729,7 @@ static void
 reset_stream (GstNdshSink *self)
 {
   gst_ndsh_content_init (&self->content, NULL);
+  self->look.is_known = FALSE;
   self->copy_explained = self->want_explained = FALSE;
   self->largest = 0;
   self->last_warning = GST_CLOCK_TIME_NONE;
@@ -897,6 +949,7 @@ gst_ndsh_sink_set_caps (GstBaseSink *base, GstCaps *caps)
     return FALSE;
   }
   gst_ndsh_content_init (&self->content, caps);
+  self->look.is_known = FALSE;
   self->is_encoded = gst_ndsh_caps_are_encoded_video (text);
   gst_base_sink_set_drop_out_of_segment (base, !self->is_encoded);
   GST_INFO_OBJECT (self, "caps %s", text);
@@ -942,18 +995,43 @@ gst_ndsh_sink_propose_allocation (GstBaseSink *base, GstQuery *query)
 
 /* --- Rendering --- */
 
+/* Frames lie as the last one did, nearly always. */
+static const Look *
+find_look (GstNdshSink *self, const GstNdshMeta *meta, gsize size)
+{
+  Look *look = &self->look;
+
+  if (look->is_known && look->size == size && look->has_layout == meta->has_layout
+      && memcmp (&look->layout, &meta->layout, sizeof look->layout) == 0)
+    return look;
+  look->is_known = TRUE;
+  look->size = size;
+  look->has_layout = meta->has_layout;
+  look->layout = meta->layout;
+  look->is_default
+    = meta->has_layout && self->content.kind == GST_NDSH_CONTENT_VIDEO
+      && size == GST_VIDEO_INFO_SIZE (&self->content.video)
+      && gst_ndsh_layout_is_default (&meta->layout, &self->content.video);
+  look->n_arrays = gst_ndsh_content_get_arrays (
+    &self->content, meta->has_layout ? &meta->layout : NULL, size, look->arrays);
+  return look;
+}
+
 /* The frame is as long as the buffer: the padding after the last row comes along. */
 static gboolean
-describe (GstNdshSink *self, NdshDraft *draft, const GstNdshMeta *meta, gsize size,
+describe (GstNdshSink *self, NdshDraft *draft, GstNdshMeta *meta, gsize size,
           GError **error)
 {
+  const Look *look = find_look (self, meta, size);
   guint8 data[GST_NDSH_META_MAX_SIZE];
-  gsize data_size = gst_ndsh_meta_encode (meta, data);
-  NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
-  guint n_arrays = gst_ndsh_content_get_arrays (
-    &self->content, meta->has_layout ? &meta->layout : NULL, size, arrays);
+  gsize data_size;
 
-  return ndsh_draft_describe (draft, arrays, n_arrays, size, data, data_size, error);
+  /* What the caps say readers know. */
+  if (look->is_default && meta->video_flags == 0)
+    meta->has_layout = FALSE;
+  data_size = gst_ndsh_meta_encode (meta, data);
+  return ndsh_draft_describe (draft, look->arrays, look->n_arrays, size, data, data_size,
+                              error);
 }
 
 /* Whether there is room for what the writer promises: that readers cannot keep the next
@@ -985,11 +1063,14 @@ check_room (GstNdshSink *self, gsize size)
     ("readers copy each frame meanwhile, or lose some"));
 }
 
+/* What nobody waits for. */
 static void
-count_frame (GstNdshSink *self, gsize size, gboolean copied)
+note_published (GstNdshSink *self, const NdshFrameInfo *info, gsize size,
+                gboolean copied)
 {
   gsize bytes_copied = copied ? size : 0;
 
+  check_latency (self, info->timestamp_ns);
   check_room (self, size);
   GST_OBJECT_LOCK (self);
   self->n_published++;
@@ -1188,7 +1269,7 @@ drop_uncopied (GstNdshSink *self, GstBuffer *buffer)
 
 static GstFlowReturn
 publish_in_place (GstNdshSink *self, GstBuffer *buffer, NdshDraft *draft,
-                  const GstNdshMeta *meta)
+                  GstNdshMeta *meta)
 {
   GstMemory *memory = gst_buffer_peek_memory (buffer, 0);
   g_autoptr (GError) error = NULL;
@@ -1205,14 +1286,14 @@ publish_in_place (GstNdshSink *self, GstBuffer *buffer, NdshDraft *draft,
   GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_TAG_MEMORY);
   number = ndsh_draft_publish (draft, &info);
   GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ", in place", number);
-  count_frame (self, memory->size, FALSE);
+  note_published (self, &info, memory->size, FALSE);
   return GST_FLOW_OK;
 }
 
 /* The bytes with their layout: what strides and padding there are, the frame
  * keeps. */
 static GstFlowReturn
-publish_copy (GstNdshSink *self, GstBuffer *buffer, const GstNdshMeta *meta)
+publish_copy (GstNdshSink *self, GstBuffer *buffer, GstNdshMeta *meta)
 {
   gsize size = gst_buffer_get_size (buffer);
   g_autoptr (GError) error = NULL;
@@ -1236,7 +1317,7 @@ publish_copy (GstNdshSink *self, GstBuffer *buffer, const GstNdshMeta *meta)
   info.flags |= GST_NDSH_FLAG_COPIED;
   number = ndsh_draft_publish (draft, &info);
   GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ", copied", number);
-  count_frame (self, size, TRUE);
+  note_published (self, &info, size, TRUE);
   return GST_FLOW_OK;
 }
 
@@ -1244,6 +1325,8 @@ static void
 fill_meta (GstNdshSink *self, GstBuffer *buffer, GstNdshMeta *meta)
 {
   gst_ndsh_meta_init_from_buffer (meta, buffer);
+  if (has_next_offset (buffer))
+    meta->offset_end = GST_BUFFER_OFFSET_NONE;
   update_timing (self);
   meta->has_dts = to_timestamp (self, GST_BUFFER_DTS (buffer), &meta->dts);
 }
@@ -1733,6 +1816,7 @@ gst_ndsh_sink_init (GstNdshSink *self)
   self->last_warning = GST_CLOCK_TIME_NONE;
   g_mutex_init (&self->readers_lock);
   g_cond_init (&self->readers_changed);
+  g_signal_connect (self, "notify::sync", G_CALLBACK (on_sync_changed), NULL);
   /* The last sample would hold a slot, and be copied at each new caps. */
   gst_base_sink_set_last_sample_enabled (GST_BASE_SINK (self), FALSE);
 #if GST_CHECK_VERSION(1, 16, 0)

@@ -40,7 +40,6 @@
 #include "gstndshmeta.h"
 #include "gstndshpacer.h"
 
-#include <errno.h>
 #include <string.h>
 
 GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
@@ -57,12 +56,33 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
 /* Slots are made when they are needed, so to ask for many costs nothing. */
 #define N_LEASES 8
 
+/* How often it is seen whether a writer is there, while none is. */
+#define LOOK_INTERVAL_US 50000
+
 /* A writer whose frames are published this long after the time that they name, and say
  * no such latency, seems to use another clock. */
 #define STRANGE_DELAY ((gint64) GST_SECOND)
 
 typedef enum { LEAKY_NONE, LEAKY_DOWNSTREAM } LeakyType;
 typedef enum { DISCONNECT_WAIT, DISCONNECT_EOS, DISCONNECT_ERROR } OnDisconnect;
+
+/* What a format's description says, see ndsh_frame_get_format (). */
+typedef struct {
+  guint format;                 /* 0: of none yet */
+  gboolean is_audio;
+  gboolean is_raw_audio;
+  gboolean is_encoded_video;
+  gboolean has_headers;         /* which frames may repeat */
+} Kind;
+
+/* Where the planes of a format lie in frames of a size. */
+typedef struct {
+  guint format;                 /* 0: of none yet */
+  gsize size;
+  gboolean is_known;
+  gboolean is_default;          /* it is what the caps say */
+  GstNdshLayout layout;
+} Look;
 
 struct _GstNdshSrc {
   GstPushSrc parent;
@@ -96,12 +116,16 @@ struct _GstNdshSrc {
   gboolean is_expected;         /* caps may be about to come: there is no answer yet */
   gboolean was_asked;           /* meanwhile */
 
-  NdshReader *reader;           /* set and cleared with the object lock */
-  GstPoll *poll;                /* as old as the element: unlock needs it always */
-  GstPollFD poll_fd;
+  gboolean is_live;             /* does not change while there is a reader */
+  NdshReader *reader;           /* set and cleared with the object lock, */
+  gint is_flushing;             /* like this; read without it */
   NdshChannelInfo *writer;      /* that was there at the start, until its caps are out */
 
+  Kind kind;                    /* of the last frame */
+  Look look;                    /* of the last that had no layout of its own */
+
   /* The stream so far. */
+  guint caps_format;            /* the format that the caps are of, 0 if of none */
   char stream_id[33];           /* "" before the first frame */
   guint64 sequence;
   char *description;            /* that the caps came from, NULL if none was used */
@@ -208,7 +232,6 @@ set_connected (GstNdshSrc *self, gboolean connected)
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CONNECTED]);
 }
 
-/* For the properties: only the streaming thread may ask the reader. */
 /* It asked for every frame, and may lose some: once for each writer. */
 static void
 warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
@@ -227,6 +250,8 @@ warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
   self->may_lose = may_lose;
 }
 
+/* For the properties, since only the streaming thread may ask the reader; and for that
+ * thread itself. */
 static void
 note_reader_info (GstNdshSrc *self)
 {
@@ -248,6 +273,7 @@ reset_stream (GstNdshSrc *self)
 {
   self->stream_id[0] = '\0';
   self->sequence = 0;
+  self->caps_format = self->kind.format = self->look.format = 0;
   g_clear_pointer (&self->description, g_free);
   gst_caps_replace (&self->caps, NULL);
   gst_ndsh_content_init (&self->content, NULL);
@@ -377,13 +403,11 @@ gst_ndsh_src_start (GstBaseSrc *base)
   }
   GST_OBJECT_LOCK (self);
   self->reader = reader;
+  ndsh_reader_set_flushing (reader, g_atomic_int_get (&self->is_flushing));
   GST_OBJECT_UNLOCK (self);
+  self->is_live = gst_base_src_is_live (base);
   self->timeline = gst_ndsh_timeline_join (GST_ELEMENT (self));
   gst_ndsh_pacer_init (&self->pacer, self->timeline);
-  gst_poll_fd_init (&self->poll_fd);
-  self->poll_fd.fd = ndsh_reader_get_fd (reader);
-  gst_poll_add_fd (self->poll, &self->poll_fd);
-  gst_poll_fd_ctl_read (self->poll, &self->poll_fd, TRUE);
   ask_writer (self, channel);
   return TRUE;
 }
@@ -398,7 +422,6 @@ gst_ndsh_src_stop (GstBaseSrc *base)
   reader = g_steal_pointer (&self->reader);
   GST_OBJECT_UNLOCK (self);
   if (reader != NULL) {
-    gst_poll_remove_fd (self->poll, &self->poll_fd);
     g_clear_pointer (&self->writer, ndsh_channel_info_free);
     ndsh_reader_free (reader);
     gst_ndsh_timeline_leave (g_steal_pointer (&self->timeline));
@@ -410,17 +433,27 @@ gst_ndsh_src_stop (GstBaseSrc *base)
   return TRUE;
 }
 
+static void
+set_flushing (GstNdshSrc *self, gboolean flushing)
+{
+  GST_OBJECT_LOCK (self);
+  g_atomic_int_set (&self->is_flushing, flushing);
+  if (self->reader != NULL)
+    ndsh_reader_set_flushing (self->reader, flushing);
+  GST_OBJECT_UNLOCK (self);
+}
+
 static gboolean
 gst_ndsh_src_unlock (GstBaseSrc *base)
 {
-  gst_poll_set_flushing (GST_NDSH_SRC (base)->poll, TRUE);
+  set_flushing (GST_NDSH_SRC (base), TRUE);
   return TRUE;
 }
 
 static gboolean
 gst_ndsh_src_unlock_stop (GstBaseSrc *base)
 {
-  gst_poll_set_flushing (GST_NDSH_SRC (base)->poll, FALSE);
+  set_flushing (GST_NDSH_SRC (base), FALSE);
   return TRUE;
 }
 
@@ -491,7 +524,7 @@ handle_wait_error (GstNdshSrc *self, const GError *error)
 }
 
 static gboolean
-error_means_sleep (const GError *error)
+is_no_news (const GError *error)
 {
   return error->code == NDSH_ERROR_TIMEOUT || error->code == NDSH_ERROR_NOT_FOUND;
 }
@@ -506,6 +539,22 @@ tell_waiting (GstNdshSrc *self, const GError *error)
   GST_INFO_OBJECT (self, "waiting for a writer: %s", error->message);
 }
 
+/* While there is no writer the wait is cut short, so that it is told when one is there
+ * before it has a frame. */
+static gboolean
+wait_for_frame (GstNdshSrc *self, GError **error)
+{
+  if (ndsh_reader_is_connected (self->reader))
+    return ndsh_reader_wait (self->reader, -1, error);
+  if (ndsh_reader_wait (self->reader, 0, error))
+    return TRUE;
+  if (!is_no_news (*error))
+    return FALSE;
+  tell_waiting (self, *error);
+  g_clear_error (error);
+  return ndsh_reader_wait (self->reader, LOOK_INTERVAL_US, error);
+}
+
 static GstFlowReturn
 next_frame (GstNdshSrc *self, NdshFrame **frame)
 {
@@ -513,20 +562,16 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
     g_autoptr (GError) error = NULL;
     GstFlowReturn result;
 
-    if (ndsh_reader_wait (self->reader, 0, &error)) {
-      note_reader_info (self);
+    if (wait_for_frame (self, &error))
       continue;
-    }
     note_reader_info (self);
-    tell_waiting (self, error);
     result = handle_wait_error (self, error);
     if (result != GST_FLOW_OK)
       return result;
-    if (error_means_sleep (error)
-        && gst_poll_wait (self->poll, GST_CLOCK_TIME_NONE) < 0
-        && errno == EBUSY)
+    if (g_atomic_int_get (&self->is_flushing))
       return GST_FLOW_FLUSHING;
   }
+  note_reader_info (self);
   return GST_FLOW_OK;
 }
 
@@ -634,6 +679,23 @@ update_caps (GstNdshSrc *self, const char *description,
   return TRUE;
 }
 
+static gboolean
+update_caps_from_frame (GstNdshSrc *self, const NdshFrame *frame)
+{
+  guint format = ndsh_frame_get_format (frame);
+  const NdshArrayInfo *arrays;
+  guint n_arrays;
+
+  if (self->caps_format == format)
+    return TRUE;
+  arrays = ndsh_frame_get_arrays (frame, &n_arrays);
+  if (!update_caps (self, ndsh_frame_get_description (frame), arrays, n_arrays))
+    return FALSE;
+  self->caps_format = format;
+  self->look.format = 0;
+  return TRUE;
+}
+
 /* --- The buffer --- */
 
 /* Caps are the writer's, and come with a frame. */
@@ -728,10 +790,7 @@ append_divided (GstBuffer *buffer, GstMemory *memory, const GstNdshMeta *meta)
 static gboolean
 is_last_lease (GstNdshSrc *self)
 {
-  NdshReaderInfo info;
-
-  ndsh_reader_get_info (self->reader, &info);
-  return info.n_leases >= info.max_leases;
+  return self->reader_info.n_leases >= self->reader_info.max_leases;
 }
 
 static void
@@ -771,7 +830,6 @@ buffer_from_frame (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta)
 
 /* --- Layout --- */
 
-/* How the planes lie, FALSE if that is not known or cannot be. */
 static gboolean
 find_layout (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
              GstNdshLayout *layout)
@@ -791,6 +849,26 @@ find_layout (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
   if (!gst_ndsh_layout_init_from_arrays (layout, info, arrays, n_arrays))
     gst_ndsh_layout_init_from_info (layout, info);
   return gst_ndsh_layout_is_valid (layout, info, size);
+}
+
+/* How the planes lie, if that is known and can be; as in the last frame if it says nothing
+ * of its own and is of the same format. */
+static Look *
+find_look (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta)
+{
+  Look *look = &self->look;
+  guint format = ndsh_frame_get_format (frame);
+  gsize size = ndsh_frame_get_size (frame);
+
+  if (!meta->has_layout && look->format == format && look->size == size)
+    return look;
+  look->format = meta->has_layout ? 0 : format;
+  look->size = size;
+  look->is_known = find_layout (self, frame, meta, &look->layout);
+  look->is_default
+    = look->is_known && size >= GST_VIDEO_INFO_SIZE (&self->content.video)
+      && gst_ndsh_layout_is_default (&look->layout, &self->content.video);
+  return look;
 }
 
 static GstBuffer *
@@ -813,17 +891,15 @@ copy_to_default (GstNdshSrc *self, const NdshFrame *frame,
   return buffer;
 }
 
-/* Takes @frame, whose planes lie as in @layout. */
+/* Takes @frame, whose planes lie as in @look. */
 static GstBuffer *
 buffer_from_video (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
-                   GstNdshLayout *layout)
+                   Look *look)
 {
-  const GstVideoInfo *info = &self->content.video;
+  GstNdshLayout *layout = &look->layout;
   GstBuffer *buffer;
 
-  if (!self->downstream_takes_layouts
-      && (!gst_ndsh_layout_is_default (layout, info)
-          || ndsh_frame_get_size (frame) < GST_VIDEO_INFO_SIZE (info))) {
+  if (!self->downstream_takes_layouts && !look->is_default) {
     buffer = copy_to_default (self, frame, layout);
     if (buffer != NULL) {
       ndsh_frame_release (frame);
@@ -948,7 +1024,7 @@ get_max_age (GstNdshSrc *self)
 static void
 find_now (GstNdshSrc *self, GstNdshNow *now)
 {
-  now->is_live = gst_base_src_is_live (GST_BASE_SRC (self));
+  now->is_live = self->is_live;
   now->has_clock
     = gst_ndsh_time_base_update (&self->base, GST_ELEMENT (self));
   now->zero = self->base.zero;
@@ -984,15 +1060,31 @@ note_sequence (GstNdshSrc *self, const NdshFrame *frame)
 }
 
 /* Caps are looked at by name only: those of @frame may not be set yet. */
+static const Kind *
+find_kind (GstNdshSrc *self, const NdshFrame *frame)
+{
+  Kind *kind = &self->kind;
+  const char *description;
+
+  if (kind->format == ndsh_frame_get_format (frame))
+    return kind;
+  description = ndsh_frame_get_description (frame);
+  kind->format = ndsh_frame_get_format (frame);
+  kind->is_audio = g_str_has_prefix (description, "audio/");
+  kind->is_raw_audio = g_str_has_prefix (description, "audio/x-raw")
+                       && strstr (description, "non-interleaved") == NULL;
+  kind->is_encoded_video = gst_ndsh_caps_are_encoded_video (description);
+  kind->has_headers = strstr (description, "streamheader=") != NULL;
+  return kind;
+}
+
 static void
 find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
             gboolean from_gst, GstNdshFacts *facts)
 {
   const NdshFrameInfo *info = ndsh_frame_get_info (frame);
-  const char *description = ndsh_frame_get_description (frame);
-  NdshReaderInfo reader;
+  const Kind *kind = find_kind (self, frame);
 
-  ndsh_reader_get_info (self->reader, &reader);
   facts->timing = *ndsh_frame_get_timing (frame);
   facts->timestamp = info->timestamp_ns;
   facts->dts = meta->has_dts ? meta->dts : -1;
@@ -1002,16 +1094,15 @@ find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
                      ? ndsh_frame_get_publish_ns (frame)
                      : -1;
   facts->follows = note_sequence (self, frame);
-  facts->n_newer = (guint) MIN (reader.lag, NDSH_MAX_QUEUE);
-  facts->is_audio = g_str_has_prefix (description, "audio/");
-  facts->is_raw_audio = g_str_has_prefix (description, "audio/x-raw")
-                        && strstr (description, "non-interleaved") == NULL;
+  facts->n_newer = (guint) MIN (self->reader_info.lag, NDSH_MAX_QUEUE);
+  facts->is_audio = kind->is_audio;
+  facts->is_raw_audio = kind->is_raw_audio;
   /* Another program's flags mean nothing here. */
-  facts->is_encoded = from_gst && gst_ndsh_caps_are_encoded_video (description);
+  facts->is_encoded = from_gst && kind->is_encoded_video;
   facts->is_delta = from_gst && (info->flags & GST_BUFFER_FLAG_DELTA_UNIT) != 0;
   /* Those that the caps repeat are no frames. */
   facts->is_header = from_gst && (info->flags & GST_BUFFER_FLAG_HEADER) != 0
-                     && strstr (description, "streamheader=") != NULL;
+                     && kind->has_headers;
   facts->is_untimed = FALSE;
 }
 
@@ -1148,17 +1239,19 @@ make_buffer (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
              gboolean from_gst)
 {
   const NdshFrameInfo info = *ndsh_frame_get_info (frame);
-  GstNdshLayout layout;
+  Look *look = find_look (self, frame, meta);
   GstBuffer *buffer;
 
-  if (find_layout (self, frame, meta, &layout))
-    buffer = buffer_from_video (self, frame, meta, &layout);
+  if (look->is_known)
+    buffer = buffer_from_video (self, frame, meta, look);
   else
     buffer = buffer_from_frame (self, frame, meta);
   describe_planes (self, buffer);
 
   GST_BUFFER_OFFSET (buffer) = info.offset;
-  GST_BUFFER_OFFSET_END (buffer) = meta->offset_end;
+  GST_BUFFER_OFFSET_END (buffer) = from_gst && (info.flags & GST_NDSH_FLAG_NEXT_OFFSET)
+                                     ? info.offset + 1
+                                     : meta->offset_end;
   if (from_gst)
     GST_BUFFER_FLAG_SET (buffer, gst_ndsh_buffer_flags_filter (info.flags));
   return buffer;
@@ -1177,10 +1270,7 @@ show (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
       gboolean from_gst, GstNdshVerdict verdict, const GstNdshTimes *times,
       GstBuffer **buffer)
 {
-  guint n_arrays;
-  const NdshArrayInfo *arrays = ndsh_frame_get_arrays (frame, &n_arrays);
-
-  if (!update_caps (self, ndsh_frame_get_description (frame), arrays, n_arrays)) {
+  if (!update_caps_from_frame (self, frame)) {
     ndsh_frame_release (frame);
     return GST_FLOW_NOT_NEGOTIATED;
   }
@@ -1211,7 +1301,8 @@ judge_and_show (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
   gsize size;
 
   metadata = ndsh_frame_get_metadata (frame, &size);
-  from_gst = gst_ndsh_meta_decode (&meta, metadata, metadata != NULL ? size : 0);
+  from_gst = (ndsh_frame_get_info (frame)->flags & GST_NDSH_FLAG_GST) != 0;
+  gst_ndsh_meta_decode (&meta, metadata, metadata != NULL ? size : 0);
   find_facts (self, frame, &meta, from_gst, &facts);
   find_now (self, &now);
   verdict = gst_ndsh_pacer_judge (&self->pacer, &facts, &now, &times);
@@ -1253,13 +1344,6 @@ handle_frame (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
   return result;
 }
 
-/* next_frame () notices it only where it sleeps. */
-static gboolean
-is_flushing (GstNdshSrc *self)
-{
-  return gst_poll_wait (self->poll, 0) < 0 && errno == EBUSY;
-}
-
 static GstFlowReturn
 gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
 {
@@ -1276,14 +1360,13 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
       result = handle_frame (self, frame, buffer);
     if (result != GST_FLOW_OK || *buffer != NULL)
       break;
-    if (is_flushing (self))
+    /* next_frame () notices it only where it sleeps. */
+    if (g_atomic_int_get (&self->is_flushing))
       return GST_FLOW_FLUSHING;
   }
-  if (result == GST_FLOW_OK) {
-    note_reader_info (self);
+  if (result == GST_FLOW_OK)
     GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ": %" GST_PTR_FORMAT,
                     self->sequence, (gpointer) *buffer);
-  }
   self->created_at = gst_ndsh_get_monotonic_time ();
   g_atomic_int_set (&self->is_downstream, result == GST_FLOW_OK);
   return result;
@@ -1524,7 +1607,6 @@ gst_ndsh_src_finalize (GObject *object)
   g_free (self->channel);
   g_free (self->description);
   gst_caps_replace (&self->caps, NULL);
-  gst_poll_free (self->poll);
 }
 
 static void
@@ -1538,7 +1620,6 @@ gst_ndsh_src_init (GstNdshSrc *self)
   self->ignore_eos = DEFAULT_IGNORE_EOS;
   self->latency = GST_CLOCK_TIME_NONE;
   self->is_expected = TRUE;
-  self->poll = gst_poll_new (TRUE);
   gst_pad_add_probe (GST_BASE_SRC_PAD (self), GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM,
                      on_query, NULL, NULL);
   gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);

@@ -23,6 +23,7 @@ struct _GstNdshTimeline {
   guint n_members;
   gint64 position;              /* where the last of all frames ended */
   gint64 delay;                 /* the longest that a sink was held up */
+  gint n_delays;                /* how often it changed; read without the lock */
   guint n_settled;              /* so far */
   Settled settled[N_SETTLED];
 };
@@ -187,8 +188,17 @@ void
 gst_ndsh_timeline_hold_up (GstNdshTimeline *self, gint64 waited)
 {
   g_mutex_lock (&self->lock);
-  self->delay = MAX (self->delay, waited);
+  if (waited > self->delay) {
+    self->delay = waited;
+    g_atomic_int_inc (&self->n_delays);
+  }
   g_mutex_unlock (&self->lock);
+}
+
+guint
+gst_ndsh_timeline_count_delays (GstNdshTimeline *self)
+{
+  return (guint) g_atomic_int_get (&self->n_delays);
 }
 
 gint64
@@ -207,5 +217,6 @@ gst_ndsh_timeline_flush (GstNdshTimeline *self)
 {
   g_mutex_lock (&self->lock);
   self->delay = 0;
+  g_atomic_int_inc (&self->n_delays);
   g_mutex_unlock (&self->lock);
 }

@@ -60,6 +60,9 @@ void gst_ndsh_timeline_advance (GstNdshTimeline *self, gint64 running);
 void gst_ndsh_timeline_hold_up (GstNdshTimeline *self, gint64 waited);
 gint64 gst_ndsh_timeline_get_delay (GstNdshTimeline *self);
 
+/* It is the same as long as this is, which takes no lock. */
+guint gst_ndsh_timeline_count_delays (GstNdshTimeline *self);
+
 /* Running time begins anew, without a delay. */
 void gst_ndsh_timeline_flush (GstNdshTimeline *self);
 

@@ -52,13 +52,13 @@ GST_START_TEST (what_is_encoded_is_decoded)
 }
 GST_END_TEST
 
-GST_START_TEST (nothing_encoded_is_nothing_known)
+GST_START_TEST (what_says_nothing_takes_no_bytes)
 {
   GstNdshMeta meta = { .offset_end = GST_BUFFER_OFFSET_NONE }, found;
   guint8 data[GST_NDSH_META_MAX_SIZE];
 
-  g_assert_true (
-    gst_ndsh_meta_decode (&found, data, gst_ndsh_meta_encode (&meta, data)));
+  g_assert_cmpuint (gst_ndsh_meta_encode (&meta, data), ==, 0);
+  g_assert_false (gst_ndsh_meta_decode (&found, data, 0));
 
   g_assert_false (found.has_dts || found.has_layout || found.n_memories > 0);
   g_assert_cmpuint (found.offset_end, ==, GST_BUFFER_OFFSET_NONE);
@@ -164,7 +164,7 @@ meta_suite (void)
   TCase *tcase = elements_case_new (suite, "meta");
 
   tcase_add_test (tcase, what_is_encoded_is_decoded);
-  tcase_add_test (tcase, nothing_encoded_is_nothing_known);
+  tcase_add_test (tcase, what_says_nothing_takes_no_bytes);
   tcase_add_test (tcase, a_cut_encoding_is_refused_or_a_shorter_one);
   tcase_add_test (tcase, changed_bytes_never_harm);
   tcase_add_test (tcase, records_of_a_later_version_are_skipped);

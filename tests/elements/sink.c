@@ -276,6 +276,32 @@ GST_START_TEST (statistics_count_frames_and_copies)
 }
 GST_END_TEST
 
+/* Nothing of it need be written for each frame. */
+GST_START_TEST (a_frame_of_a_camera_has_no_metadata)
+{
+  GstHarness *harness = elements_harness_new ("ndshsink", "sync=false channel=test");
+  g_autoptr (NdshReader) reader = NULL;
+
+  gst_harness_set_src_caps_str (harness, CAPS);
+  reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  for (guint i = 0; i < 2; i++) {
+    GstBuffer *buffer = i == 0 ? new_draft (harness) : elements_buffer_new (SIZE, 1);
+    g_autoptr (NdshFrame) frame = NULL;
+    gsize size;
+
+    GST_BUFFER_OFFSET (buffer) = 7;
+    GST_BUFFER_OFFSET_END (buffer) = 8;
+    gst_harness_push (harness, buffer);
+    g_assert_true (ndsh_reader_wait (reader, WAIT_SECONDS * G_USEC_PER_SEC, NULL));
+    frame = ndsh_reader_acquire (reader);
+    ndsh_frame_get_metadata (frame, &size);
+    g_assert_cmpuint (size, ==, 0);
+  }
+  g_clear_pointer (&reader, ndsh_reader_free);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
 /* --- Readers --- */
 
 static void
@@ -671,6 +697,7 @@ sink_suite (void)
                   a_copy_that_is_forbidden_is_an_error_that_names_the_element);
   tcase_add_test (tcase, a_copy_is_explained_once);
   tcase_add_test (tcase, statistics_count_frames_and_copies);
+  tcase_add_test (tcase, a_frame_of_a_camera_has_no_metadata);
   tcase_add_test (tcase, readers_are_counted_and_announced);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_when_it_comes);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_its_property);

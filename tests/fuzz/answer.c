@@ -360,7 +360,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 
   while (n_held > 0)
     ndsh_frame_release (held[--n_held]);
-  reader->waiter = (NdshWaiter){ -1, -1 };      /* stays open */
+  reader->waiter = (NdshWaiter){ -1, -1, -1 };      /* stays open */
   ndsh_reader_free (reader);
   close (sockets[1]);
   g_assert (fuzz_count_fds () == n_fds_before);

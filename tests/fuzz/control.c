@@ -326,7 +326,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   while (n_held > 0)
     release (0);
   check_leases ();
-  reader->waiter = (NdshWaiter){ -1, -1 };      /* stays open */
+  reader->waiter = (NdshWaiter){ -1, -1, -1 };      /* stays open */
   ndsh_reader_free (reader);
   return 0;
 }

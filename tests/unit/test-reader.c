@@ -351,6 +351,36 @@ test_no_wake_up_is_lost (void)
   g_thread_join (thread);
 }
 
+static gpointer
+flush (gpointer reader)
+{
+  ndsh_reader_set_flushing (reader, TRUE);
+  return NULL;
+}
+
+static void
+test_flushing_ends_a_wait_and_those_that_follow (void)
+{
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 1);
+  GThread *thread = g_thread_new ("flush", flush, reader);
+  g_autoptr (NdshWriter) writer = NULL;
+
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_TIMEOUT);
+  g_thread_join (thread);
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_TIMEOUT);
+  ndsh_reader_set_flushing (reader, TRUE);
+  ndsh_reader_set_flushing (reader, FALSE);
+
+  writer = ndsh_test_writer (NULL);
+  ndsh_test_wait_fails (reader, 100000, NDSH_ERROR_TIMEOUT);
+  thread = g_thread_new ("flush", flush, reader);
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_TIMEOUT);
+  g_thread_join (thread);
+  ndsh_test_publish (writer, 8, 1);
+  ndsh_reader_set_flushing (reader, FALSE);
+  ndsh_frame_release (ndsh_test_next (reader));
+}
+
 /* --- Ends ----------------------------------------------------------------- */
 
 static void
@@ -1332,6 +1362,8 @@ main (int argc, char **argv)
   ADD ("frames-outlive-reader-and-writer",
        test_frames_outlive_reader_and_writer);
   ADD ("no-wake-up-is-lost", test_no_wake_up_is_lost);
+  ADD ("flushing-ends-a-wait-and-those-that-follow",
+       test_flushing_ends_a_wait_and_those_that_follow);
   ADD ("the-end-comes-once-after-the-last-frame",
        test_the_end_comes_once_after_the_last_frame);
   ADD ("who-sleeps-is-woken-by-the-end", test_who_sleeps_is_woken_by_the_end);
