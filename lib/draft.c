@@ -34,6 +34,17 @@ is_format (const Format *format, const NdshArrayInfo *arrays, guint n_arrays)
   return TRUE;
 }
 
+/* With the mutex. What was measured for the last draft need not be again. */
+static gboolean
+measure (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays, gsize *reached,
+         GError **error)
+{
+  if (!is_format (&writer->format, arrays, n_arrays))
+    return ndsh_arrays_measure (arrays, n_arrays, reached, error);
+  *reached = writer->format.reached;
+  return TRUE;
+}
+
 /* Drafts look like their predecessors, nearly always. */
 static const Format *
 update_format (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays)
@@ -46,6 +57,7 @@ update_format (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays)
   format->is_old = FALSE;
   format->n_arrays = n_arrays;
   memcpy (format->arrays, arrays, n_arrays * sizeof *arrays);
+  ndsh_arrays_measure (arrays, n_arrays, &format->reached, NULL);
   format->arrays_size = ndsh_arrays_packed_size (arrays, n_arrays);
   format->size = format->arrays_size + writer->description_size;
   format->packed = g_realloc (format->packed, format->size);
@@ -130,12 +142,16 @@ begin_bytes (NdshWriter *writer, gsize size, gboolean may_wait, GError **error)
   return slot >= 0 ? draft_new (writer, slot) : NULL;
 }
 
+/* Gives the mutex up on failure, as ndsh_draft_release () takes it. */
 static NdshDraft *
 begin_arrays (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
-              gsize size, gboolean may_wait, GError **error)
+              gboolean may_wait, GError **error)
 {
   NdshDraft *draft;
+  gsize size;
 
+  if (!measure (writer, arrays, n_arrays, &size, error))
+    return NULL;
   update_format (writer, arrays, n_arrays);
   draft = begin_bytes (writer, size, may_wait, error);
   if (draft == NULL || describe (draft, arrays, n_arrays, size, NULL, 0, error))
@@ -151,16 +167,13 @@ begin (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
        gboolean may_wait, GError **error)
 {
   NdshDraft *draft;
-  gsize size;
 
   if (ndsh_writer_is_forked (writer)) {
     ndsh_writer_set_forked (writer, error);
     return NULL;
   }
-  if (!ndsh_arrays_measure (arrays, n_arrays, &size, error))
-    return NULL;
   ndsh_writer_lock (writer);
-  draft = begin_arrays (writer, arrays, n_arrays, size, may_wait, error);
+  draft = begin_arrays (writer, arrays, n_arrays, may_wait, error);
   ndsh_writer_unlock (writer);
   return draft;
 }
@@ -258,13 +271,12 @@ ndsh_draft_describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arra
 
   if (ndsh_writer_is_forked (draft->writer))
     return ndsh_writer_set_forked (draft->writer, error);
-  if (!ndsh_arrays_measure (arrays, n_arrays, &reached, error)
-      || !check_size (draft, reached, size > 0 ? size : reached, error)
-      || !check_metadata (metadata_size, error))
-    return FALSE;
   ndsh_writer_lock (draft->writer);
-  done = describe (draft, arrays, n_arrays, size > 0 ? size : reached, metadata,
-                   metadata_size, error);
+  done = check_metadata (metadata_size, error)
+         && measure (draft->writer, arrays, n_arrays, &reached, error)
+         && check_size (draft, reached, size > 0 ? size : reached, error)
+         && describe (draft, arrays, n_arrays, size > 0 ? size : reached, metadata,
+                      metadata_size, error);
   ndsh_writer_unlock (draft->writer);
   return done;
 }

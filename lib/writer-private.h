@@ -55,6 +55,7 @@ typedef struct {
   gboolean is_old;              /* the description is another now */
   guint n_arrays;
   NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
+  gsize reached;                /* bytes of payload that the arrays need */
   guint8 *packed;               /* as it stands in tails */
   gsize arrays_size;
   gsize size;

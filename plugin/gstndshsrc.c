@@ -123,6 +123,7 @@ struct _GstNdshSrc {
 
   Kind kind;                    /* of the last frame */
   Look look;                    /* of the last that had no layout of its own */
+  GstBuffer *envelope;          /* for the next like that, or NULL */
 
   /* The stream so far. */
   guint caps_format;            /* the format that the caps are of, 0 if of none */
@@ -274,6 +275,7 @@ reset_stream (GstNdshSrc *self)
   self->stream_id[0] = '\0';
   self->sequence = 0;
   self->caps_format = self->kind.format = self->look.format = 0;
+  gst_buffer_replace (&self->envelope, NULL);
   g_clear_pointer (&self->description, g_free);
   gst_caps_replace (&self->caps, NULL);
   gst_ndsh_content_init (&self->content, NULL);
@@ -427,6 +429,7 @@ gst_ndsh_src_stop (GstBaseSrc *base)
     gst_ndsh_timeline_leave (g_steal_pointer (&self->timeline));
   }
   gst_ndsh_time_base_clear (&self->base);
+  gst_buffer_replace (&self->envelope, NULL);
   set_expected (self, TRUE);
   set_connected (self, FALSE);
   gst_caps_replace (&self->caps, NULL);
@@ -801,17 +804,17 @@ count_copy (GstNdshSrc *self)
   GST_OBJECT_UNLOCK (self);
 }
 
-/* Takes @frame. */
-static GstBuffer *
-buffer_from_frame (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta)
+/* Takes @frame, and puts it into @buffer. */
+static void
+fill_buffer (GstNdshSrc *self, GstBuffer *buffer, NdshFrame *frame,
+             const GstNdshMeta *meta)
 {
   gsize size = ndsh_frame_get_size (frame);
-  GstBuffer *buffer = gst_buffer_new ();
   GstMemory *memory;
 
   if (size == 0) {
     ndsh_frame_release (frame);
-    return buffer;
+    return;
   }
   if (is_last_lease (self)) {
     memory = copy_frame (frame);
@@ -825,7 +828,6 @@ buffer_from_frame (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta)
     append_divided (buffer, memory, meta);
   else
     gst_buffer_append_memory (buffer, memory);
-  return buffer;
 }
 
 /* --- Layout --- */
@@ -862,6 +864,7 @@ find_look (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta)
 
   if (!meta->has_layout && look->format == format && look->size == size)
     return look;
+  gst_buffer_replace (&self->envelope, NULL);
   look->format = meta->has_layout ? 0 : format;
   look->size = size;
   look->is_known = find_layout (self, frame, meta, &look->layout);
@@ -891,6 +894,35 @@ copy_to_default (GstNdshSrc *self, const NdshFrame *frame,
   return buffer;
 }
 
+static GstBuffer *
+envelope_new (Look *look, guint32 video_flags)
+{
+  GstNdshLayout *layout = &look->layout;
+  GstBuffer *buffer = gst_buffer_new ();
+
+  gst_buffer_add_video_meta_full (
+    buffer, (GstVideoFrameFlags) video_flags, layout->format, layout->width,
+    layout->height, layout->n_planes, layout->offset, layout->stride);
+  return buffer;
+}
+
+/* While nothing else is to be done: the next frame will look like the last. */
+static void
+prepare_envelope (GstNdshSrc *self)
+{
+  if (self->envelope == NULL && self->look.is_known && self->look.format != 0)
+    self->envelope = envelope_new (&self->look, 0);
+}
+
+/* An empty buffer for frames whose planes lie as in @look, which is that of the last. */
+static GstBuffer *
+take_envelope (GstNdshSrc *self, Look *look, guint32 video_flags)
+{
+  if (self->envelope != NULL && video_flags == 0)
+    return g_steal_pointer (&self->envelope);
+  return envelope_new (look, video_flags);
+}
+
 /* Takes @frame, whose planes lie as in @look. */
 static GstBuffer *
 buffer_from_video (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
@@ -907,11 +939,8 @@ buffer_from_video (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
       return buffer;
     }
   }
-  buffer = buffer_from_frame (self, frame, meta);
-  gst_buffer_add_video_meta_full (
-    buffer, (GstVideoFrameFlags) meta->video_flags, layout->format,
-    layout->width, layout->height, layout->n_planes, layout->offset,
-    layout->stride);
+  buffer = take_envelope (self, look, meta->video_flags);
+  fill_buffer (self, buffer, frame, meta);
   return buffer;
 }
 
@@ -1242,10 +1271,12 @@ make_buffer (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
   Look *look = find_look (self, frame, meta);
   GstBuffer *buffer;
 
-  if (look->is_known)
+  if (look->is_known) {
     buffer = buffer_from_video (self, frame, meta, look);
-  else
-    buffer = buffer_from_frame (self, frame, meta);
+  } else {
+    buffer = gst_buffer_new ();
+    fill_buffer (self, buffer, frame, meta);
+  }
   describe_planes (self, buffer);
 
   GST_BUFFER_OFFSET (buffer) = info.offset;
@@ -1353,6 +1384,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
 
   *buffer = NULL;
   g_atomic_int_set (&self->is_downstream, FALSE);
+  prepare_envelope (self);
   self->pushed = gst_ndsh_get_monotonic_time () - self->created_at;
   for (;;) {
     result = next_frame (self, &frame);
