@@ -116,6 +116,8 @@ reader_free (Reader *reader)
   while (!g_queue_is_empty (&reader->replaced))
     replaced_free (g_queue_pop_head (&reader->replaced));
   ndsh_segment_unref (reader->page);
+  if (reader->bell_fd >= 0)
+    close (reader->bell_fd);
   g_free (reader);
 }
 
@@ -139,6 +141,7 @@ reader_new (NdshWriter *writer, NdshGuest *guest, const NdshHello *hello,
   g_autoptr (Reader) reader = g_new0 (Reader, 1);
 
   g_queue_init (&reader->replaced);
+  reader->bell_fd = -1;
   reader->guest = guest;
   reader->asked_queue = CLAMP (hello->queue_length, 1, NDSH_MAX_QUEUE);
   reader->slots.mode = granted_mode (writer, guest, hello);
@@ -148,6 +151,11 @@ reader_new (NdshWriter *writer, NdshGuest *guest, const NdshHello *hello,
                         sizeof (NdshLeasePage), NDSH_SEGMENT_SHARED, error);
   if (reader->page == NULL)
     return NULL;
+  reader->bell_fd = ndsh_bell_new ();
+  if (reader->bell_fd < 0) {
+    ndsh_set_errno (error, "cannot create a bell (eventfd)");
+    return NULL;
+  }
   reader->slots.page = reader->page->data;
   return g_steal_pointer (&reader);
 }
@@ -191,10 +199,10 @@ send_welcome (NdshWriter *writer, Reader *reader)
                           .page_size = (guint32) reader->page->size,
                           .ends = reader->slots.ends,
                           .n_segments = count_segments (writer) };
-  int fds[2] = { writer->control->fd, reader->page->fd };
+  int fds[3] = { writer->control->fd, reader->page->fd, reader->bell_fd };
 
   ndsh_header_init (&welcome, NDSH_MESSAGE_WELCOME, sizeof welcome);
-  return ndsh_message_send (reader->guest->fd, &welcome, sizeof welcome, fds, 2)
+  return ndsh_message_send (reader->guest->fd, &welcome, sizeof welcome, fds, 3)
          == NDSH_IO_DONE;
 }
 
@@ -286,7 +294,7 @@ ndsh_audience_ring (NdshWriter *writer)
 {
   FOR_EACH_READER (writer, reader)
     if (ndsh_wake_reader_sleeps (reader->slots.page))
-      ndsh_wake_ring (reader->guest->fd);
+      ndsh_bell_ring (reader->bell_fd);
 }
 
 static gboolean

@@ -182,13 +182,13 @@ typedef struct {
 enum {
   NDSH_MESSAGE_HELLO = 1,         /* reader: I want to read */
   NDSH_MESSAGE_STATUS = 2,        /* reader: just tell me; writer: NdshStatus */
-  NDSH_MESSAGE_WELCOME = 3,       /* writer: control and lease page */
+  NDSH_MESSAGE_WELCOME = 3,       /* writer: control, lease page and bell */
   NDSH_MESSAGE_REFUSED = 4,       /* writer: and why */
   NDSH_MESSAGE_SEGMENT = 5        /* writer: slot i is now this fd */
 };
 
-/* Every message but the wake-up begins so. The wake-up is the one byte 'w', in
- * either direction. */
+/* Every message but the wake-up begins so. The wake-up is the one byte 'w'; the writer
+ * rings the bell instead. */
 typedef struct {
   uint32_t magic;
   uint16_t major;
@@ -205,7 +205,7 @@ typedef struct {
   uint32_t zero;
 } NdshHello;
 
-typedef struct {                  /* with two fds: control, lease page */
+typedef struct {                  /* with three fds: control, lease page, bell */
   NdshHeader header;
   uint32_t mode;                  /* as granted */
   uint32_t queue_length;

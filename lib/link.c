@@ -7,6 +7,7 @@
 #include "link.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "lifeline.h"
@@ -72,6 +73,10 @@ join (NdshLink *link, NdshMessage *message, GError **error)
                         NDSH_SEGMENT_SHARED, error);
   if (link->page == NULL)
     return FALSE;
+  if (!ndsh_bell_check (message->fds[2]))
+    return refuse (error, "a bell");
+  link->bell_fd = message->fds[2];
+  message->fds[2] = -1;
 
   ndsh_stream_id_copy (link->stream_id, control->stream_id);
   link->leases.mode = welcome->mode;
@@ -89,7 +94,7 @@ ndsh_link_new (int fd, NdshMessage *welcome, GError **error)
   NdshLink *link = g_new0 (NdshLink, 1);
 
   link->refs = 1;
-  link->fd = -1;
+  link->fd = link->bell_fd = -1;
   link->process = ndsh_lifeline_process ();
   if (!join (link, welcome, error)) {
     ndsh_link_unref (link);
@@ -117,6 +122,8 @@ ndsh_link_unref (NdshLink *link)
   ndsh_segment_unref (link->control);
   ndsh_segment_unref (link->page);
   ndsh_lifeline_close (link->fd);
+  if (link->bell_fd >= 0)
+    close (link->bell_fd);
   g_free (link);
 }
 

@@ -14,6 +14,7 @@
 typedef struct {
   int refs;
   int fd;                       /* a lifeline: the writer frees the leases with it */
+  int bell_fd;                  /* of which each ring may mean news */
   guint process;
   gint64 pid;
   gint64 uid;

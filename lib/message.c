@@ -30,13 +30,13 @@ ndsh_message_send (int socket, gconstpointer message, gsize size,
 {
   union {
     struct cmsghdr header;
-    char space[CMSG_SPACE (2 * sizeof (int))];
+    char space[CMSG_SPACE (NDSH_MESSAGE_FDS * sizeof (int))];
   } control = { .space = { 0 } };
   struct iovec data = { (gpointer) message, size };
   struct msghdr msg = { .msg_iov = &data, .msg_iovlen = 1 };
   ssize_t sent;
 
-  g_assert (n_fds <= 2);
+  g_assert (n_fds <= NDSH_MESSAGE_FDS);
   if (n_fds > 0) {
     msg.msg_control = &control;
     msg.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
@@ -66,7 +66,7 @@ static const struct {
 } kinds[] = {
   [NDSH_MESSAGE_HELLO] = { sizeof (NdshHello), 0 },
   [NDSH_MESSAGE_STATUS] = { sizeof (NdshHeader), 0 },
-  [NDSH_MESSAGE_WELCOME] = { sizeof (NdshWelcome), 2 },
+  [NDSH_MESSAGE_WELCOME] = { sizeof (NdshWelcome), 3 },
   [NDSH_MESSAGE_REFUSED] = { sizeof (NdshRefused), 0 },
   [NDSH_MESSAGE_SEGMENT] = { sizeof (NdshSegmentMessage), 1 },
 };
@@ -196,7 +196,8 @@ ndsh_message_receive (int socket, NdshMessage *message, GError **error)
   guint n_fds;
 
   memset (message, 0, sizeof *message);
-  message->fds[0] = message->fds[1] = -1;
+  for (guint i = 0; i < NDSH_MESSAGE_FDS; i++)
+    message->fds[i] = -1;
   size = receive (socket, &msg);
   if (size < 0)
     return errno == EAGAIN ? NDSH_IO_AGAIN : NDSH_IO_GONE;

@@ -10,6 +10,8 @@
 
 #define NDSH_MESSAGE_WAKE 0     /* not a number on the wire: the byte 'w' */
 
+#define NDSH_MESSAGE_FDS 3      /* that a message has at most */
+
 typedef struct {
   guint32 type;
   union {
@@ -19,7 +21,7 @@ typedef struct {
     NdshRefused refused;
     NdshSegmentMessage segment;
   } body;
-  int fds[2];                   /* -1 if there is none; close what you take not */
+  int fds[NDSH_MESSAGE_FDS];    /* -1 if there is none; close what you take not */
 } NdshMessage;
 
 typedef enum {

@@ -40,7 +40,6 @@ struct _NdshReader {
   GError *why_alone;            /* what the last try met */
   GError *why_gone;             /* JOINED: not just the writer's end */
   NdshFormat *format;           /* JOINED: of the last frame, or NULL */
-  gboolean rung;                /* JOINED: the timer stands for a wake-up */
   gboolean unread;              /* JOINED: there is something in the socket */
   gint flushing;                /* any thread */
 
@@ -119,6 +118,7 @@ leave (NdshReader *reader)
     reader->taken = link->leases.taken;
   if (!is_forked (reader)) {
     ndsh_waiter_remove (&reader->waiter, link->fd);
+    ndsh_waiter_remove (&reader->waiter, link->bell_fd);
     ndsh_leases_leave (&link->leases);
     ndsh_link_ring (link);
   }
@@ -174,7 +174,6 @@ static void
 set_next (NdshReader *reader, gint64 at_us)
 {
   reader->next_us = at_us;
-  reader->rung = FALSE;
   ndsh_waiter_set_timer (&reader->waiter, at_us);
 }
 
@@ -276,7 +275,11 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   resume (reader);
   set_next (reader, 0);
   g_clear_error (&reader->why_alone);
-  return TRUE;
+  if (ndsh_waiter_add_bell (&reader->waiter, reader->link->bell_fd))
+    return TRUE;
+  ndsh_set_errno (&why, "cannot wait for channel '%s'", reader->name);
+  leave (reader);
+  return fail_try (reader, why, error);
 }
 
 /* ENDED, say, or FULL would have the caller do what no refusal is a reason for. */
@@ -490,10 +493,9 @@ advance (NdshReader *reader, GError **error)
 static void
 sleep_until (NdshReader *reader, gint64 deadline_us)
 {
-  int fd = ndsh_waiter_sleep (&reader->waiter, deadline_us);
+  int fd = reader->link != NULL ? reader->link->fd : -1;
 
-  if (reader->link != NULL && fd == reader->link->fd)
-    reader->unread = TRUE;
+  reader->unread |= ndsh_waiter_sleep (&reader->waiter, fd, deadline_us);
 }
 
 /* The next writer may be there already. But one that had nothing for us is no
@@ -533,22 +535,6 @@ check_end (NdshReader *reader, guint32 ends, GError **error)
   g_clear_error (&reader->why_gone);
   look_for_the_next (reader);
   return FALSE;
-}
-
-/* To look for a frame is to read the socket, if its memory is not known. A wake-up
- * that was heard so, since look_or_arm, may have stood for what was then passed over,
- * and the next frame will not ring. So the timer does, at once. */
-static void
-replace_wake_up (NdshReader *reader)
-{
-  gboolean rung
-    = reader->link != NULL
-      && !ndsh_wake_reader_is_armed (reader->link->leases.page);
-
-  if (rung == reader->rung)
-    return;
-  ndsh_waiter_set_timer (&reader->waiter, rung ? 1 : reader->next_us);
-  reader->rung = rung;
 }
 
 static gboolean
@@ -599,19 +585,18 @@ arm_and_look (NdshReader *reader, gboolean *found, GError **error)
   return *found ? tell_frame (reader, error) : check_end (reader, ends, error);
 }
 
-/* FALSE with an error, or TRUE: there is a frame, or else it is time to sleep. */
+/* FALSE with an error, or TRUE: there is a frame, or else it is time to sleep; elsewhere
+ * if @polls: then it is not known why it woke, and what has rung so far is over. */
 static gboolean
-look (NdshReader *reader, gboolean *found, GError **error)
+look (NdshReader *reader, gboolean polls, gboolean *found, GError **error)
 {
   *found = have_frame (reader);
   if (*found)
     return tell_frame (reader, error);
-  if (!advance (reader, error)
-      || (reader->link != NULL && !arm_and_look (reader, found, error)))
-    return FALSE;
-  if (!*found)
-    replace_wake_up (reader);
-  return TRUE;
+  if (polls)
+    sleep_until (reader, 0);
+  return advance (reader, error)
+         && (reader->link == NULL || arm_and_look (reader, found, error));
 }
 
 NDSH_API gboolean
@@ -627,10 +612,8 @@ ndsh_reader_wait (NdshReader *reader, gint64 timeout_us, GError **error)
     return FALSE;
   if (timeout_us >= 0 && timeout_us < G_MAXINT64 - now_us)
     deadline_us = now_us + timeout_us;
-  /* Who sleeps elsewhere does not tell why it woke. */
-  reader->unread |= timeout_us == 0;
   for (;;) {
-    if (!look (reader, &found, error))
+    if (!look (reader, timeout_us == 0, &found, error))
       return FALSE;
     if (found)
       return TRUE;

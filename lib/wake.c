@@ -4,6 +4,8 @@
 #include "wake.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -19,6 +21,40 @@ ndsh_wake_ring (int fd)
   /* A failure is a full socket or a peer that is gone: nobody has to be told. */
   (void) !send (fd, "w", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   errno = saved;
+}
+
+/* --- Bells ---------------------------------------------------------------- */
+
+int
+ndsh_bell_new (void)
+{
+  return eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void
+ndsh_bell_ring (int fd)
+{
+  const uint64_t one = 1;
+  int saved = errno;
+
+  (void) !write (fd, &one, sizeof one);
+  errno = saved;
+}
+
+/* By its name, which no file can have, and which the file behind it is not asked for.
+ * Where there is no /proc the writer is believed. */
+bool
+ndsh_bell_check (int fd)
+{
+  static const char bell[] = "anon_inode:[eventfd]";
+  char link[32], name[64];
+  ssize_t length;
+
+  snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
+  length = readlink (link, name, sizeof name);
+  if (length < 0)
+    return errno == ENOENT || errno == ENOTDIR || errno == EACCES;
+  return length == sizeof bell - 1 && memcmp (name, bell, sizeof bell - 1) == 0;
 }
 
 /* --- Where a reader sleeps ------------------------------------------------ */
@@ -49,12 +85,24 @@ ndsh_waiter_clear (NdshWaiter *waiter)
     close (waiter->epoll_fd);
 }
 
+static bool
+add (NdshWaiter *waiter, int fd, uint32_t events)
+{
+  struct epoll_event event = { .events = events, .data.fd = fd };
+
+  return epoll_ctl (waiter->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
 bool
 ndsh_waiter_add (NdshWaiter *waiter, int fd)
 {
-  struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+  return add (waiter, fd, EPOLLIN);
+}
 
-  return epoll_ctl (waiter->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+bool
+ndsh_waiter_add_bell (NdshWaiter *waiter, int bell_fd)
+{
+  return add (waiter, bell_fd, EPOLLIN | EPOLLET);
 }
 
 void
@@ -99,11 +147,15 @@ milliseconds_until (int64_t deadline_us)
   return left_us > 3600000000 ? 3600000 : (int) ((left_us + 999) / 1000);
 }
 
-int
-ndsh_waiter_sleep (NdshWaiter *waiter, int64_t deadline_us)
+bool
+ndsh_waiter_sleep (NdshWaiter *waiter, int fd, int64_t deadline_us)
 {
-  struct epoll_event event;
-  int n = epoll_wait (waiter->epoll_fd, &event, 1, milliseconds_until (deadline_us));
+  struct epoll_event events[4];         /* as many as there are fds */
+  int n = epoll_wait (waiter->epoll_fd, events, 4,
+                      deadline_us == 0 ? 0 : milliseconds_until (deadline_us));
 
-  return n > 0 ? event.data.fd : -1;
+  for (int i = 0; i < n; i++)
+    if (events[i].data.fd == fd)
+      return true;
+  return false;
 }

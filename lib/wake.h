@@ -71,9 +71,27 @@ ndsh_wake_writer_sleeps (const NdshControl *control)
   return load_seq_cst (&control->writer_waiting) != 0;
 }
 
-/* Sends the one byte, to whoever is at the other end of socket @fd. Never blocks:
+/* Sends the one byte, to the writer at the other end of socket @fd. Never blocks:
  * a full socket has wake-ups in it already. */
 void ndsh_wake_ring (int fd);
+
+/* --- Bells ---------------------------------------------------------------- */
+
+/*
+ * What wakes a reader: an eventfd. A socket would do, but its kernel counts on the one who
+ * sends to sleep soon, and has who is woken wait for that on the same processor; and each
+ * byte has to be read.
+ */
+
+/* -1 with errno. */
+int ndsh_bell_new (void);
+
+/* Never blocks. A reader that fills its bell hears no more, to nobody else's harm. */
+void ndsh_bell_ring (int fd);
+
+/* Whether @fd, which a peer sent, is one, as far as that can be told: anything else might
+ * have who polls it wait. */
+bool ndsh_bell_check (int fd);
 
 /* --- Where a reader sleeps ------------------------------------------------ */
 
@@ -89,6 +107,9 @@ bool ndsh_waiter_init (NdshWaiter *waiter);
 void ndsh_waiter_clear (NdshWaiter *waiter);
 
 bool ndsh_waiter_add (NdshWaiter *waiter, int fd);
+
+/* Each ring ends one sleep, and nothing is read: who reads a liar's fd might wait. */
+bool ndsh_waiter_add_bell (NdshWaiter *waiter, int bell_fd);
 void ndsh_waiter_remove (NdshWaiter *waiter, int fd);
 
 /* Readable from @at_us on, in the time of g_get_monotonic_time (); 0 for never. */
@@ -97,8 +118,8 @@ void ndsh_waiter_set_timer (NdshWaiter *waiter, int64_t at_us);
 /* From any thread: all sleep ends at once, until it is taken back. */
 void ndsh_waiter_set_flushing (NdshWaiter *waiter, bool flushing);
 
-/* Until something is readable or @deadline_us, -1 for no deadline. Returns one of the
- * fds that are; -1 if there is none, as on a signal. */
-int ndsh_waiter_sleep (NdshWaiter *waiter, int64_t deadline_us);
+/* Until something is readable or @deadline_us, -1 for no deadline and 0 for not at all;
+ * or for less, as on a signal. Whether @fd is among what is readable. */
+bool ndsh_waiter_sleep (NdshWaiter *waiter, int fd, int64_t deadline_us);
 
 #endif

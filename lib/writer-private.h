@@ -29,6 +29,7 @@ typedef struct {
   NdshSlotsReader slots;        /* first: the list is of these */
   NdshGuest *guest;
   NdshSegment *page;
+  int bell_fd;
   guint asked_queue;
   guint32 seen_cursor;          /* to tell whether a lossless one moves */
   gint64 moved_us;

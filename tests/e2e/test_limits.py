@@ -158,7 +158,7 @@ class Descriptors(TestCase):
         but_slots = "^(?!/memfd:ndsh-slot)"
         n_fds = count_fds(writer, but_slots)
 
-        for n in 0, 1, 0, 1:
+        for n in 0, 1, 2, 0, 1:
             with self.subTest(n=n):
                 since = writer.mark()
                 limit_fds(writer, n)
@@ -169,7 +169,7 @@ class Descriptors(TestCase):
                 else:
                     self.assert_says(
                         other, "^the writer of channel 'x' cannot take a reader in: "
-                        "cannot create shared memory.*" + EMFILE)
+                        "cannot create (shared memory|a bell).*" + EMFILE)
                 self.assert_goes_on(reader)
                 self.assertEqual(other.events("frame"), [])
                 unlimit(writer)
@@ -185,8 +185,8 @@ class Descriptors(TestCase):
 
     def test_a_writer_that_has_none_left_for_a_slot_says_so_and_goes_on(self):
         writer = self.write("--rate=500", "--wait-for=1", "--persist", "--measure")
-        # For the connection and the reader's page, but for no segment.
-        limit_fds(writer, 2)
+        # For the connection, the reader's page and its bell, but for no segment.
+        limit_fds(writer, 3)
         reader = self.read()
 
         self.assert_says(writer, "shared memory.*" + EMFILE)
@@ -203,7 +203,7 @@ class Descriptors(TestCase):
 
     def test_a_reader_that_has_none_left_for_a_writer_says_so_and_goes_on(self):
         # The directory and the socket; the socket and what WELCOME brings.
-        for n in range(4):
+        for n in range(5):
             with self.subTest(n=n):
                 reader = self.read()
                 stop_between_tries(reader, self.channels)
@@ -212,7 +212,7 @@ class Descriptors(TestCase):
                 writer = self.write("--rate=50", "--quiet")
                 other = self.read()
                 self.assert_goes_on(other)
-                if n < 3:
+                if n < 4:
                     self.assert_says(reader, EMFILE)
                     self.assert_goes_on(other)
                     self.assertEqual(reader.events("frame"), [])
@@ -261,7 +261,7 @@ class Descriptors(TestCase):
         source.wait_event("playing")
 
         # The one has to make slots, the other to connect anew.
-        limit_fds(sink, 2)
+        limit_fds(sink, 3)
         reader = self.start(e2e.FRAMES, "read", "x", "--leases=8", "--hold=100")
         limit_fds(source, 0)
         writer.kill()

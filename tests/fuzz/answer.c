@@ -39,6 +39,7 @@ enum {
   DIRECTORY,
   DEVICE,
   SOCKET,
+  BELL,
   N_KINDS
 };
 
@@ -149,6 +150,7 @@ set_up_once (void)
   fds[DIRECTORY] = open ("/", O_RDONLY | O_DIRECTORY);
   fds[DEVICE] = open ("/dev/zero", O_RDWR);
   fds[SOCKET] = socket (AF_UNIX, SOCK_STREAM, 0);
+  fds[BELL] = ndsh_bell_new ();
   g_assert (ndsh_waiter_init (&waiter));
 }
 
@@ -160,7 +162,7 @@ send_changed (gpointer message, guint32 type, gsize size, const guint *kinds,
               guint n_fds)
 {
   guint n_changes = fuzz_u8 (&input) % 4;
-  int sent[2];
+  int sent[NDSH_MESSAGE_FDS];
 
   ndsh_header_init (message, type, size);
   for (guint i = 0; i < n_changes; i++)
@@ -173,23 +175,24 @@ send_changed (gpointer message, guint32 type, gsize size, const guint *kinds,
 static guint
 some_kind (void)
 {
-  return fuzz_u8 (&input) % N_KINDS;
+  return fuzz_u8 (&input) % BELL;    /* what is good for one thing only */
 }
 
 static void
 send_welcome (void)
 {
-  guint kinds[2];
+  guint kinds[3];
   NdshWelcome welcome = { .cursor = fuzz_u8 (&input) };
 
   kinds[0] = some_kind ();
   kinds[1] = some_kind ();
+  kinds[2] = kinds[0] == PIPE ? PIPE : BELL;
   welcome.control_size = (guint32) sizes[kinds[0]];
   welcome.page_size = (guint32) sizes[kinds[1]];
   welcome.mode = fuzz_u8 (&input) % 4;
   welcome.queue_length = fuzz_u8 (&input) % 40;
   welcome.max_leases = fuzz_u8 (&input) % 80;
-  send_changed (&welcome, NDSH_MESSAGE_WELCOME, sizeof welcome, kinds, 2);
+  send_changed (&welcome, NDSH_MESSAGE_WELCOME, sizeof welcome, kinds, 3);
 }
 
 static void
@@ -201,10 +204,8 @@ send_segment (void)
   segment.slot = fuzz_u8 (&input);
   if (segment.slot == 255)
     segment.slot = fuzz_u16 (&input);
-  if (fuzz_u8 (&input) % 4 == 0)
-    segment.size = 0;
   send_changed (&segment, NDSH_MESSAGE_SEGMENT, sizeof segment, &kind,
-                segment.size > 0);
+                segment.size > 0 || segment.slot % 2 == 1);
 }
 
 static void

@@ -26,7 +26,7 @@ check_accepted (const NdshMessage *message, gsize size, guint n_fds)
   g_assert (header->magic == NDSH_MAGIC && header->major == NDSH_MAJOR);
   g_assert (header->type >= 1 && header->type < G_N_ELEMENTS (sizes));
   g_assert (size >= sizes[header->type]);
-  g_assert (n_fds == (header->type == NDSH_MESSAGE_WELCOME   ? 2
+  g_assert (n_fds == (header->type == NDSH_MESSAGE_WELCOME   ? 3
                       : header->type == NDSH_MESSAGE_SEGMENT ? message->body.segment.size > 0
                                                              : 0));
   if (header->type == NDSH_MESSAGE_REFUSED)

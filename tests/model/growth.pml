@@ -8,7 +8,7 @@
  *   writer  claim_and_grow, make_room, retire, may_retire, claim_or_wait (store.c),
  *           tell, hear_what_was_unmapped (audience.c), publish_locked
  *   service on_writable, on_woken, ndsh_service_watch_writable
- *   reader  ndsh_reader_wait with look_or_arm, find_frame, find_segment, pass_over
+ *   reader  ndsh_reader_wait with arm_and_look, find_frame, find_segment, pass_over
  *           (reader.c), ndsh_link_drain, take_segment, ndsh_link_ring (link.c),
  *           ndsh_leases_stall, _skip, _set_segments_handled, _have_new (slots.c)
  *
@@ -27,8 +27,8 @@
  * Configured by MODEr, LENGTHr (of a queue), S, FRAMES that are tried, GROWTHS and
  * SOCKET, the messages that a socket holds; ALONE: without the second reader; WAITS;
  * RETIRED: how many segments that were replaced the first reader may map; IDLES: after
- * any wait a reader may do something else for good. A message is a byte: 0 a wake-up,
- * else 1 + slot + S * generation.
+ * any wait a reader may do something else for good. A message is a byte: 1 + slot +
+ * S * generation.
  */
 #define LATEST 0
 #define QUEUE 1
@@ -74,6 +74,7 @@ byte cursor[R];
 byte handled[R];                /* segments_handled */
 bool writer_waiting;
 chan to_reader[R] = [SOCKET] of { byte };
+bool bell[R];                   /* rung, and nobody has slept since */
 
 /* The writer's own. */
 byte published;
@@ -141,17 +142,14 @@ inline hear_unmapped (q)
   n = 0
 }
 
-/* ndsh_wake_reader_sleeps, ndsh_wake_ring */
+/* ndsh_wake_reader_sleeps, ndsh_bell_ring */
 inline ring_reader (q)
 {
   atomic {
     if
     :: waiting[q] ->
        waiting[q] = false;
-       if
-       :: nfull (to_reader[q]) -> to_reader[q]!0
-       :: full (to_reader[q])
-       fi
+       bell[q] = true
     :: else
     fi
   }
@@ -318,8 +316,7 @@ inline drain ()
   :: atomic { empty (to_reader[r]) -> m = 0; break }
   :: atomic { nempty (to_reader[r]) -> to_reader[r]?m };
      if
-     :: m == 0
-     :: m != 0 ->
+     :: true ->
 #ifdef MUT_COUNTS_BEFORE_UNMAPPING
         handled[r]++;
         knows[r * S + (m - 1) % S] = (m - 1) / S;
@@ -438,24 +435,19 @@ inline look ()
   fi
 }
 
-/* ndsh_reader_wait until it sleeps or returns; have_frame in look_or_arm, twice in it,
- * then in check_end and in wait */
+/* ndsh_reader_wait until it sleeps or returns */
 inline wait_once ()
 {
-  drain ();
   look ();
   if
   :: !found ->
+     drain ();
      waiting[r] = true;
-     look ();
-     if
-     :: !found -> look ()
-     :: else
-     fi;
-     if
-     :: !found -> look ()
-     :: else
-     fi
+     look ()
+  :: else
+  fi;
+  if
+  :: found -> waiting[r] = false                        /* ndsh_wake_disarm_reader */
   :: else
   fi
 }
@@ -499,11 +491,9 @@ proctype reader (byte r)
 #endif
      :: !found ->
         if
-#ifndef MUT_WAKE_UP_IS_HEARD_AND_FORGOTTEN
-        :: !waiting[r]                                  /* was_rung: another round */
-#endif
-        :: nempty (to_reader[r])                        /* sleep */
-        :: is_done && last == published && empty (to_reader[r]) -> break
+        :: atomic { bell[r] -> bell[r] = false }        /* sleep */
+        :: nempty (to_reader[r])
+        :: is_done && last == published && empty (to_reader[r]) && !bell[r] -> break
         fi
      fi
   od

@@ -131,7 +131,7 @@ MUTANTS = [
         'HEAD_STORE=RELEASE': 'I4',
         'SLEEPER_LOOK=ACQUIRE': 'I4',
         'MUT_ARMS_LAST': 'I4',
-        'MUT_DRAINS_LAST': 'I4',
+        'MUT_POLLS_LAST': 'I4',
         'MUT_RINGS_BEFORE_PUBLISHING': 'I4',
     }),
     ('wake', 'end', {
@@ -178,7 +178,6 @@ MUTANTS = [
         'MUT_LOOK_DOES_NOT_RING': 'I4',
     }),
     ('growth', 'retired', {'MUT_SEGMENT_DOES_NOT_RING': 'I4'}),
-    ('growth', 'four-frames', {'MUT_WAKE_UP_IS_HEARD_AND_FORGOTTEN': 'I4'}),
 ]
 
 

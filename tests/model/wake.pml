@@ -3,14 +3,15 @@
 /*
  * Sleeping and waking in both directions, lib/wake.h, with what calls it:
  *
- *   reader  ndsh_reader_wait (drain, look_or_arm, check_end, sleep), find_frame,
+ *   reader  ndsh_reader_wait (look, arm_and_look, check_end, sleep_until), find_frame,
  *           ndsh_leases_take, ndsh_link_release, ndsh_link_ring, leave
  *   writer  claim_or_wait and ndsh_audience_wait_for_lossless with its condition
  *           variable, publish_locked, ndsh_writer_end, ndsh_audience_ring
  *   service on_woken, on_gone
  *
- * One step is one access to a shared word or one system call. Two readers; a socket
- * holds SOCKET messages each way, and a byte that finds it full is lost.
+ * One step is one access to a shared word or one system call. Two readers, each with a
+ * bell; a socket to the writer holds SOCKET messages, and a byte that finds it full is
+ * lost.
  *
  * Checked:
  *   I4  nobody sleeps for good while there is something for him: a state in which
@@ -125,8 +126,8 @@
 
 #include "memory.h"
 
-byte to_reader[R];              /* bytes in the sockets */
-byte to_writer[R];
+bool bell[R];                   /* rung, and nobody has slept since */
+byte to_writer[R];              /* bytes in the sockets */
 bool listed[R];
 bool hung_up[R];
 bool killed;
@@ -223,7 +224,7 @@ inline begin ()
   atomic { IS_DRAINED (WRITER) -> armed = false; is_free = false; old = 0; locked = false }
 }
 
-/* ndsh_wake_reader_sleeps, ndsh_wake_ring */
+/* ndsh_wake_reader_sleeps, ndsh_bell_ring */
 inline ring_reader (q)
 {
   if
@@ -234,7 +235,7 @@ inline ring_reader (q)
         atomic { IS_DRAINED (WRITER) -> sleeps = mem[WAITING (q)]; mem[WAITING (q)] = 0 };
         atomic {
           if
-          :: sleeps && to_reader[q] < SOCKET -> to_reader[q]++
+          :: sleeps -> bell[q] = true
           :: else
           fi;
           sleeps = false
@@ -475,44 +476,40 @@ inline check_end ()
   }
 }
 
-/* ndsh_link_drain */
-inline drain ()
+/* What who sleeps elsewhere does before it arms: rings so far count no more */
+inline poll_bell ()
 {
-  to_reader[r] = 0
-}
-
-/* look_or_arm */
-inline look_or_arm ()
-{
-  look ();
-#ifndef MUT_ARMS_LAST
   if
-  :: !found -> store (r, WAITING (r), 1, READER_ARM); look ()
-  :: else
+  :: bell[r] -> bell[r] = false
+  :: true
   fi
-#endif
 }
 
-/* One round of ndsh_reader_wait */
+/* The rest of a round of ndsh_reader_wait, after a look that found nothing */
 inline wait_once ()
 {
-#ifndef MUT_DRAINS_LAST
-  drain ();
+#ifndef MUT_POLLS_LAST
+  poll_bell ();
 #endif
-  look_or_arm ();
-  if
-  :: !found -> check_end ()
-  :: else
-  fi;
+#ifndef MUT_ARMS_LAST
+  store (r, WAITING (r), 1, READER_ARM);
+#endif
+  check_end ();
 #ifdef MUT_ARMS_LAST
   store (r, WAITING (r), 1, READER_ARM);
 #endif
-#ifdef MUT_DRAINS_LAST
-  drain ();
+#ifdef MUT_POLLS_LAST
+  poll_bell ();
 #endif
   if
-  :: found -> atomic { found = false; ends = 0 }
-  :: else -> to_reader[r] > 0                           /* sleep */
+  :: found ->
+     /* ndsh_wake_disarm_reader */
+     if
+     :: mem[WAITING (r)] != 0 -> store (r, WAITING (r), 0, RELAXED)
+     :: else
+     fi;
+     atomic { found = false; ends = 0 }
+  :: else -> atomic { bell[r] -> bell[r] = false }      /* sleep */
   fi
 }
 

@@ -13,6 +13,7 @@
 
 #include "message.h"
 #include "ndsh-test.h"
+#include "wake.h"
 
 /* --- Messages ------------------------------------------------------------- */
 
@@ -107,9 +108,10 @@ peer_join (guint32 mode, guint32 queue_length, guint32 max_leases)
     peer_hear (reader.fd, &reader.welcome, sizeof reader.welcome, fds, &n_fds),
     ==, sizeof reader.welcome);
   g_assert_cmpuint (reader.welcome.header.type, ==, NDSH_MESSAGE_WELCOME);
-  g_assert_cmpuint (n_fds, ==, 2);
+  g_assert_cmpuint (n_fds, ==, 3);
   reader.control_fd = fds[0];
   reader.page_fd = fds[1];
+  reader.bell_fd = fds[2];
   reader.control = mmap (NULL, reader.welcome.control_size, PROT_READ,
                          MAP_SHARED, fds[0], 0);
   reader.page = mmap (NULL, reader.welcome.page_size, PROT_READ | PROT_WRITE,
@@ -163,6 +165,7 @@ peer_unmap (PeerReader *reader)
   munmap (reader->page, reader->welcome.page_size);
   close (reader->control_fd);
   close (reader->page_fd);
+  close (reader->bell_fd);
 }
 
 void
@@ -219,6 +222,7 @@ make_pages (PeerWriter *writer)
   writer->control = control = data;
   writer->page_fd = peer_memfd (w->page_size, F_SEAL_SHRINK, &data);
   writer->page = data;
+  writer->bell_fd = ndsh_bell_new ();
   writer->slot_size = PEER_PAYLOAD + page_size;
   writer->slot_fd = peer_memfd (writer->slot_size, F_SEAL_SHRINK, &data);
   writer->slot = data;
@@ -258,6 +262,7 @@ peer_writer_clear (PeerWriter *writer)
   munmap (writer->slot, writer->slot_size);
   close (writer->control_fd);
   close (writer->page_fd);
+  close (writer->bell_fd);
   close (writer->slot_fd);
   if (writer->fd >= 0)
     close (writer->fd);
@@ -292,11 +297,11 @@ peer_accept (PeerWriter *writer, NdshReader *reader)
 void
 peer_welcome (PeerWriter *writer, guint32 mode)
 {
-  int fds[2] = { writer->control_fd, writer->page_fd };
+  int fds[3] = { writer->control_fd, writer->page_fd, writer->bell_fd };
 
   writer->welcome.mode = mode;
   g_assert_true (peer_say (writer->fd, NDSH_MESSAGE_WELCOME, &writer->welcome,
-                           fds, 2));
+                           fds, 3));
 }
 
 void

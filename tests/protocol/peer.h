@@ -32,6 +32,7 @@ typedef struct {
   NdshWelcome welcome;
   int control_fd;
   int page_fd;
+  int bell_fd;
   const NdshControl *control;
   NdshLeasePage *page;
   int segment_fds[NDSH_N_SLOTS];        /* the last of each slot, or 0 */
@@ -68,6 +69,7 @@ typedef struct {
   NdshWelcome welcome;
   int control_fd;
   int page_fd;
+  int bell_fd;
   int slot_fd;                  /* of any slot */
   NdshControl *control;         /* mapped for writing, whatever the seals say */
   NdshLeasePage *page;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -120,11 +121,11 @@ wake_before_welcome (PeerWriter *writer)
 static void
 send_half_a_welcome (PeerWriter *writer)
 {
-  int fds[2] = { writer->control_fd, writer->page_fd };
+  int fds[3] = { writer->control_fd, writer->page_fd, writer->bell_fd };
 
   ndsh_header_init (&writer->welcome, NDSH_MESSAGE_WELCOME,
                     sizeof writer->welcome);
-  g_assert_true (ndsh_test_send (writer->fd, &writer->welcome, 20, fds, 2));
+  g_assert_true (ndsh_test_send (writer->fd, &writer->welcome, 20, fds, 3));
 }
 
 static void
@@ -162,17 +163,52 @@ welcome_with_all_fds (PeerWriter *writer)
 static void
 welcome_with_fds_exchanged (PeerWriter *writer)
 {
-  int fds[2] = { writer->page_fd, writer->control_fd };
+  int fds[3] = { writer->page_fd, writer->control_fd, writer->bell_fd };
 
-  welcome_with (writer, fds, 2);
+  welcome_with (writer, fds, 3);
+}
+
+/* It is polled, and what has to be asked for that might have us wait. */
+static void
+welcome_with_another_bell (PeerWriter *writer, int bell_fd)
+{
+  int fds[3] = { writer->control_fd, writer->page_fd, bell_fd };
+
+  welcome_with (writer, fds, 3);
+}
+
+static void
+welcome_with_memory_for_a_bell (PeerWriter *writer)
+{
+  welcome_with_another_bell (writer, writer->control_fd);
+}
+
+static void
+welcome_with_a_timer_for_a_bell (PeerWriter *writer)
+{
+  int timer = timerfd_create (CLOCK_MONOTONIC, TFD_CLOEXEC);
+
+  welcome_with_another_bell (writer, timer);
+  close (timer);
+}
+
+static void
+welcome_with_a_pipe_for_a_bell (PeerWriter *writer)
+{
+  int ends[2];
+
+  g_assert_cmpint (pipe (ends), ==, 0);
+  welcome_with_another_bell (writer, ends[0]);
+  close (ends[0]);
+  close (ends[1]);
 }
 
 static void
 welcome_with_sockets (PeerWriter *writer)
 {
-  int fds[2] = { writer->fd, writer->listen_fd };
+  int fds[3] = { writer->fd, writer->listen_fd, writer->bell_fd };
 
-  welcome_with (writer, fds, 2);
+  welcome_with (writer, fds, 3);
 }
 
 static void
@@ -180,10 +216,10 @@ welcome_with_memory (PeerWriter *writer, gsize size, int seals)
 {
   gpointer data;
   int fd = peer_memfd (size, seals, &data);
-  int fds[2] = { fd, writer->page_fd };
+  int fds[3] = { fd, writer->page_fd, writer->bell_fd };
 
   memcpy (data, writer->control, MIN (size, sizeof *writer->control));
-  welcome_with (writer, fds, 2);
+  welcome_with (writer, fds, 3);
   munmap (data, size);
   close (fd);
 }
@@ -224,6 +260,9 @@ static const Offence answers[] = {
   { "sends-all-fds-it-can", welcome_with_all_fds, "*more than 8 fds*" },
   { "exchanges-fds", welcome_with_fds_exchanged, "*bytes and said*" },
   { "sends-sockets", welcome_with_sockets, "*not sealed" },
+  { "sends-memory-for-a-bell", welcome_with_memory_for_a_bell, "*a bell that*" },
+  { "sends-a-timer-for-a-bell", welcome_with_a_timer_for_a_bell, "*a bell that*" },
+  { "sends-a-pipe-for-a-bell", welcome_with_a_pipe_for_a_bell, "*a bell that*" },
   { "sends-unsealed-memory", welcome_with_unsealed_memory, "*not sealed" },
   { "sends-memory-that-can-shrink", welcome_with_memory_that_can_shrink,
     "*not sealed" },
@@ -722,7 +761,7 @@ test_a_flood_of_memory_does_not_keep_wait_from_its_time_out (
   stop (&worker, thread);
   times_out (f, 0);
   g_assert_cmpuint (worker.n_done, >, 2 * NDSH_N_SLOTS);
-  g_assert_cmpuint (ndsh_test_count_fds (), <=, fds + 2);
+  g_assert_cmpuint (ndsh_test_count_fds (), <=, fds + 3);
   g_assert_cmpuint (ndsh_test_count_maps (), <=, maps + 2 + NDSH_N_SLOTS);
   g_assert_true (ndsh_reader_is_connected (f->reader));
 }
@@ -1046,7 +1085,7 @@ test_a_control_page_that_changes_under_the_readers_eyes (Fixture *f,
 static void
 test_one_memory_for_everything_is_survived (Fixture *f, gconstpointer data)
 {
-  int fds[2] = { f->writer.control_fd, f->writer.control_fd };
+  int fds[3] = { f->writer.control_fd, f->writer.control_fd, f->writer.bell_fd };
   NdshControl *control = f->writer.control;
   NdshControl good = *control;
   guint32 page_size = f->writer.welcome.page_size;
@@ -1056,7 +1095,7 @@ test_one_memory_for_everything_is_survived (Fixture *f, gconstpointer data)
   f->writer.welcome.page_size = f->writer.welcome.control_size;
   f->writer.welcome.max_leases = NDSH_MAX_LEASES;
   peer_accept (&f->writer, f->reader);
-  welcome_with (&f->writer, fds, 2);
+  welcome_with (&f->writer, fds, 3);
   announce_with (&f->writer, 0, f->writer.welcome.control_size,
                  f->writer.control_fd);
   ndsh_reader_wait (f->reader, 0, NULL);

@@ -3,6 +3,7 @@
 /* The writer is this test: it makes good pages and messages, then lies in one
  * place. */
 #include "link.h"
+#include "wake.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 typedef struct {
   int ends[2];                  /* the writer's is 0 */
+  int bell_fd;
   NdshSegment *control;
   NdshSegment *page;
   NdshSegment *slot;
@@ -77,6 +79,7 @@ setup (Fixture *f, gconstpointer data)
   f->page = make_segment (sizeof (NdshLeasePage), NDSH_SEGMENT_SHARED);
   f->slot = make_segment (10000, NDSH_SEGMENT_READ);
   fill_control (f->control->data);
+  f->bell_fd = ndsh_bell_new ();
   f->welcome = good_welcome (f);
   f->fds = ndsh_test_count_fds ();
 }
@@ -89,6 +92,7 @@ teardown (Fixture *f, gconstpointer data)
   g_assert_cmpuint (ndsh_test_count_fds (), ==, f->fds);
   close (f->ends[0]);
   close (f->ends[1]);
+  close (f->bell_fd);
   ndsh_segment_unref (f->control);
   ndsh_segment_unref (f->page);
   ndsh_segment_unref (f->slot);
@@ -98,7 +102,8 @@ static NdshLink *
 join_with (Fixture *f, int control_fd, int page_fd, GError **error)
 {
   NdshMessage message
-    = { .type = NDSH_MESSAGE_WELCOME, .fds = { control_fd, page_fd } };
+    = { .type = NDSH_MESSAGE_WELCOME,
+        .fds = { control_fd, page_fd, duplicate (f->bell_fd) } };
   int fd = duplicate (f->ends[1]);
   NdshLink *link;
 
@@ -221,6 +226,20 @@ test_pages_must_be_sealed_memory (Fixture *f, gconstpointer data)
                  &error));
     g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INCOMPATIBLE);
   }
+}
+
+static void
+test_a_bell_must_be_one (Fixture *f, gconstpointer data)
+{
+  int bell_fd = f->bell_fd;
+  g_autoptr (GError) error = NULL;
+
+  (void) data;
+  f->bell_fd = f->ends[0];
+  g_assert_null (join_with (f, duplicate (f->control->fd), duplicate (f->page->fd),
+                            &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INCOMPATIBLE);
+  f->bell_fd = bell_fd;
 }
 
 static void
@@ -428,11 +447,11 @@ test_what_a_writer_does_not_say_ends_the_link (Fixture *f, gconstpointer data)
 {
   NdshRefused refused = { .code = 0 };
   NdshHello hello = { .mode = 0 };
-  int fds[2] = { f->control->fd, f->page->fd };
+  int fds[3] = { f->control->fd, f->page->fd, f->bell_fd };
   NdshLink *link = join (f);
 
   (void) data;
-  ndsh_message_send (f->ends[0], &f->welcome, sizeof f->welcome, fds, 2);
+  ndsh_message_send (f->ends[0], &f->welcome, sizeof f->welcome, fds, 3);
   assert_leaves (link);
   link = join (f);
   ndsh_header_init (&refused, NDSH_MESSAGE_REFUSED, sizeof refused);
@@ -520,6 +539,7 @@ main (int argc, char **argv)
   ADD ("a-control-page-that-cannot-be-is-refused",
        test_a_control_page_that_cannot_be_is_refused);
   ADD ("pages-must-be-sealed-memory", test_pages_must_be_sealed_memory);
+  ADD ("a-bell-must-be-one", test_a_bell_must_be_one);
   ADD ("a-lease-page-must-be-writable", test_a_lease_page_must_be_writable);
   ADD ("mutated-welcomes-are-usable-or-refused",
        test_mutated_welcomes_are_usable_or_refused);

@@ -20,7 +20,7 @@ static const struct {
 } kinds[] = {
   { NDSH_MESSAGE_HELLO, sizeof (NdshHello), 0 },
   { NDSH_MESSAGE_STATUS, sizeof (NdshHeader), 0 },
-  { NDSH_MESSAGE_WELCOME, sizeof (NdshWelcome), 2 },
+  { NDSH_MESSAGE_WELCOME, sizeof (NdshWelcome), 3 },
   { NDSH_MESSAGE_REFUSED, sizeof (NdshRefused), 0 },
   { NDSH_MESSAGE_SEGMENT, sizeof (NdshSegmentMessage), 1 },
 };
@@ -300,28 +300,30 @@ test_a_message_arrives_with_its_fds (void)
 {
   g_auto (Sockets) sockets;
   NdshMessage sent = make_message (2), got;
-  struct stat st[4];
-  int fds[2];
+  struct stat st[2 * NDSH_MESSAGE_FDS];
+  int fds[NDSH_MESSAGE_FDS];
 
   sockets_init (&sockets);
-  for (guint i = 0; i < 2; i++) {
+  for (guint i = 0; i < NDSH_MESSAGE_FDS; i++) {
     fds[i] = memfd_create ("test", 0);
     fstat (fds[i], &st[i]);
   }
   sent.body.welcome.cursor = 99;
   g_assert_cmpint (ndsh_message_send (sockets.ends[0], &sent.body,
-                                      sizeof (NdshWelcome), fds, 2),
+                                      sizeof (NdshWelcome), fds, NDSH_MESSAGE_FDS),
                    ==, NDSH_IO_DONE);
-  close (fds[0]);
-  close (fds[1]);
+  for (guint i = 0; i < NDSH_MESSAGE_FDS; i++)
+    close (fds[i]);
   g_assert_cmpint (receive (&sockets, &got), ==, NDSH_IO_DONE);
 
   g_assert_cmpuint (got.type, ==, NDSH_MESSAGE_WELCOME);
   g_assert_cmpuint (got.body.welcome.cursor, ==, 99);
-  for (guint i = 0; i < 2; i++) {
+  for (guint i = 0; i < NDSH_MESSAGE_FDS; i++) {
+    guint other = NDSH_MESSAGE_FDS + i;
+
     g_assert_cmpint (fcntl (got.fds[i], F_GETFD), ==, FD_CLOEXEC);
-    g_assert_cmpint (fstat (got.fds[i], &st[2 + i]), ==, 0);
-    g_assert_cmpuint (st[2 + i].st_ino, ==, st[i].st_ino);
+    g_assert_cmpint (fstat (got.fds[i], &st[other]), ==, 0);
+    g_assert_cmpuint (st[other].st_ino, ==, st[i].st_ino);
   }
   ndsh_message_clear (&got);
   g_assert_cmpint (got.fds[0], ==, -1);
@@ -432,7 +434,7 @@ test_fds_in_wrong_number_are_refused_and_closed (void)
     NdshMessage sent = make_message (2), got;
 
     sockets_init (&sockets);
-    if (n_fds == 2)
+    if (n_fds == NDSH_MESSAGE_FDS)
       n_fds++;
     send_anything (&sockets, &sent.body, sizeof (NdshWelcome), n_fds);
 

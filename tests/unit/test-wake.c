@@ -4,7 +4,11 @@
 #include "wake.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "ndsh-test.h"
@@ -174,20 +178,88 @@ test_sleep_ends_with_news_or_its_deadline (void)
   ndsh_test_socketpair (ends);
   g_assert_true (ndsh_waiter_add (&waiter, ends[1]));
   alarm (10);
-  ndsh_waiter_sleep (&waiter, 0);               /* long ago */
-  ndsh_waiter_sleep (&waiter, g_get_monotonic_time ());
+  g_assert_false (ndsh_waiter_sleep (&waiter, ends[1], 0));     /* long ago */
+  g_assert_false (ndsh_waiter_sleep (&waiter, ends[1], g_get_monotonic_time ()));
   deadline_us = g_get_monotonic_time () + 10500;
   while (g_get_monotonic_time () < deadline_us)
-    ndsh_waiter_sleep (&waiter, deadline_us);
+    g_assert_false (ndsh_waiter_sleep (&waiter, ends[1], deadline_us));
 
   ndsh_wake_ring (ends[0]);
-  ndsh_waiter_sleep (&waiter, -1);
-  ndsh_waiter_sleep (&waiter, g_get_monotonic_time () + 1000 * HOUR_US);
-  ndsh_waiter_sleep (&waiter, G_MAXINT64);
+  g_assert_true (ndsh_waiter_sleep (&waiter, ends[1], -1));
+  g_assert_false (ndsh_waiter_sleep (&waiter, ends[0], -1));
+  g_assert_true (ndsh_waiter_sleep (&waiter, ends[1],
+                                    g_get_monotonic_time () + 1000 * HOUR_US));
+  g_assert_true (ndsh_waiter_sleep (&waiter, ends[1], G_MAXINT64));
   alarm (0);
 
   close (ends[0]);
   close (ends[1]);
+  ndsh_waiter_clear (&waiter);
+}
+
+/* Also of who polls the set elsewhere, and comes for what there is. */
+static void
+test_each_ring_ends_one_sleep (void)
+{
+  NdshWaiter waiter;
+  int bell_fd = ndsh_bell_new ();
+
+  init_waiter (&waiter);
+  g_assert_true (ndsh_waiter_add_bell (&waiter, bell_fd));
+  for (guint i = 0; i < 3; i++) {
+    g_assert_false (ndsh_test_is_readable (waiter.epoll_fd));
+    g_assert_false (ndsh_waiter_sleep (&waiter, bell_fd, 0));
+    ndsh_bell_ring (bell_fd);
+    ndsh_bell_ring (bell_fd);
+    g_assert_true (ndsh_test_is_readable (waiter.epoll_fd));
+    g_assert_true (ndsh_waiter_sleep (&waiter, bell_fd, -1));
+  }
+  ndsh_waiter_clear (&waiter);
+  close (bell_fd);
+}
+
+static void
+test_a_full_bell_does_not_block (void)
+{
+  const guint64 most = G_MAXUINT64 - 1;
+  int bell_fd = ndsh_bell_new ();
+
+  g_assert_cmpint (write (bell_fd, &most, sizeof most), ==, sizeof most);
+  errno = 77;
+  ndsh_bell_ring (bell_fd);
+  g_assert_cmpint (errno, ==, 77);
+  close (bell_fd);
+}
+
+static void
+test_bells_are_known_from_others (void)
+{
+  int bell_fd = ndsh_bell_new ();
+  int others[] = { memfd_create ("anon_inode:[eventfd]", MFD_CLOEXEC),
+                   timerfd_create (CLOCK_MONOTONIC, TFD_CLOEXEC),
+                   epoll_create1 (EPOLL_CLOEXEC), open ("/", O_RDONLY | O_CLOEXEC) };
+
+  g_assert_true (ndsh_bell_check (bell_fd));
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
+    g_assert_cmpint (others[i], >=, 0);
+    g_assert_false (ndsh_bell_check (others[i]));
+    close (others[i]);
+  }
+  close (bell_fd);
+}
+
+static void
+test_flushing_lasts_until_it_is_taken_back (void)
+{
+  NdshWaiter waiter;
+
+  init_waiter (&waiter);
+  ndsh_waiter_set_flushing (&waiter, true);
+  for (guint i = 0; i < 3; i++)
+    ndsh_waiter_sleep (&waiter, -1, -1);
+  g_assert_true (ndsh_test_is_readable (waiter.epoll_fd));
+  ndsh_waiter_set_flushing (&waiter, false);
+  g_assert_false (ndsh_test_is_readable (waiter.epoll_fd));
   ndsh_waiter_clear (&waiter);
 }
 
@@ -196,7 +268,7 @@ test_want_of_fds_is_told_and_leaks_none (void)
 {
   guint fds = ndsh_test_count_fds ();
 
-  for (guint n = 0; n < 2; n++) {
+  for (guint n = 0; n < 3; n++) {
     NdshWaiter waiter;
     gboolean good;
     int saved;
@@ -234,6 +306,12 @@ main (int argc, char **argv)
   g_test_add_func ("/wake/sockets-come-and-go", test_sockets_come_and_go);
   g_test_add_func ("/wake/sleep-ends-with-news-or-its-deadline",
                    test_sleep_ends_with_news_or_its_deadline);
+  g_test_add_func ("/wake/each-ring-ends-one-sleep", test_each_ring_ends_one_sleep);
+  g_test_add_func ("/wake/a-full-bell-does-not-block", test_a_full_bell_does_not_block);
+  g_test_add_func ("/wake/bells-are-known-from-others",
+                   test_bells_are_known_from_others);
+  g_test_add_func ("/wake/flushing-lasts-until-it-is-taken-back",
+                   test_flushing_lasts_until_it_is_taken_back);
   g_test_add_func ("/wake/want-of-fds-is-told-and-leaks-none",
                    test_want_of_fds_is_told_and_leaks_none);
 
