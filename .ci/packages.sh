@@ -7,6 +7,7 @@
 #   .ci/packages.sh build           to build the library and the elements
 #   .ci/packages.sh build demo      and to run examples/demo.sh
 #   .ci/packages.sh build demo tests
+#   .ci/packages.sh build demo bench     for tests/bench/run.sh
 set -eu
 
 build='gcc meson ninja-build pkg-config libglib2.0-dev libgstreamer1.0-dev
@@ -15,6 +16,7 @@ demo='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good'
 tests='gstreamer1.0-plugins-bad gstreamer1.0-libav gstreamer1.0-x python3
   clang libclang-rt-dev valgrind strace util-linux debootstrap spin
   python3-numpy python3-pytest mypy python3-pip python3-setuptools python3-wheel'
+bench='gstreamer1.0-plugins-bad python3 python3-matplotlib'
 
 packages=
 for group; do
@@ -22,7 +24,8 @@ for group; do
     build) packages="$packages $build" ;;
     demo) packages="$packages $demo" ;;
     tests) packages="$packages $tests" ;;
-    *) echo "$0: there is no group '$group': build, demo, tests" >&2; exit 2 ;;
+    bench) packages="$packages $bench" ;;
+    *) echo "$0: there is no group '$group': build, demo, tests, bench" >&2; exit 2 ;;
   esac
 done
 

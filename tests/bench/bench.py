@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a frame's way between two pipelines takes, beside its peers in the same run.
+
+    bench.py [--turns N] [--frames N] [--skip N] [--fps 30,60] [--size 1920x1080,...]
+             [--only NAMES] [--touch] [--csv FILE] [--html FILE]
+
+Contenders take turns (A B C A B C ...), so that what else the machine does meets them
+alike. The figures are medians over the turns, with the least and the greatest; what
+counts are ratios. Latency is from when a frame was there to when a sink downstream of
+the reader has it.
+"""
+
+import argparse
+import collections
+import csv
+import io
+import json
+import os
+import shlex
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HOP = os.environ.get("NDSH_BENCH_HOP", "bench-hop")
+
+Contender = collections.namedtuple("Contender", "name sink source through needs")
+
+CAPS = "video/x-raw,format=NV12,width=%(width)d,height=%(height)d,framerate=%(rate)d/1"
+
+CONTENDERS = [
+    Contender("queue", None, None, "queue", None),
+    Contender("ndsh", "ndshsink sync=false channel=%(path)s",
+              "ndshsrc channel=%(path)s", None, "ndshsink"),
+    Contender("shm", "shmsink sync=false wait-for-connection=false shm-size=%(memory)d "
+              "socket-path=%(path)s", "shmsrc is-live=true socket-path=%(path)s ! " + CAPS,
+              None, "shmsink"),
+    Contender("unixfd", "unixfdsink sync=false socket-path=%(path)s",
+              "unixfdsrc socket-path=%(path)s", None, "unixfdsink"),
+    Contender("pipewire", "pipewiresink sync=false mode=provide stream-properties="
+              "p,node.name=%(name)s", "pipewiresrc target-object=%(name)s ! " + CAPS,
+              None, "pipewiresink"),
+]
+
+# What is asked of a turn, and what it answered.
+Setting = collections.namedtuple("Setting", "width height fps frames skip touch")
+HEADS = ("width", "height", "fps", "contender", "measure", "median", "least", "greatest")
+MEASURES = ("p50", "p99", "p999", "max", "writer cpu", "reader cpu", "switches",
+            "faults", "lost")
+
+
+def is_there(contender):
+    return contender.needs is None or subprocess.call(
+        ["gst-inspect-1.0", "--exists", "--atleast-version=0.0", contender.needs]) == 0
+
+
+def arguments(setting):
+    return ["--width=%d" % setting.width, "--height=%d" % setting.height,
+            "--fps=%d" % setting.fps, "--frames=%d" % setting.frames
+            ] + (["--touch"] if setting.touch else [])
+
+
+def start(side, text, setting, skip):
+    return subprocess.Popen([HOP, "--" + side, text, "--skip=%d" % skip]
+                            + arguments(setting), stdout=subprocess.PIPE)
+
+
+def finish(process):
+    answer = process.communicate()[0]
+    if process.returncode != 0:
+        sys.exit("%s: failed" % " ".join(map(shlex.quote, process.args)))
+    return json.loads(answer.decode())
+
+
+def wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+def run_turn(contender, setting, directory):
+    """What the writer's side and the reader's side say."""
+    path = os.path.join(directory, "socket")
+    words = {"path": path, "name": "ndsh-bench-%d" % os.getpid(),
+             "width": setting.width, "height": setting.height,
+             "rate": setting.fps or 30,
+             "memory": 16 * setting.width * setting.height * 3 // 2}
+    if contender.through is not None:
+        both = finish(start("through", contender.through, setting, setting.skip))
+        return dict(both, cpu_us=0), both
+    writer = start("sink", contender.sink % words, setting, setting.skip)
+    if "path" in contender.sink:
+        wait_for(path)
+    reader = finish(start("source", contender.source % words, setting, setting.skip))
+    writer.send_signal(signal.SIGTERM)
+    writer = finish(writer)
+    if os.path.exists(path):
+        os.unlink(path)
+    return writer, reader
+
+
+def percentile(sorted_values, part):
+    return sorted_values[min(int(len(sorted_values) * part), len(sorted_values) - 1)]
+
+
+def summarize(writer, reader):
+    times = sorted(reader["latencies_us"])
+    return {"p50": percentile(times, .5), "p99": percentile(times, .99),
+            "p999": percentile(times, .999), "max": times[-1],
+            "writer cpu": writer["cpu_us"], "reader cpu": reader["cpu_us"],
+            "switches": reader["switches"], "faults": reader["faults"],
+            "lost": reader["lost"]}
+
+
+def run_setting(contenders, setting, turns):
+    """{name: (list of summaries, all latencies)}"""
+    results = {c.name: ([], []) for c in contenders}
+    for _ in range(turns):
+        for contender in contenders:
+            directory = tempfile.mkdtemp(prefix="ndsh-bench-")
+            try:
+                writer, reader = run_turn(contender, setting, directory)
+            finally:
+                shutil.rmtree(directory)
+            results[contender.name][0].append(summarize(writer, reader))
+            results[contender.name][1].extend(reader["latencies_us"])
+    return results
+
+
+def rows(setting, results):
+    """One for each contender and measure: median, least, greatest, over ndsh's."""
+    for name, (summaries, _) in results.items():
+        for measure in MEASURES:
+            values = [s[measure] for s in summaries]
+            yield (setting.width, setting.height, setting.fps, name, measure,
+                   statistics.median(values), min(values), max(values))
+
+
+def describe(setting):
+    return "%dx%d, %s%s" % (
+        setting.width, setting.height,
+        "%d frames a second" % setting.fps if setting.fps else "unthrottled",
+        ", each written and read" if setting.touch else "")
+
+
+def print_table(setting, results, frames):
+    print("\n%s, %d frames a turn" % (describe(setting), frames))
+    print("%-10s" % "us" + "".join("%22s" % m for m in MEASURES))
+    for name, (summaries, _) in results.items():
+        line = "%-10s" % name
+        for measure in MEASURES:
+            values = [s[measure] for s in summaries]
+            line += "%22s" % ("%.1f (%.0f-%.0f)" % (
+                statistics.median(values), min(values), max(values)))
+        print(line)
+    if "ndsh" in results:
+        for name in results:
+            if name != "ndsh":
+                print("ndsh over %-8s" % name + " ".join(ratios(results, name)))
+
+
+def ratios(results, name):
+    for measure in ("p50", "p99"):
+        ours, theirs = ([s[measure] for s in results[n][0]] for n in ("ndsh", name))
+        turns = [a / b for a, b in zip(ours, theirs)]
+        yield "%s %.2f (%.2f-%.2f)" % (measure, statistics.median(turns), min(turns),
+                                       max(turns))
+    ours, theirs = (statistics.median(s["writer cpu"] + s["reader cpu"]
+                                      for s in results[n][0]) for n in ("ndsh", name))
+    yield "cpu %.2f" % (ours / theirs)
+
+
+def plot(setting, results):
+    """The latencies of all turns as one SVG: how many of 100 frames took how long."""
+    import matplotlib
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4))
+    for name, (_, latencies) in results.items():
+        times = sorted(latencies)
+        axes.step(times, [100 * i / len(times) for i in range(len(times))], label=name)
+    axes.set(xscale="log", xlabel="us", ylabel="% of frames", ylim=(0, 100),
+             title=describe(setting))
+    axes.grid(True, which="both", alpha=.3)
+    axes.legend()
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    pyplot.close(figure)
+    return text.getvalue()[text.getvalue().index("<svg"):]
+
+
+def write_html(path, plots, table):
+    cells = "".join("<tr>%s</tr>" % "".join(
+        "<td>%s</td>" % (("%.1f" % cell) if isinstance(cell, float) else cell)
+        for cell in row) for row in table)
+    with open(path, "w") as file:
+        file.write("<!DOCTYPE html><meta charset=utf-8><title>ndsh: hops</title>"
+                   "<h1>A frame's way between two pipelines</h1>%s<table>%s%s</table>"
+                   % ("".join(plots), "<tr>%s</tr>" % "".join(
+                       "<th>%s</th>" % head for head in HEADS), cells))
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--skip", type=int, default=60)
+    parser.add_argument("--fps", default="60")
+    parser.add_argument("--size", default="1920x1080")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--touch", action="store_true")
+    parser.add_argument("--csv")
+    parser.add_argument("--html")
+    return parser.parse_args()
+
+
+def main():
+    args = parse()
+    only = [name for name in args.only.split(",") if name]
+    contenders = [c for c in CONTENDERS
+                  if (not only or c.name in only) and is_there(c)]
+    table, plots = [], []
+    for size in args.size.split(","):
+        width, height = map(int, size.split("x"))
+        for fps in map(int, args.fps.split(",")):
+            setting = Setting(width, height, fps, args.frames, args.skip, args.touch)
+            results = run_setting(contenders, setting, args.turns)
+            print_table(setting, results, args.frames)
+            table.extend(rows(setting, results))
+            if args.html:
+                plots.append(plot(setting, results))
+    if args.html:
+        write_html(args.html, plots, table)
+    if args.csv:
+        with open(args.csv, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(HEADS)
+            writer.writerows(table)
+
+
+if __name__ == "__main__":
+    main()
