@@ -180,6 +180,7 @@ test_tails_grow_at_the_bound (void)
     publish_described (writer, size, 0);
     publish_described (writer, 0, size);
   }
+  g_assert_true (ndsh_reader_is_connected (reader));
 }
 
 /* --- Shares --------------------------------------------------------------- */
