@@ -28,6 +28,9 @@
 #define MFD_NOEXEC_SEAL 0x0008U         /* Linux 6.3 */
 #endif
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22           /* Linux 5.14 */
+#endif
 
 /* From linux/udmabuf.h, which came with Linux 4.20. */
 typedef struct {
@@ -225,8 +228,9 @@ ndsh_segment_find_trust (const char *device)
 
 /* --- A reader's side ------------------------------------------------------ */
 
+/* @backed: bytes that have memory behind them; where a writer is honest, the first. */
 static gboolean
-check_fd (int fd, guint64 size, gsize max_hole, GError **error)
+check_fd (int fd, guint64 size, gsize max_hole, gsize *backed, GError **error)
 {
   int seals = fcntl (fd, F_GET_SEALS);
   struct stat st;
@@ -248,7 +252,16 @@ check_fd (int fd, guint64 size, gsize max_hole, GError **error)
                  "the writer sent memory with holes");
     return FALSE;
   }
+  *backed = (gsize) MIN ((guint64) st.st_blocks * 512, size);
   return TRUE;
+}
+
+/* Now, and not while somebody waits for the first frame in it, where the kernel can. What
+ * has no memory yet would get some. */
+static void
+populate (const NdshSegment *segment, gsize backed)
+{
+  madvise (segment->data, ndsh_page_align (backed), MADV_POPULATE_READ);
 }
 
 NdshSegment *
@@ -256,10 +269,11 @@ ndsh_segment_open (int fd, guint64 size, gsize max_hole,
                    NdshSegmentAccess access, GError **error)
 {
   g_autoptr (NdshSegment) segment = g_new0 (NdshSegment, 1);
+  gsize backed;
 
   segment->refs = 1;
   segment->fd = fd;
-  if (!check_fd (fd, size, max_hole, error))
+  if (!check_fd (fd, size, max_hole, &backed, error))
     return NULL;
   segment->size = (gsize) size;
   segment->data = mmap (NULL, segment->size,
@@ -272,6 +286,8 @@ ndsh_segment_open (int fd, guint64 size, gsize max_hole,
                     size / 1e6);
     return NULL;
   }
+  if (access == NDSH_SEGMENT_READ)
+    populate (segment, backed);
   madvise (segment->data, segment->size, MADV_DONTDUMP);
   close (segment->fd);
   segment->fd = -1;

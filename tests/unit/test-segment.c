@@ -16,6 +16,9 @@
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22           /* Linux 5.14 */
+#endif
 
 #define SEAL_EXEC 0x0020          /* comes with MFD_NOEXEC_SEAL (Linux 6.3) */
 
@@ -600,6 +603,44 @@ test_what_is_trusted_cannot_be_written_by_way_of_udmabuf (void)
   close (device);
 }
 
+static glong
+count_faults (void)
+{
+  struct rusage usage;
+
+  getrusage (RUSAGE_THREAD, &usage);
+  return usage.ru_minflt;
+}
+
+/* Who waits for the first frame in it does not wait for its pages. What has no memory
+ * yet is left so. */
+static void
+test_a_reader_finds_the_pages_there (void)
+{
+  gsize size = 256 * 4096, hole = 16 * 4096;
+  g_autoptr (NdshSegment) segment = make_segment (size, size + hole, NDSH_SEGMENT_READ);
+  g_autoptr (NdshSegment) opened = NULL;
+  struct stat before, after;
+  guint sum = 0;
+  glong faults;
+
+  fstat (segment->fd, &before);
+  opened = ndsh_segment_open (duplicate (segment->fd), segment->size, hole,
+                              NDSH_SEGMENT_READ, NULL);
+  fstat (segment->fd, &after);
+  faults = count_faults ();
+  for (gsize at = 0; at < size; at += 4096)
+    sum += ((const volatile guint8 *) opened->data)[at];
+
+  faults = count_faults () - faults;
+  g_assert_cmpuint (sum, ==, 0);
+  g_assert_cmpint (after.st_blocks, ==, before.st_blocks);
+  if (madvise (opened->data, 4096, MADV_POPULATE_READ) < 0)
+    g_test_skip ("needs MADV_POPULATE_READ (Linux 5.14)");
+  else
+    g_assert_cmpint (faults, <, 8);     /* the kernel maps 16 at a time */
+}
+
 static void
 add_what_is_refused (void)
 {
@@ -627,6 +668,8 @@ main (int argc, char **argv)
                    test_trust_is_what_the_kernel_deserves);
   g_test_add_func ("/segment/what-is-trusted-cannot-be-written-by-way-of-udmabuf",
                    test_what_is_trusted_cannot_be_written_by_way_of_udmabuf);
+  g_test_add_func ("/segment/a-reader-finds-the-pages-there",
+                   test_a_reader_finds_the_pages_there);
   g_test_add_func ("/segment/pages-are-rounded-up", test_pages_are_rounded_up);
   g_test_add_func ("/segment/a-reader-sees-what-is-written",
                    test_a_reader_sees_what_is_written);
