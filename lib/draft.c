@@ -34,30 +34,24 @@ is_format (const Format *format, const NdshArrayInfo *arrays, guint n_arrays)
   return TRUE;
 }
 
-/* With the mutex. What was measured for the last draft need not be again. */
+/* FALSE, and it is as it was, if @arrays cannot be. Drafts look like their predecessors,
+ * nearly always. */
 static gboolean
-measure (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays, gsize *reached,
-         GError **error)
-{
-  if (!is_format (&writer->format, arrays, n_arrays))
-    return ndsh_arrays_measure (arrays, n_arrays, reached, error);
-  *reached = writer->format.reached;
-  return TRUE;
-}
-
-/* Drafts look like their predecessors, nearly always. */
-static const Format *
-update_format (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays)
+update_format (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
+               GError **error)
 {
   Format *format = &writer->format;
+  gsize reached;
 
   if (is_format (format, arrays, n_arrays))
-    return format;
+    return TRUE;
+  if (!ndsh_arrays_measure (arrays, n_arrays, &reached, error))
+    return FALSE;
   format->number = MAX (format->number + 1, 1);
   format->is_old = FALSE;
   format->n_arrays = n_arrays;
+  format->reached = reached;
   memcpy (format->arrays, arrays, n_arrays * sizeof *arrays);
-  ndsh_arrays_measure (arrays, n_arrays, &format->reached, NULL);
   format->arrays_size = ndsh_arrays_packed_size (arrays, n_arrays);
   format->size = format->arrays_size + writer->description_size;
   format->packed = g_realloc (format->packed, format->size);
@@ -65,7 +59,7 @@ update_format (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays)
   if (writer->description_size > 0)
     memcpy (format->packed + format->arrays_size, writer->description,
             writer->description_size);
-  return format;
+  return TRUE;
 }
 
 /* The slot's tail keeps its format from one frame to the next. */
@@ -83,25 +77,38 @@ write_tail (NdshDraft *draft, gconstpointer metadata, gsize metadata_size)
     memcpy (tail + format->size, metadata, metadata_size);
 }
 
-/* From here on the frame has all the memory that it needs. */
+/* Memory for the tail that the writer's format has. It is got without the mutex, and
+ * meanwhile another draft may have been described. */
+static gboolean
+get_tail_memory (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arrays,
+                 gsize metadata_size, GError **error)
+{
+  NdshWriter *writer = draft->writer;
+
+  for (;;) {
+    gsize size = writer->format.size + metadata_size;
+
+    if (ndsh_store_has_tail (writer, draft->slot, size))
+      return TRUE;
+    if (!ndsh_store_commit_tail (writer, draft->slot, size, error)
+        || !update_format (writer, arrays, n_arrays, error))
+      return FALSE;
+  }
+}
+
+/* As the writer's format says, which is that of @arrays. From here on the frame has all
+ * the memory that it needs. */
 static gboolean
 describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arrays, gsize size,
           gconstpointer metadata, gsize metadata_size, GError **error)
 {
   NdshWriter *writer = draft->writer;
+  const Format *format = &writer->format;
   NdshFrameRecord *record = &draft->record;
-  const Format *format;
 
   writer->metadata_hint = MAX (writer->metadata_hint, metadata_size);
-  /* It may be another once there is memory, which is got without the mutex. */
-  for (;;) {
-    format = update_format (writer, arrays, n_arrays);
-    if (ndsh_store_has_tail (writer, draft->slot, format->size + metadata_size))
-      break;
-    if (!ndsh_store_commit_tail (writer, draft->slot, format->size + metadata_size,
-                                 error))
-      return FALSE;
-  }
+  if (!get_tail_memory (draft, arrays, n_arrays, metadata_size, error))
+    return FALSE;
   write_tail (draft, metadata, metadata_size);
   record->payload_size = size;
   record->tail_offset = draft->capacity;
@@ -120,9 +127,11 @@ describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arrays, gsize s
 static NdshDraft *
 draft_new (NdshWriter *writer, int slot)
 {
-  NdshDraft *draft = g_new0 (NdshDraft, 1);
+  NdshDraft *draft = writer->spare_draft != NULL ? g_steal_pointer (&writer->spare_draft)
+                                                 : g_new (NdshDraft, 1);
 
   g_atomic_int_inc (&writer->refs);
+  memset (draft, 0, sizeof *draft);
   draft->writer = writer;
   draft->segment = ndsh_segment_ref (writer->memory[slot].segment);
   draft->slot = slot;
@@ -150,11 +159,14 @@ begin_arrays (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
   NdshDraft *draft;
   gsize size;
 
-  if (!measure (writer, arrays, n_arrays, &size, error))
+  if (!update_format (writer, arrays, n_arrays, error))
     return NULL;
-  update_format (writer, arrays, n_arrays);
+  size = writer->format.reached;
   draft = begin_bytes (writer, size, may_wait, error);
-  if (draft == NULL || describe (draft, arrays, n_arrays, size, NULL, 0, error))
+  /* That may have waited, without the mutex. */
+  if (draft == NULL
+      || (update_format (writer, arrays, n_arrays, error)
+          && describe (draft, arrays, n_arrays, size, NULL, 0, error)))
     return draft;
   ndsh_writer_unlock (writer);
   ndsh_draft_release (draft);
@@ -233,8 +245,10 @@ ndsh_draft_get_size (NdshDraft *draft)
 }
 
 static gboolean
-check_size (NdshDraft *draft, gsize reached, gsize size, GError **error)
+check_size (NdshDraft *draft, gsize size, GError **error)
 {
+  gsize reached = draft->writer->format.reached;
+
   if (size >= reached && size <= draft->capacity)
     return TRUE;
   g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
@@ -257,13 +271,27 @@ check_metadata (gsize size, GError **error)
   return FALSE;
 }
 
+/* With the mutex. @size 0: what the arrays reach. */
+static gboolean
+check_and_describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arrays,
+                    gsize size, gconstpointer metadata, gsize metadata_size,
+                    GError **error)
+{
+  if (!check_metadata (metadata_size, error)
+      || !update_format (draft->writer, arrays, n_arrays, error))
+    return FALSE;
+  if (size == 0)
+    size = draft->writer->format.reached;
+  return check_size (draft, size, error)
+         && describe (draft, arrays, n_arrays, size, metadata, metadata_size, error);
+}
+
 NDSH_API gboolean
 ndsh_draft_describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arrays,
                      gsize size, gconstpointer metadata, gsize metadata_size,
                      GError **error)
 {
   gboolean done;
-  gsize reached;
 
   g_return_val_if_fail (draft != NULL && arrays != NULL, FALSE);
   g_return_val_if_fail (metadata != NULL || metadata_size == 0, FALSE);
@@ -272,11 +300,8 @@ ndsh_draft_describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arra
   if (ndsh_writer_is_forked (draft->writer))
     return ndsh_writer_set_forked (draft->writer, error);
   ndsh_writer_lock (draft->writer);
-  done = check_metadata (metadata_size, error)
-         && measure (draft->writer, arrays, n_arrays, &reached, error)
-         && check_size (draft, reached, size > 0 ? size : reached, error)
-         && describe (draft, arrays, n_arrays, size > 0 ? size : reached, metadata,
-                      metadata_size, error);
+  done = check_and_describe (draft, arrays, n_arrays, size, metadata, metadata_size,
+                             error);
   ndsh_writer_unlock (draft->writer);
   return done;
 }
@@ -349,23 +374,40 @@ ndsh_draft_publish (NdshDraft *draft, const NdshFrameInfo *info)
 
 /* --- The writer's side lets go -------------------------------------------- */
 
+/* With the mutex. The next draft can have it. */
+static void
+forget (NdshDraft *draft)
+{
+  NdshWriter *writer = draft->writer;
+
+  if (writer->spare_draft == NULL)
+    writer->spare_draft = draft;
+  else
+    g_free (draft);
+}
+
 NDSH_API void
 ndsh_draft_release (NdshDraft *draft)
 {
+  NdshSegment *segment;
   NdshWriter *writer;
 
   if (draft == NULL)
     return;
   writer = draft->writer;
-  if (!ndsh_writer_is_forked (writer)) {
-    ndsh_writer_lock (writer);
-    ndsh_slots_release (&writer->slots, draft->slot);
-    pthread_cond_broadcast (&writer->changed);
-    if (writer->full && !writer->closed)
-      ndsh_service_wake (writer->service);
-    ndsh_writer_unlock (writer);
-    ndsh_segment_unref (draft->segment);
-    ndsh_writer_unref (writer);
+  segment = draft->segment;
+  /* A child has a copy of it, and neither mutex nor slot. */
+  if (ndsh_writer_is_forked (writer)) {
+    g_free (draft);
+    return;
   }
-  g_free (draft);
+  ndsh_writer_lock (writer);
+  ndsh_slots_release (&writer->slots, draft->slot);
+  pthread_cond_broadcast (&writer->changed);
+  if (writer->full && !writer->closed)
+    ndsh_service_wake (writer->service);
+  forget (draft);
+  ndsh_writer_unlock (writer);
+  ndsh_segment_unref (segment);
+  ndsh_writer_unref (writer);
 }

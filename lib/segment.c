@@ -45,7 +45,7 @@ typedef struct {
 gsize
 ndsh_page_align (gsize size)
 {
-  gsize page = (gsize) sysconf (_SC_PAGESIZE);
+  gsize page = (gsize) getpagesize ();
 
   return (size + page - 1) & ~(page - 1);
 }

@@ -85,6 +85,7 @@ struct _NdshWriter {
   gint64 short_since_us;        /* there was no memory for a slot last time; else 0 */
   GPtrArray *retired;           /* NdshSegment *, replaced and still referred to */
   Format format;                /* of the draft described last */
+  NdshDraft *spare_draft;       /* one that was released, or NULL */
   gsize metadata_hint;          /* bytes to be ready for */
   char *description;
   gsize description_size;

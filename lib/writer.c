@@ -129,6 +129,7 @@ ndsh_writer_unref (NdshWriter *writer)
   pthread_cond_destroy (&writer->changed);
   pthread_mutex_destroy (&writer->mutex);
   g_free (writer->format.packed);
+  g_free (writer->spare_draft);
   g_free (writer->description);
   g_free (writer->channel);
   g_free (writer);
