@@ -116,8 +116,7 @@ reader_free (Reader *reader)
   while (!g_queue_is_empty (&reader->replaced))
     replaced_free (g_queue_pop_head (&reader->replaced));
   ndsh_segment_unref (reader->page);
-  if (reader->bell_fd >= 0)
-    close (reader->bell_fd);
+  ndsh_bell_clear (&reader->bell);
   g_free (reader);
 }
 
@@ -141,7 +140,7 @@ reader_new (NdshWriter *writer, NdshGuest *guest, const NdshHello *hello,
   g_autoptr (Reader) reader = g_new0 (Reader, 1);
 
   g_queue_init (&reader->replaced);
-  reader->bell_fd = -1;
+  reader->bell = (NdshBell){ -1, -1 };
   reader->guest = guest;
   reader->asked_queue = CLAMP (hello->queue_length, 1, NDSH_MAX_QUEUE);
   reader->slots.mode = granted_mode (writer, guest, hello);
@@ -151,9 +150,8 @@ reader_new (NdshWriter *writer, NdshGuest *guest, const NdshHello *hello,
                         sizeof (NdshLeasePage), NDSH_SEGMENT_SHARED, error);
   if (reader->page == NULL)
     return NULL;
-  reader->bell_fd = ndsh_bell_new ();
-  if (reader->bell_fd < 0) {
-    ndsh_set_errno (error, "cannot create a bell (eventfd)");
+  if (!ndsh_bell_init (&reader->bell)) {
+    ndsh_set_errno (error, "cannot create a bell (eventfd, epoll)");
     return NULL;
   }
   reader->slots.page = reader->page->data;
@@ -199,7 +197,8 @@ send_welcome (NdshWriter *writer, Reader *reader)
                           .page_size = (guint32) reader->page->size,
                           .ends = reader->slots.ends,
                           .n_segments = count_segments (writer) };
-  int fds[3] = { writer->control->fd, reader->page->fd, reader->bell_fd };
+  int fds[3] = { writer->control->fd, reader->page->fd,
+                  reader->bell.listen_fd };
 
   ndsh_header_init (&welcome, NDSH_MESSAGE_WELCOME, sizeof welcome);
   return ndsh_message_send (reader->guest->fd, &welcome, sizeof welcome, fds, 3)
@@ -294,7 +293,7 @@ ndsh_audience_ring (NdshWriter *writer)
 {
   FOR_EACH_READER (writer, reader)
     if (ndsh_wake_reader_sleeps (reader->slots.page))
-      ndsh_bell_ring (reader->bell_fd);
+      ndsh_bell_ring (&reader->bell);
 }
 
 static gboolean

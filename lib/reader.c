@@ -13,6 +13,7 @@
  * blocks but in the one place where it sleeps.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "error.h"
@@ -41,7 +42,8 @@ struct _NdshReader {
   GError *why_gone;             /* JOINED: not just the writer's end */
   NdshFormat *format;           /* JOINED: of the last frame, or NULL */
   gboolean unread;              /* JOINED: there is something in the socket */
-  gint flushing;                /* any thread */
+  gint flushing;                /* any thread; changed with the mutex */
+  pthread_mutex_t flush_mutex;
 
   guint64 delivered;            /* over earlier links */
   guint64 missed;
@@ -83,6 +85,7 @@ ndsh_reader_new (const char *name, const NdshReaderOptions *options,
   reader->name = g_strdup (name);
   reader->process = ndsh_lifeline_process ();
   reader->greeting_fd = -1;
+  pthread_mutex_init (&reader->flush_mutex, NULL);
   reader->retry_us = FIRST_RETRY_US;
   reader->options = *options;
   if (reader->options.queue_length == 0)
@@ -145,6 +148,7 @@ ndsh_reader_free (NdshReader *reader)
   ndsh_waiter_clear (&reader->waiter);
   g_clear_error (&reader->why_alone);
   g_clear_error (&reader->why_gone);
+  pthread_mutex_destroy (&reader->flush_mutex);
   g_free (reader->name);
   g_free (reader);
 }
@@ -564,6 +568,8 @@ check_can_wait (NdshReader *reader, GError **error)
     return FALSE;
   }
   if (reader->link != NULL && ndsh_leases_are_out (&reader->link->leases)) {
+    /* The writer waits to hear that memory which it replaced is not mapped any more. */
+    hear (reader, ndsh_link_drain);
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_FULL,
                  "all %u frames that this reader of channel '%s' may hold are "
                  "held: release one first",
@@ -629,11 +635,14 @@ ndsh_reader_set_flushing (NdshReader *reader, gboolean flushing)
 {
   g_return_if_fail (reader != NULL);
 
-  if (is_forked (reader)
-      || g_atomic_int_compare_and_exchange (&reader->flushing, !flushing, flushing)
-           == FALSE)
+  if (is_forked (reader))
     return;
-  ndsh_waiter_set_flushing (&reader->waiter, flushing);
+  flushing = flushing != FALSE;
+  pthread_mutex_lock (&reader->flush_mutex);
+  if (g_atomic_int_get (&reader->flushing) != flushing)
+    ndsh_waiter_set_flushing (&reader->waiter, flushing);
+  g_atomic_int_set (&reader->flushing, flushing);
+  pthread_mutex_unlock (&reader->flush_mutex);
 }
 
 /* --- A lease is taken ----------------------------------------------------- */

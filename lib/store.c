@@ -286,6 +286,9 @@ find_need (NdshWriter *writer, gsize size, Need *need, GError **error)
     need->tail = tail_to_commit (writer);
     need->may_grow = TRUE;
     bound = find_bound (writer, need);
+    /* What others carried it may not have to. */
+    if (cost (need) > bound / n_slots)
+      need->tail = ndsh_page_align (1);
     if (cost (need) <= bound / n_slots) {
       writer->max_bytes = bound;
       return TRUE;
@@ -414,7 +417,9 @@ ndsh_store_commit_tail (NdshWriter *writer, int slot, gsize size, GError **error
     = ndsh_page_align ((gsize) writer->slots.slot[slot].capacity + size);
   gboolean done;
 
-  if (!free_bytes (writer, wanted - committed)) {
+  /* Not so much that no other frame would have a place beside it. */
+  if (wanted > writer->max_bytes / (writer->options.history + 1)
+      || !free_bytes (writer, wanted - committed)) {
     set_full (writer, error);
     return FALSE;
   }

@@ -25,36 +25,51 @@ ndsh_wake_ring (int fd)
 
 /* --- Bells ---------------------------------------------------------------- */
 
-int
-ndsh_bell_new (void)
+bool
+ndsh_bell_init (NdshBell *bell)
 {
-  return eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+
+  bell->ring_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  bell->listen_fd = bell->ring_fd >= 0 ? epoll_create1 (EPOLL_CLOEXEC) : -1;
+  return bell->listen_fd >= 0
+         && epoll_ctl (bell->listen_fd, EPOLL_CTL_ADD, bell->ring_fd, &event) == 0;
 }
 
 void
-ndsh_bell_ring (int fd)
+ndsh_bell_clear (NdshBell *bell)
+{
+  if (bell->ring_fd >= 0)
+    close (bell->ring_fd);
+  if (bell->listen_fd >= 0)
+    close (bell->listen_fd);
+  bell->ring_fd = bell->listen_fd = -1;
+}
+
+void
+ndsh_bell_ring (const NdshBell *bell)
 {
   const uint64_t one = 1;
   int saved = errno;
 
-  (void) !write (fd, &one, sizeof one);
+  (void) !write (bell->ring_fd, &one, sizeof one);
   errno = saved;
 }
 
 /* By its name, which no file can have, and which the file behind it is not asked for.
  * Where there is no /proc the writer is believed. */
 bool
-ndsh_bell_check (int fd)
+ndsh_bell_check (int listen_fd)
 {
-  static const char bell[] = "anon_inode:[eventfd]";
+  static const char set[] = "anon_inode:[eventpoll]";
   char link[32], name[64];
   ssize_t length;
 
-  snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
+  snprintf (link, sizeof link, "/proc/self/fd/%d", listen_fd);
   length = readlink (link, name, sizeof name);
   if (length < 0)
     return errno == ENOENT || errno == ENOTDIR || errno == EACCES;
-  return length == sizeof bell - 1 && memcmp (name, bell, sizeof bell - 1) == 0;
+  return length == sizeof set - 1 && memcmp (name, set, sizeof set - 1) == 0;
 }
 
 /* --- Where a reader sleeps ------------------------------------------------ */
@@ -100,9 +115,9 @@ ndsh_waiter_add (NdshWaiter *waiter, int fd)
 }
 
 bool
-ndsh_waiter_add_bell (NdshWaiter *waiter, int bell_fd)
+ndsh_waiter_add_bell (NdshWaiter *waiter, int listen_fd)
 {
-  return add (waiter, bell_fd, EPOLLIN | EPOLLET);
+  return add (waiter, listen_fd, EPOLLIN | EPOLLET);
 }
 
 void

@@ -78,20 +78,25 @@ void ndsh_wake_ring (int fd);
 /* --- Bells ---------------------------------------------------------------- */
 
 /*
- * What wakes a reader: an eventfd. A socket would do, but its kernel counts on the one who
- * sends to sleep soon, and has who is woken wait for that on the same processor; and each
- * byte has to be read.
+ * What wakes a reader: an eventfd of the writer's. A socket would do, but its kernel counts
+ * on the one who sends to sleep soon, and has who is woken wait for that on the same
+ * processor; and each byte has to be read. Readers get an epoll set with the eventfd in it:
+ * who had the eventfd itself could fill it, and make it one that blocks who rings.
  */
+typedef struct {
+  int ring_fd;
+  int listen_fd;                /* for the reader */
+} NdshBell;
 
-/* -1 with errno. */
-int ndsh_bell_new (void);
+/* False with errno, and to be cleared even so. */
+bool ndsh_bell_init (NdshBell *bell);
+void ndsh_bell_clear (NdshBell *bell);
 
-/* Never blocks. A reader that fills its bell hears no more, to nobody else's harm. */
-void ndsh_bell_ring (int fd);
+/* Never blocks. */
+void ndsh_bell_ring (const NdshBell *bell);
 
-/* Whether @fd, which a peer sent, is one, as far as that can be told: anything else might
- * have who polls it wait. */
-bool ndsh_bell_check (int fd);
+/* Whether @listen_fd, which a peer sent, is one, as far as that can be told. */
+bool ndsh_bell_check (int listen_fd);
 
 /* --- Where a reader sleeps ------------------------------------------------ */
 
@@ -108,8 +113,8 @@ void ndsh_waiter_clear (NdshWaiter *waiter);
 
 bool ndsh_waiter_add (NdshWaiter *waiter, int fd);
 
-/* Each ring ends one sleep, and nothing is read: who reads a liar's fd might wait. */
-bool ndsh_waiter_add_bell (NdshWaiter *waiter, int bell_fd);
+/* Each ring ends one sleep, and nothing need be read. */
+bool ndsh_waiter_add_bell (NdshWaiter *waiter, int listen_fd);
 void ndsh_waiter_remove (NdshWaiter *waiter, int fd);
 
 /* Readable from @at_us on, in the time of g_get_monotonic_time (); 0 for never. */

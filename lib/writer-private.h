@@ -23,13 +23,14 @@
 #include "segment.h"
 #include "service.h"
 #include "slots.h"
+#include "wake.h"
 
 /* The writer's part of a reader. */
 typedef struct {
   NdshSlotsReader slots;        /* first: the list is of these */
   NdshGuest *guest;
   NdshSegment *page;
-  int bell_fd;
+  NdshBell bell;
   guint asked_queue;
   guint32 seen_cursor;          /* to tell whether a lossless one moves */
   gint64 moved_us;

@@ -158,7 +158,7 @@ class Descriptors(TestCase):
         but_slots = "^(?!/memfd:ndsh-slot)"
         n_fds = count_fds(writer, but_slots)
 
-        for n in 0, 1, 2, 0, 1:
+        for n in 0, 1, 2, 3, 0, 1:
             with self.subTest(n=n):
                 since = writer.mark()
                 limit_fds(writer, n)
@@ -185,8 +185,8 @@ class Descriptors(TestCase):
 
     def test_a_writer_that_has_none_left_for_a_slot_says_so_and_goes_on(self):
         writer = self.write("--rate=500", "--wait-for=1", "--persist", "--measure")
-        # For the connection, the reader's page and its bell, but for no segment.
-        limit_fds(writer, 3)
+        # For the connection, the reader's page and the two of its bell, but for no segment.
+        limit_fds(writer, 4)
         reader = self.read()
 
         self.assert_says(writer, "shared memory.*" + EMFILE)
@@ -261,7 +261,7 @@ class Descriptors(TestCase):
         source.wait_event("playing")
 
         # The one has to make slots, the other to connect anew.
-        limit_fds(sink, 3)
+        limit_fds(sink, 4)
         reader = self.start(e2e.FRAMES, "read", "x", "--leases=8", "--hold=100")
         limit_fds(source, 0)
         writer.kill()

@@ -10,6 +10,7 @@
 #include "../../lib/reader.c"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -150,7 +151,7 @@ set_up_once (void)
   fds[DIRECTORY] = open ("/", O_RDONLY | O_DIRECTORY);
   fds[DEVICE] = open ("/dev/zero", O_RDWR);
   fds[SOCKET] = socket (AF_UNIX, SOCK_STREAM, 0);
-  fds[BELL] = ndsh_bell_new ();
+  fds[BELL] = epoll_create1 (EPOLL_CLOEXEC);
   g_assert (ndsh_waiter_init (&waiter));
 }
 

@@ -70,7 +70,7 @@ NdshIo __wrap_ndsh_message_send (int socket, gconstpointer message, gsize size,
 void __wrap_ndsh_service_watch_writable (NdshService *service, NdshGuest *guest);
 void __wrap_ndsh_service_wake (NdshService *service);
 gboolean __wrap_ndsh_service_is_current (NdshService *service);
-void __wrap_ndsh_bell_ring (int fd);
+void __wrap_ndsh_bell_ring (const NdshBell *bell);
 gint64 __wrap_g_get_monotonic_time (void);
 int __wrap_pthread_cond_timedwait (pthread_cond_t *condition,
                                    pthread_mutex_t *mutex,
@@ -117,9 +117,9 @@ __wrap_ndsh_service_is_current (NdshService *service)
 }
 
 void
-__wrap_ndsh_bell_ring (int fd)
+__wrap_ndsh_bell_ring (const NdshBell *bell)
 {
-  (void) fd;
+  (void) bell;
 }
 
 gint64

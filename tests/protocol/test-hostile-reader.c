@@ -13,6 +13,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -401,6 +403,34 @@ test_a_guest_that_does_not_greet_is_dropped_with_a_line (Fixture *f,
 }
 
 /* At each point where it can, without a word more. */
+/* Whatever is done to it, who rings does not wait, nor do others. */
+static void
+test_a_spoilt_bell_holds_nobody_up (Fixture *f, gconstpointer data)
+{
+  PeerReader reader = peer_join (NDSH_READ_LATEST, 1, 2);
+  struct epoll_event event = { .events = EPOLLIN };
+  const guint64 most = G_MAXUINT64 - 1;
+  int other = eventfd (1, EFD_CLOEXEC);
+  guint64 any;
+
+  (void) data;
+  fcntl (reader.bell_fd, F_SETFL, O_RDWR);
+  fcntl (reader.bell_fd, F_SETOWN, getpid ());
+  g_assert_cmpint (write (reader.bell_fd, &most, sizeof most), <, 0);
+  g_assert_cmpint (read (reader.bell_fd, &any, sizeof any), <, 0);
+  epoll_ctl (reader.bell_fd, EPOLL_CTL_ADD, other, &event);
+  epoll_ctl (reader.bell_fd, EPOLL_CTL_ADD, reader.fd, &event);
+  alarm (60);
+  for (guint i = 0; i < 200; i++) {
+    store_seq_cst (&reader.page->waiting, 1);
+    goes_on_with (f, SIZE, 1);
+  }
+  alarm (0);
+  close (other);
+  peer_leave (&reader);
+  is_forgotten (f);
+}
+
 static void
 test_a_thousand_that_come_and_go_leave_nothing (Fixture *f, gconstpointer data)
 {
@@ -1289,6 +1319,7 @@ add_floods (void)
                    test_an_fd_that_is_slow_to_close_holds_nobody_up);
   ADD ("a-guest-that-does-not-greet-is-dropped-with-a-line", NULL,
        test_a_guest_that_does_not_greet_is_dropped_with_a_line);
+  ADD ("a-spoilt-bell-holds-nobody-up", NULL, test_a_spoilt_bell_holds_nobody_up);
   ADD ("a-thousand-that-come-and-go-leave-nothing", NULL,
        test_a_thousand_that_come_and_go_leave_nothing);
   ADD ("a-thousand-that-talk-nonsense-fill-no-log", NULL,

@@ -395,7 +395,7 @@ class Scene:
     def bounds(self, one, slots):
         """Of fds and of maps."""
         if one is self.writer:
-            return (FDS[one.program] + 3 * len(self.readers) + slots,
+            return (FDS[one.program] + 4 * len(self.readers) + slots,
                     2 + len(self.readers) + slots)
         return FDS[one.program] + one.leases, 2 + 3 * one.leases + slots
 

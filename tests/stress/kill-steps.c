@@ -305,10 +305,10 @@ set_out_around_reader (World *world)
     steps_run_to_mark (world->pid);
   }
   if (setting == READER_UNTOLD) {
-    /* All memory is news for the subject. The writer has its socket, its bell and its
-     * page, which is an fd and a mapping. */
+    /* All memory is news for the subject. The writer has its socket, its bell, which is
+     * two, and its page, which is an fd and a mapping. */
     fill_slots (world);
-    world->n_fds_joined -= 3;
+    world->n_fds_joined -= 4;
     world->n_maps_joined -= 1;
   }
   if (is_lossless (world->operation))

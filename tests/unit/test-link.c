@@ -14,7 +14,7 @@
 
 typedef struct {
   int ends[2];                  /* the writer's is 0 */
-  int bell_fd;
+  NdshBell bell;
   NdshSegment *control;
   NdshSegment *page;
   NdshSegment *slot;
@@ -79,7 +79,7 @@ setup (Fixture *f, gconstpointer data)
   f->page = make_segment (sizeof (NdshLeasePage), NDSH_SEGMENT_SHARED);
   f->slot = make_segment (10000, NDSH_SEGMENT_READ);
   fill_control (f->control->data);
-  f->bell_fd = ndsh_bell_new ();
+  g_assert_true (ndsh_bell_init (&f->bell));
   f->welcome = good_welcome (f);
   f->fds = ndsh_test_count_fds ();
 }
@@ -92,7 +92,7 @@ teardown (Fixture *f, gconstpointer data)
   g_assert_cmpuint (ndsh_test_count_fds (), ==, f->fds);
   close (f->ends[0]);
   close (f->ends[1]);
-  close (f->bell_fd);
+  ndsh_bell_clear (&f->bell);
   ndsh_segment_unref (f->control);
   ndsh_segment_unref (f->page);
   ndsh_segment_unref (f->slot);
@@ -103,7 +103,7 @@ join_with (Fixture *f, int control_fd, int page_fd, GError **error)
 {
   NdshMessage message
     = { .type = NDSH_MESSAGE_WELCOME,
-        .fds = { control_fd, page_fd, duplicate (f->bell_fd) } };
+        .fds = { control_fd, page_fd, duplicate (f->bell.listen_fd) } };
   int fd = duplicate (f->ends[1]);
   NdshLink *link;
 
@@ -231,15 +231,15 @@ test_pages_must_be_sealed_memory (Fixture *f, gconstpointer data)
 static void
 test_a_bell_must_be_one (Fixture *f, gconstpointer data)
 {
-  int bell_fd = f->bell_fd;
+  int listen_fd = f->bell.listen_fd;
   g_autoptr (GError) error = NULL;
 
   (void) data;
-  f->bell_fd = f->ends[0];
+  f->bell.listen_fd = f->ends[0];
   g_assert_null (join_with (f, duplicate (f->control->fd), duplicate (f->page->fd),
                             &error));
   g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INCOMPATIBLE);
-  f->bell_fd = bell_fd;
+  f->bell.listen_fd = listen_fd;
 }
 
 static void
@@ -447,7 +447,7 @@ test_what_a_writer_does_not_say_ends_the_link (Fixture *f, gconstpointer data)
 {
   NdshRefused refused = { .code = 0 };
   NdshHello hello = { .mode = 0 };
-  int fds[3] = { f->control->fd, f->page->fd, f->bell_fd };
+  int fds[3] = { f->control->fd, f->page->fd, f->bell.listen_fd };
   NdshLink *link = join (f);
 
   (void) data;

@@ -381,6 +381,31 @@ test_flushing_ends_a_wait_and_those_that_follow (void)
   ndsh_frame_release (ndsh_test_next (reader));
 }
 
+static gpointer
+flush_and_go_on (gpointer reader)
+{
+  for (guint i = 0; i < 20000; i++)
+    ndsh_reader_set_flushing (reader, i % 2 == 0 ? 2 : FALSE);
+  return NULL;
+}
+
+/* Whoever was last, nothing of the others is left. */
+static void
+test_flushing_from_two_threads_is_over_in_the_end (void)
+{
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 1);
+  GThread *one = g_thread_new ("one", flush_and_go_on, reader);
+  GThread *two = g_thread_new ("two", flush_and_go_on, reader);
+
+  g_thread_join (one);
+  g_thread_join (two);
+  /* It becomes readable each time that a writer is to be looked for. */
+  for (guint tries = 0; fd_is_readable (reader, 0); tries++) {
+    g_assert_cmpuint (tries, <, 100);
+    ndsh_test_wait_fails (reader, 0, NDSH_ERROR_NOT_FOUND);
+  }
+}
+
 /* --- Ends ----------------------------------------------------------------- */
 
 static void
@@ -892,7 +917,7 @@ typedef struct {
   int fd;
   NdshSegment *control;
   NdshSegment *page;
-  int bell_fd;
+  NdshBell bell;
   NdshSegment *slot;
   NdshReader *reader;
 } Liar;
@@ -915,7 +940,7 @@ make_control (Liar *liar)
 
   liar->control = make_segment (sizeof *control, NDSH_SEGMENT_READ);
   liar->page = make_segment (sizeof (NdshLeasePage), NDSH_SEGMENT_SHARED);
-  liar->bell_fd = ndsh_bell_new ();
+  g_assert_true (ndsh_bell_init (&liar->bell));
   liar->slot = make_segment (4096 + NDSH_MAX_TAIL, NDSH_SEGMENT_READ);
   control = liar->control->data;
   control->magic = NDSH_MAGIC;
@@ -936,7 +961,7 @@ send_welcome (Liar *liar, NdshReadMode mode)
                           .cursor = 1,
                           .control_size = (guint32) liar->control->size,
                           .page_size = (guint32) liar->page->size };
-  int fds[3] = { liar->control->fd, liar->page->fd, liar->bell_fd };
+  int fds[3] = { liar->control->fd, liar->page->fd, liar->bell.listen_fd };
 
   ndsh_header_init (&welcome, NDSH_MESSAGE_WELCOME, sizeof welcome);
   g_assert_cmpint (
@@ -1001,7 +1026,7 @@ liar_clear (Liar *liar)
   ndsh_name_give_back (liar->name);
   ndsh_segment_unref (liar->control);
   ndsh_segment_unref (liar->page);
-  close (liar->bell_fd);
+  ndsh_bell_clear (&liar->bell);
   ndsh_segment_unref (liar->slot);
 }
 
@@ -1224,7 +1249,7 @@ publish_unknown_memory (gpointer data)
     store_relaxed_u8 (&control->ring[n % NDSH_RING], 0);
     store_seq_cst (&control->head, ndsh_word (n));
     if (ndsh_wake_reader_sleeps (publisher->liar->page->data))
-      ndsh_bell_ring (publisher->liar->bell_fd);
+      ndsh_bell_ring (&publisher->liar->bell);
     stop = publisher->stop;
     pthread_mutex_unlock (&publisher->mutex);
     g_thread_yield ();
@@ -1364,6 +1389,8 @@ main (int argc, char **argv)
   ADD ("frames-outlive-reader-and-writer",
        test_frames_outlive_reader_and_writer);
   ADD ("no-wake-up-is-lost", test_no_wake_up_is_lost);
+  ADD ("flushing-from-two-threads-is-over-in-the-end",
+       test_flushing_from_two_threads_is_over_in_the_end);
   ADD ("flushing-ends-a-wait-and-those-that-follow",
        test_flushing_ends_a_wait_and_those_that_follow);
   ADD ("the-end-comes-once-after-the-last-frame",

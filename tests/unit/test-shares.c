@@ -147,6 +147,51 @@ test_sizes_may_creep_up_to_the_bound (void)
   }
 }
 
+/* It holds all that it may, and hears even so that memory was replaced. */
+static void
+test_who_holds_all_it_may_still_lets_memory_go (void)
+{
+  NdshWriterOptions options = { .max_bytes = 1000 * 4096 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  Holder holder = { ndsh_test_joined_reader (NDSH_READ_QUEUE, 8, 16), { 0 }, 0 };
+
+  while (holder.n_held < 16) {
+    ndsh_test_publish (writer, 70 * 4096, 1);
+    hold_what_there_is (&holder);
+  }
+  for (guint pages = 71; pages < 200; pages++) {
+    ndsh_test_publish (writer, pages * 4096, 3);
+    ndsh_test_wait_fails (holder.reader, 0, NDSH_ERROR_FULL);
+  }
+  check_and_free (writer, &holder);
+}
+
+/* What one frame carried, or could not, is nothing that others must find room for. */
+static void
+test_a_long_tail_is_not_for_all (void)
+{
+  for (guint pages = 4; pages < 40; pages++) {
+    NdshWriterOptions options = { .max_bytes = pages * 4096 };
+    g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+    g_autofree char *text = g_strnfill (NDSH_MAX_METADATA, 'd');
+    NdshArrayInfo info = ndsh_test_bytes (4096);
+    NdshDraft *draft = ndsh_writer_begin (writer, &info, 1, NULL);
+
+    if (ndsh_draft_describe (draft, &info, 1, 0, text, NDSH_MAX_METADATA, NULL))
+      ndsh_draft_publish (draft, NULL);
+    ndsh_draft_release (draft);
+    ndsh_test_publish (writer, 4096, 10);
+
+    g_assert_true (ndsh_writer_set_description (writer, text, NULL));
+    draft = ndsh_writer_begin_bytes (writer, 4096, FALSE, NULL);
+    g_assert_nonnull (draft);
+    ndsh_draft_describe (draft, &info, 1, 0, NULL, 0, NULL);
+    ndsh_draft_release (draft);
+    g_assert_true (ndsh_writer_set_description (writer, NULL, NULL));
+    ndsh_test_publish (writer, 4096, 10);
+  }
+}
+
 static void
 publish_described (NdshWriter *writer, gsize n_metadata, gsize n_description)
 {
@@ -293,6 +338,9 @@ main (int argc, char **argv)
                    test_smaller_frames_have_room_beside_larger_slots);
   g_test_add_func ("/shares/sizes-may-creep-up-to-the-bound",
                    test_sizes_may_creep_up_to_the_bound);
+  g_test_add_func ("/shares/who-holds-all-it-may-still-lets-memory-go",
+                   test_who_holds_all_it_may_still_lets_memory_go);
+  g_test_add_func ("/shares/a-long-tail-is-not-for-all", test_a_long_tail_is_not_for_all);
   g_test_add_func ("/shares/tails-grow-at-the-bound", test_tails_grow_at_the_bound);
   g_test_add_func ("/shares/who-holds-much-copies-and-others-do-not",
                    test_who_holds_much_copies_and_others_do_not);
