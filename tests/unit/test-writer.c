@@ -92,24 +92,26 @@ test_a_draft_is_published_once (void)
 
 /* --- Formats -------------------------------------------------------------- */
 
-/* Frame @n, of one of two kinds, which shape, description and metadata tell. */
+/* Two of them differ in the description alone. */
+static const char *const kind_texts[] = { "wide", "high and of a longer text", "wilde" };
+
+/* Frame @n, of one of three kinds, which shape, description and metadata tell. */
 static void
 publish_kind (NdshWriter *writer, guint n, guint kind, gboolean redescribe)
 {
-  gsize shapes[][2] = { { 10, 20 }, { 20, 10 } };
-  const char *texts[] = { "wide", "high and of a longer text" };
+  gsize shapes[][2] = { { 10, 20 }, { 20, 10 }, { 10, 20 } };
+  const char *text = kind_texts[kind];
   NdshArrayInfo info;
   g_autoptr (NdshDraft) draft = NULL;
 
   ndsh_array_info_init (&info, NDSH_DTYPE_UINT8, 2, shapes[kind]);
-  g_assert_true (ndsh_writer_set_description (writer, texts[kind], NULL));
+  g_assert_true (ndsh_writer_set_description (writer, text, NULL));
   draft = redescribe ? ndsh_writer_begin_bytes (writer, 200, TRUE, NULL)
                      : ndsh_writer_begin (writer, &info, 1, NULL);
   g_assert_nonnull (draft);
   memset (ndsh_draft_get_data (draft), (int) n & 0xff, 200);
   if (redescribe)
-    g_assert_true (ndsh_draft_describe (draft, &info, 1, 0, texts[kind],
-                                        strlen (texts[kind]), NULL));
+    g_assert_true (ndsh_draft_describe (draft, &info, 1, 0, text, strlen (text), NULL));
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, n);
 }
 
@@ -117,11 +119,11 @@ static void
 check_kind (NdshFrame *frame, guint kind, gboolean has_metadata)
 {
   const NdshArrayInfo *info = ndsh_frame_get_arrays (frame, NULL);
-  const char *text = kind == 0 ? "wide" : "high and of a longer text";
+  const char *text = kind_texts[kind];
   gsize size;
   gconstpointer metadata = ndsh_frame_get_metadata (frame, &size);
 
-  g_assert_cmpuint (info->shape[0], ==, kind == 0 ? 10 : 20);
+  g_assert_cmpuint (info->shape[0], ==, kind == 1 ? 20 : 10);
   g_assert_cmpstr (ndsh_frame_get_description (frame), ==, text);
   if (has_metadata)
     g_assert_cmpmem (metadata, size, text, strlen (text));
@@ -137,7 +139,8 @@ test_each_frame_looks_as_it_was_described (void)
   guint n_formats = 0, last_format = 0, last_kind = 9;
 
   for (guint n = 1; n <= 400; n++) {
-    guint kind = n < 100 ? n % 2 : n < 200 ? n / 7 % 2 : (guint) g_test_rand_bit ();
+    guint kind = n < 100 ? n % 3 : n < 200 ? n / 7 % 3
+                                           : (guint) g_test_rand_int_range (0, 3);
     gboolean redescribe = g_test_rand_bit ();
     g_autoptr (NdshFrame) frame = NULL;
 
