@@ -197,8 +197,7 @@ send_welcome (NdshWriter *writer, Reader *reader)
                           .page_size = (guint32) reader->page->size,
                           .ends = reader->slots.ends,
                           .n_segments = count_segments (writer) };
-  int fds[3] = { writer->control->fd, reader->page->fd,
-                  reader->bell.listen_fd };
+  int fds[3] = { writer->control->fd, reader->page->fd, reader->bell.listen_fd };
 
   ndsh_header_init (&welcome, NDSH_MESSAGE_WELCOME, sizeof welcome);
   return ndsh_message_send (reader->guest->fd, &welcome, sizeof welcome, fds, 3)

@@ -27,7 +27,6 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U         /* Linux 6.3 */
 #endif
-
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22           /* Linux 5.14 */
 #endif
