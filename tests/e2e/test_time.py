@@ -399,6 +399,14 @@ class Pause(TimeTest):
         return [(before, self.tell(process, "play"))
                 for before, process in zip(paused, processes)]
 
+    def leave_out_held(self, frames, originals, paused):
+        """@frames but for one that was on its way when the pipeline paused: up to
+        GStreamer 1.22 GstBaseSrc holds it until it goes on. In running time it is right."""
+        rest = [frame for frame in frames if frame["offset"] not in originals
+                or originals[frame["offset"]]["due"] > paused["now"]]
+        self.assertLessEqual(len(frames) - len(rest), 1, "frames of before the pause")
+        return rest
+
     def count_from_pause(self, frames, originals, paused, resumed):
         return len([frame for frame in frames if frame["offset"] in originals
                     and paused["now"] < originals[frame["offset"]]["due"]
@@ -437,7 +445,8 @@ class Pause(TimeTest):
                                         for frames in (before[-1:], later[:4]))))
                 self.assert_times_go_forward(reader)
                 self.assertEqual(n, 0)
-                self.assert_due_as_written(later, originals)
+                self.assert_due_as_written(
+                    self.leave_out_held(later, originals, paused), originals)
 
     def test_a_live_source_in_the_same_process_does_so(self):
         reader = self.play(camera("10/1"), "identity name=probe ! fakesink sync=false")
