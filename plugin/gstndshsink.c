@@ -93,6 +93,7 @@ struct _GstNdshSink {
   GstClockTimeDiff ts_offset;
   GstClockTime latency;         /* of the pipeline, as it was configured */
   gint64 delay;                 /* of the timeline */
+  gboolean is_ending;           /* an EOS is about to come */
 
   /* From READY to PAUSED until back in READY; replaced with the object lock. */
   GstNdshAllocator *allocator;
@@ -372,7 +373,7 @@ must_wait_first (GstNdshSink *self)
   gboolean wait_first;
 
   GST_OBJECT_LOCK (self);
-  wait_first = self->wait_for_connection;
+  wait_first = self->wait_for_connection && !self->is_ending;
   GST_OBJECT_UNLOCK (self);
   return wait_first;
 }
@@ -413,6 +414,29 @@ look_for_readers_again (GstNdshSink *self)
   g_mutex_lock (&self->readers_lock);
   g_cond_broadcast (&self->readers_changed);
   g_mutex_unlock (&self->readers_lock);
+}
+
+static void
+set_ending (GstNdshSink *self, gboolean is_ending)
+{
+  GST_OBJECT_LOCK (self);
+  self->is_ending = is_ending;
+  GST_OBJECT_UNLOCK (self);
+  look_for_readers_again (self);
+}
+
+/* What is sent to a pipeline goes to its sources only, and GstBaseSrc lets who sends an
+ * EOS wait for the frame that waits here for a reader. So this is one of them as far as
+ * events go, and hears of it first where it was added last; but not yet while it is
+ * added, or its bin would become one, too, and send events to its own sink pads. */
+static void
+set_taking_events (GstNdshSink *self, gboolean taking)
+{
+  set_ending (self, FALSE);
+  if (taking)
+    GST_OBJECT_FLAG_SET (self, GST_ELEMENT_FLAG_SOURCE);
+  else
+    GST_OBJECT_FLAG_UNSET (self, GST_ELEMENT_FLAG_SOURCE);
 }
 
 static gboolean
@@ -517,6 +541,8 @@ gst_ndsh_sink_send_event (GstElement *element, GstEvent *event)
 
     gst_event_parse_latency (event, &latency);
     set_latency (GST_NDSH_SINK (element), latency);
+  } else if (GST_EVENT_TYPE (event) == GST_EVENT_EOS) {
+    set_ending (GST_NDSH_SINK (element), TRUE);
   }
   return GST_ELEMENT_CLASS (gst_ndsh_sink_parent_class)
     ->send_event (element, event);
@@ -815,6 +841,9 @@ gst_ndsh_sink_change_state (GstElement *element, GstStateChange transition)
   /* Upstream may sit in a pool of ours, which the base class cannot know. */
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
     set_flushing (self, TRUE);
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED
+      || transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+    set_taking_events (self, transition == GST_STATE_CHANGE_READY_TO_PAUSED);
 
   result = GST_ELEMENT_CLASS (gst_ndsh_sink_parent_class)
              ->change_state (element, transition);
@@ -866,6 +895,8 @@ gst_ndsh_sink_event (GstBaseSink *base, GstEvent *event)
     set_flushing (self, TRUE);
   else if (type == GST_EVENT_FLUSH_STOP)
     set_flushing (self, FALSE);
+  if (type == GST_EVENT_FLUSH_STOP)
+    set_ending (self, FALSE);
 
   if (type == GST_EVENT_FLUSH_STOP && self->timeline != NULL) {
     gst_ndsh_timeline_flush (self->timeline);
@@ -1729,9 +1760,8 @@ install_properties (GObjectClass *klass)
     MAX_MAX_READERS, DEFAULT_MAX_READERS, open);
   props[PROP_WAIT_FOR_CONNECTION] = g_param_spec_boolean (
     "wait-for-connection", "Wait for connection",
-    "Block the stream while there is no reader; an EOS waits behind it",
-    DEFAULT_WAIT_FOR_CONNECTION,
-    live);
+    "Block the stream while there is no reader, unless an EOS is about to end it",
+    DEFAULT_WAIT_FOR_CONNECTION, live);
   props[PROP_LOSSLESS_TIMEOUT] = g_param_spec_uint64 (
     "lossless-timeout", "Lossless timeout",
     "How long a reader that asked for every frame may hold the stream up before "

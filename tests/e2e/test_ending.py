@@ -98,26 +98,11 @@ class Ending(e2e.TestCase):
                 reader.signal(signal.SIGINT)
                 self.assert_exits(reader)
             with self.subTest(options=options, state="waiting for a connection"):
-                writer = self.launch(options, LIVE + "ndshsink "
+                writer = self.launch("-m", options, LIVE + "ndshsink "
                                      "wait-for-connection=true")
-                writer.wait_line("Setting pipeline to PLAYING|PREROLLED")
-                if options:
-                    # EOS is behind the frame that waits: a second Ctrl-C ends it.
-                    writer.wait_until_it_catches(signal.SIGINT)
-                    writer.signal(signal.SIGINT)
-                    writer.wait_line("Waiting for EOS|EOS on shutdown")
-                    if not self.ends_soon(writer):
-                        writer.signal(signal.SIGINT)
-                    self.assertIsNotNone(writer.wait())
-                else:
-                    self.interrupt("a writer that waits", writer)
-
-    def ends_soon(self, process):
-        try:
-            process.wait(2)
-        except AssertionError:
-            return False
-        return True
+                # While a pipeline prerolls, GStreamer itself may wait for ever.
+                writer.wait_line('"pipeline0" .*new-state=.GstState.playing')
+                self.interrupt("a writer that waits %s" % options, writer)
 
     def test_interrupting_a_writer_that_waits_for_a_stopped_reader_ends_it(self):
         for options in "", "-e":

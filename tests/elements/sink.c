@@ -344,6 +344,36 @@ push_thread (gpointer harness)
     gst_harness_push (harness, elements_buffer_new (SIZE, 1)));
 }
 
+static GstPadProbeReturn
+note_arrival (GstPad *pad, GstPadProbeInfo *info, gpointer arrived)
+{
+  (void) pad;
+  (void) info;
+  g_atomic_int_set ((gint *) arrived, TRUE);
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+note_arrivals (GstElement *sink, gint *arrived)
+{
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (sink, "sink");
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, note_arrival, arrived, NULL);
+}
+
+/* The thread is in render () once the lock was seen taken after a buffer came, or, if
+ * it is rightly not held there, some turns later. */
+static void
+let_it_render (GstElement *sink, gint *arrived)
+{
+  while (!g_atomic_int_get (arrived))
+    g_thread_yield ();
+  for (guint i = 0; i < 100000 && GST_BASE_SINK_PREROLL_TRYLOCK (sink); i++) {
+    GST_BASE_SINK_PREROLL_UNLOCK (sink);
+    g_thread_yield ();
+  }
+}
+
 /* A buffer that waits for the first reader, in a thread. Nothing tells when it
  * begins to wait; whether it does so before or after what is to cut the wait short,
  * the outcome must be the same. */
@@ -381,6 +411,51 @@ GST_START_TEST (a_wait_for_the_first_reader_ends_with_its_property)
 }
 GST_END_TEST
 
+/* As gst-launch-1.0 -e sends it. */
+GST_START_TEST (a_wait_for_the_first_reader_ends_with_the_stream)
+{
+  GstElement *pipeline = elements_launch (
+    "videotestsrc ! " CAPS " ! ndshsink name=sink wait-for-connection=true");
+  GstElement *sink = elements_find (pipeline, "sink");
+  gint arrived = FALSE;
+
+  note_arrivals (sink, &arrived);
+  elements_play (pipeline);
+  /* Not before: the base class of the source waits for what prerolls, and that for
+   * the state. */
+  gst_element_get_state (pipeline, NULL, NULL, GST_CLOCK_TIME_NONE);
+  let_it_render (sink, &arrived);
+  gst_element_send_event (pipeline, gst_event_new_eos ());
+  elements_wait_eos (pipeline);
+  elements_stop_promptly (pipeline);
+}
+GST_END_TEST
+
+GST_START_TEST (the_stream_after_one_that_ended_waits_for_a_reader)
+{
+  GstHarness *harness;
+  GThread *thread = start_waiting (&harness);
+  gint arrived = FALSE;
+  GstSegment segment;
+
+  gst_element_send_event (harness->element, gst_event_new_eos ());
+  g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (thread)), ==, GST_FLOW_OK);
+  gst_harness_push_event (harness, gst_event_new_eos ());
+
+  gst_harness_push_event (harness, gst_event_new_flush_start ());
+  gst_harness_push_event (harness, gst_event_new_flush_stop (TRUE));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (harness, gst_event_new_segment (&segment));
+  note_arrivals (harness->element, &arrived);
+  thread = g_thread_new ("push", push_thread, harness);
+  let_it_render (harness->element, &arrived);
+  elements_stop_promptly (gst_object_ref (harness->element));
+  g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (thread)), ==,
+                   GST_FLOW_FLUSHING);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST
+
 GST_START_TEST (a_wait_for_the_first_reader_ends_with_a_flush)
 {
   GstHarness *harness;
@@ -411,37 +486,20 @@ GST_START_TEST (a_wait_for_the_first_reader_ends_with_the_state_null)
 }
 GST_END_TEST
 
-static GstPadProbeReturn
-note_arrival (GstPad *pad, GstPadProbeInfo *info, gpointer arrived)
-{
-  (void) pad;
-  (void) info;
-  g_atomic_int_set ((gint *) arrived, TRUE);
-  return GST_PAD_PROBE_OK;
-}
-
 /* Goal: nobody's wait for a reader keeps a state from changing. The base class takes
- * the preroll lock for that, and a sink that is not async renders before PLAYING.
- * Method: the thread is in render once the lock was seen taken after a buffer came,
- * or, if it is rightly not held there, some turns later. */
+ * the preroll lock for that, and a sink that is not async renders before PLAYING. */
 GST_START_TEST (a_wait_for_the_first_reader_does_not_keep_the_state_from_changing)
 {
   GstElement *pipeline
     = elements_launch ("videotestsrc ! " CAPS " ! ndshsink name=sink async=false "
                        "sync=false wait-for-connection=true");
   GstElement *sink = elements_find (pipeline, "sink");
-  g_autoptr (GstPad) pad = gst_element_get_static_pad (sink, "sink");
   g_autoptr (NdshReader) reader = NULL;
   gint arrived = FALSE;
 
-  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, note_arrival, &arrived, NULL);
+  note_arrivals (sink, &arrived);
   gst_element_set_state (pipeline, GST_STATE_PAUSED);
-  while (!g_atomic_int_get (&arrived))
-    g_thread_yield ();
-  for (guint i = 0; i < 100000 && GST_BASE_SINK_PREROLL_TRYLOCK (sink); i++) {
-    GST_BASE_SINK_PREROLL_UNLOCK (sink);
-    g_thread_yield ();
-  }
+  let_it_render (sink, &arrived);
 
   g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PLAYING), !=,
                    GST_STATE_CHANGE_FAILURE);
@@ -701,6 +759,8 @@ sink_suite (void)
   tcase_add_test (tcase, readers_are_counted_and_announced);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_when_it_comes);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_its_property);
+  tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_the_stream);
+  tcase_add_test (tcase, the_stream_after_one_that_ended_waits_for_a_reader);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_a_flush);
   tcase_add_test (tcase, a_wait_for_the_first_reader_ends_with_the_state_null);
   tcase_add_test (
