@@ -693,10 +693,16 @@ ndsh_leases_confirm (const NdshLeases *leases, const NdshLease *lease)
 }
 
 static bool
+may_copy (const NdshLeases *leases, const NdshLease *found)
+{
+  return !leases->copied_too_late || found->word == found->head;
+}
+
+static bool
 lease_or_copy (NdshLeases *leases, NdshLease *found)
 {
   if ((has_its_share (leases) || !lease (leases, found))
-      && !find_copy (leases, found))
+      && (!may_copy (leases, found) || !find_copy (leases, found)))
     return false;
   fetch_or_relaxed (&leases->used[found->hazard / 32],
                     1u << found->hazard % 32);
@@ -739,6 +745,7 @@ ndsh_leases_take (NdshLeases *leases, const NdshLease *lease)
   leases->copied += lease->is_copy;
   leases->had = leases->taken = lease->word;
   leases->stalled = 0;
+  leases->copied_too_late &= lease->word != lease->head;
   store_relaxed (&leases->page->delivered, (uint32_t) leases->delivered);
   store_relaxed (&leases->page->missed, (uint32_t) leases->missed);
   store_relaxed (&leases->page->copied, (uint32_t) leases->copied);
@@ -752,6 +759,11 @@ void
 ndsh_leases_skip (NdshLeases *leases, const NdshLease *lease)
 {
   leases->had = lease->word;
+
+  /* Of a fast writer's the oldest would be gone again and again before they are copied.
+   * So until it has caught up it gets those that can be leased, or else the newest. None
+   * goes before a lossless reader has it. */
+  leases->copied_too_late = lease->is_copy && leases->mode != MODE_LOSSLESS;
   ndsh_leases_release (leases, lease->hazard);
 }
 

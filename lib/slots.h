@@ -140,6 +140,7 @@ typedef struct {
   uint32_t had;             /* word of the last frame it took or gave up */
   uint32_t taken;           /* word of the last frame it took */
   uint32_t stalled;         /* head when nothing could be used; 0: it can */
+  bool copied_too_late;     /* one went meanwhile, and it has not caught up since */
   uint64_t delivered;
   uint64_t missed;
   uint64_t copied;          /* of those delivered */

@@ -483,6 +483,7 @@ check_found (const Reader *reader, const NdshLease *lease, uint64_t published)
                     || number >= oldest_permitted (reader, published),
                   "I3: an older frame than the mode permits");
   machine_expect (took_queued || reader->demoted || scenario->grows
+                    || reader->leases->copied_too_late
                     || number <= oldest_permitted (reader, slots.published),
                   "I3: a frame was left out without need");
   machine_expect (number == (reader->last + 1) || !is_lossless (reader),

@@ -524,6 +524,59 @@ test_a_skipped_frame_counts_as_missed (Channel *channel, gconstpointer data)
   g_assert_cmpuint (channel->leases[0].missed, ==, 1);
 }
 
+/* So that a reader which copies more slowly than the writer writes gets frames. */
+static void
+test_after_a_copy_that_came_too_late_comes_a_lease (Channel *channel,
+                                                    gconstpointer data)
+{
+  NdshLease lease;
+
+  (void) data;
+  channel->slots.max_leasable = 2;
+  join (channel, 0, QUEUE, 4, 2);
+  for (guint n = 0; n < 4; n++)
+    write_frame (channel);
+  g_assert_true (ndsh_leases_find (&channel->leases[0], &lease));
+  g_assert_true (lease.is_copy);
+  g_assert_cmpuint (lease.record.full_seq, ==, 1);
+  ndsh_leases_skip (&channel->leases[0], &lease);
+
+  g_assert_cmpuint (take_and_release (channel, 0), ==, 3);
+  write_frame (channel);
+  write_frame (channel);
+  g_assert_cmpuint (take_and_release (channel, 0), ==, 5);
+  g_assert_cmpuint (take_and_release (channel, 0), ==, 6);
+  g_assert_cmpuint (channel->leases[0].copied, ==, 0);
+  /* Once it has caught up a copy may be in time again. */
+  for (guint n = 0; n < 4; n++)
+    write_frame (channel);
+  g_assert_cmpuint (take_and_release (channel, 0), ==, 7);
+  g_assert_cmpuint (channel->leases[0].copied, ==, 1);
+}
+
+/* With no lease to be had the newest is what a copy may be in time for. */
+static void
+test_after_a_copy_that_came_too_late_comes_the_newest (Channel *channel,
+                                                       gconstpointer data)
+{
+  NdshLease lease;
+
+  (void) data;
+  channel->slots.max_leasable = 1;
+  join (channel, 0, LATEST, 1, 1);
+  write_frame (channel);
+  g_assert_cmpuint (take (channel, 0, &lease), ==, 1);
+  join (channel, 1, QUEUE, 4, 1);
+  for (guint n = 0; n < 4; n++)
+    write_frame (channel);
+  g_assert_true (ndsh_leases_find (&channel->leases[1], &lease));
+  g_assert_true (lease.is_copy);
+  ndsh_leases_skip (&channel->leases[1], &lease);
+
+  g_assert_cmpuint (take_and_release (channel, 1), ==, 5);
+  g_assert_cmpuint (channel->leases[1].copied, ==, 1);
+}
+
 static void
 test_ends_are_counted_once_for_each_part (Channel *channel, gconstpointer data)
 {
@@ -733,6 +786,10 @@ add_modes (void)
   add ("/slots/a-stall-ends-with-a-segment", test_a_stall_ends_with_a_segment);
   add ("/slots/a-skipped-frame-counts-as-missed",
        test_a_skipped_frame_counts_as_missed);
+  add ("/slots/after-a-copy-that-came-too-late-comes-a-lease",
+       test_after_a_copy_that_came_too_late_comes_a_lease);
+  add ("/slots/after-a-copy-that-came-too-late-comes-the-newest",
+       test_after_a_copy_that_came_too_late_comes_the_newest);
   add ("/slots/ends-are-counted-once-for-each-part",
        test_ends_are_counted_once_for_each_part);
   add ("/slots/who-joins-knows-the-ends-before-the-newest-frame",
