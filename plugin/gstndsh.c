@@ -2,6 +2,18 @@
 #include "gstndshsink.h"
 #include "gstndshsrc.h"
 
+#if GST_CHECK_VERSION(1, 20, 0)
+GST_ELEMENT_REGISTER_DEFINE (ndshsink, "ndshsink", GST_RANK_NONE,
+                             GST_TYPE_NDSH_SINK)
+GST_ELEMENT_REGISTER_DEFINE (ndshsrc, "ndshsrc", GST_RANK_NONE, GST_TYPE_NDSH_SRC)
+
+static gboolean
+plugin_init (GstPlugin *plugin)
+{
+  return GST_ELEMENT_REGISTER (ndshsink, plugin)
+         && GST_ELEMENT_REGISTER (ndshsrc, plugin);
+}
+#else
 static gboolean
 plugin_init (GstPlugin *plugin)
 {
@@ -10,8 +22,8 @@ plugin_init (GstPlugin *plugin)
          && gst_element_register (plugin, "ndshsrc", GST_RANK_NONE,
                                   GST_TYPE_NDSH_SRC);
 }
+#endif
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, ndsh,
                    "Streams shared between processes, without copies",
-                   plugin_init, PACKAGE_VERSION, "LGPL", PACKAGE,
-                   "Unknown package origin")
+                   plugin_init, PACKAGE_VERSION, "LGPL", PACKAGE, PACKAGE_ORIGIN)

@@ -39,6 +39,7 @@
 #include "gstndshsink.h"
 
 #include "gstndshcaps.h"
+#include "gstndsherror.h"
 #include "gstndshmeta.h"
 #include "gstndshpool.h"
 #include "gstndshtime.h"
@@ -174,34 +175,7 @@ ref_allocator (GstNdshSink *self)
   return allocator;
 }
 
-/* --- Errors --- */
-
-static gint
-resource_error_code (const GError *error)
-{
-  switch (error->code) {
-  case NDSH_ERROR_EXISTS:
-    return GST_RESOURCE_ERROR_BUSY;
-  case NDSH_ERROR_INVALID:
-    return GST_RESOURCE_ERROR_SETTINGS;
-  case NDSH_ERROR_FULL:
-  case NDSH_ERROR_MEMORY:
-    return GST_RESOURCE_ERROR_NO_SPACE_LEFT;
-  case NDSH_ERROR_DENIED:
-    return GST_RESOURCE_ERROR_NOT_AUTHORIZED;
-  default:
-    return GST_RESOURCE_ERROR_OPEN_WRITE;
-  }
-}
-
-static void
-post_library_error (GstNdshSink *self, const GError *error, const char *debug)
-{
-  gst_element_message_full (GST_ELEMENT (self), GST_MESSAGE_ERROR,
-                            GST_RESOURCE_ERROR, resource_error_code (error),
-                            g_strdup (error->message), g_strdup (debug),
-                            __FILE__, GST_FUNCTION, __LINE__);
-}
+/* --- Upstream --- */
 
 /* The element at the other end of @pad, through the pads of bins. */
 static GstElement *
@@ -784,7 +758,7 @@ open_channel (GstNdshSink *self)
 
   writer = ndsh_writer_new (channel, &options, &error);
   if (writer == NULL) {
-    post_library_error (self, error, channel);
+    gst_ndsh_post_error (GST_ELEMENT (self), error, channel);
     return FALSE;
   }
   self->timeline = gst_ndsh_timeline_join (GST_ELEMENT (self));
@@ -976,7 +950,7 @@ gst_ndsh_sink_set_caps (GstBaseSink *base, GstCaps *caps)
     return FALSE;
   }
   if (!set_description (self, text, &error)) {
-    post_library_error (self, error, "the caps are too long");
+    gst_ndsh_post_error (GST_ELEMENT (self), error, "the caps are too long");
     return FALSE;
   }
   gst_ndsh_content_init (&self->content, caps);
@@ -1268,7 +1242,7 @@ post_begin_error (GstNdshSink *self, gsize size, const GError *error)
                         size, max_memory),
                        ("%s", error->message));
   else
-    post_library_error (self, error, "no slot for the copy of a frame");
+    gst_ndsh_post_error (GST_ELEMENT (self), error, "no slot for the copy of a frame");
   return GST_FLOW_ERROR;
 }
 

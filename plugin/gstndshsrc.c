@@ -37,6 +37,7 @@
 #include "gstndshsrc.h"
 
 #include "gstndshcaps.h"
+#include "gstndsherror.h"
 #include "gstndshmeta.h"
 #include "gstndshpacer.h"
 
@@ -203,20 +204,6 @@ on_disconnect_get_type (void)
 }
 
 /* --- Opening and closing --- */
-
-static void
-post_library_error (GstNdshSrc *self, const GError *error)
-{
-  gint code = GST_RESOURCE_ERROR_OPEN_READ;
-
-  if (error->code == NDSH_ERROR_DENIED)
-    code = GST_RESOURCE_ERROR_NOT_AUTHORIZED;
-  else if (error->code == NDSH_ERROR_INVALID)
-    code = GST_RESOURCE_ERROR_SETTINGS;
-  gst_element_message_full (GST_ELEMENT (self), GST_MESSAGE_ERROR,
-                            GST_RESOURCE_ERROR, code, g_strdup (error->message),
-                            NULL, __FILE__, GST_FUNCTION, __LINE__);
-}
 
 static void
 set_connected (GstNdshSrc *self, gboolean connected)
@@ -400,7 +387,7 @@ gst_ndsh_src_start (GstBaseSrc *base)
 
   reader = ndsh_reader_new (channel, &options, &error);
   if (reader == NULL) {
-    post_library_error (self, error);
+    gst_ndsh_post_error (GST_ELEMENT (self), error, channel);
     return FALSE;
   }
   GST_OBJECT_LOCK (self);
@@ -521,7 +508,7 @@ handle_wait_error (GstNdshSrc *self, const GError *error)
   case NDSH_ERROR_CLOSED:
     return handle_disconnect (self);
   default:
-    post_library_error (self, error);
+    gst_ndsh_post_error (GST_ELEMENT (self), error, NULL);
     return GST_FLOW_ERROR;
   }
 }

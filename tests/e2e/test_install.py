@@ -62,6 +62,7 @@ class Install(e2e.TestCase):
         self.assertEqual(process.texts(), [os.path.join(modules, "ndsh", "__init__.py")])
         for name in "ndshsink", "ndshsrc":
             match = self.run_ok("gst-inspect-1.0", name).wait_line(r"Filename\s+(\S+)")
+            self.run_ok("gst-inspect-1.0", "--exists", "--atleast-version=0.1", name)
             # /lib may be a link to /usr/lib.
             self.assertEqual(os.path.realpath(match.group(1)),
                              os.path.join(os.path.realpath(elements), "libgstndsh.so"))
