@@ -1844,20 +1844,20 @@ gst_ndsh_sink_class_init (GstNdshSinkClass *klass)
   install_properties (object_class);
   install_signals (G_OBJECT_CLASS_TYPE (klass));
 
-  element_class->change_state = gst_ndsh_sink_change_state;
-  element_class->send_event = gst_ndsh_sink_send_event;
+  element_class->change_state = GST_DEBUG_FUNCPTR (gst_ndsh_sink_change_state);
+  element_class->send_event = GST_DEBUG_FUNCPTR (gst_ndsh_sink_send_event);
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_set_static_metadata (
     element_class, "Shared memory sink", "Sink",
     "Shares a stream with other processes, by name and without copies",
     "The ndsh developers");
 
-  sink_class->unlock = gst_ndsh_sink_unlock;
-  sink_class->unlock_stop = gst_ndsh_sink_unlock_stop;
-  sink_class->event = gst_ndsh_sink_event;
-  sink_class->get_times = gst_ndsh_sink_get_times;
-  sink_class->get_caps = gst_ndsh_sink_get_caps;
-  sink_class->set_caps = gst_ndsh_sink_set_caps;
-  sink_class->propose_allocation = gst_ndsh_sink_propose_allocation;
-  sink_class->render = gst_ndsh_sink_render;
+  sink_class->unlock = GST_DEBUG_FUNCPTR (gst_ndsh_sink_unlock);
+  sink_class->unlock_stop = GST_DEBUG_FUNCPTR (gst_ndsh_sink_unlock_stop);
+  sink_class->event = GST_DEBUG_FUNCPTR (gst_ndsh_sink_event);
+  sink_class->get_times = GST_DEBUG_FUNCPTR (gst_ndsh_sink_get_times);
+  sink_class->get_caps = GST_DEBUG_FUNCPTR (gst_ndsh_sink_get_caps);
+  sink_class->set_caps = GST_DEBUG_FUNCPTR (gst_ndsh_sink_set_caps);
+  sink_class->propose_allocation = GST_DEBUG_FUNCPTR (gst_ndsh_sink_propose_allocation);
+  sink_class->render = GST_DEBUG_FUNCPTR (gst_ndsh_sink_render);
 }

@@ -1664,21 +1664,21 @@ gst_ndsh_src_class_init (GstNdshSrcClass *klass)
   gst_type_mark_as_plugin_api (GST_TYPE_NDSH_SRC_ON_DISCONNECT, 0);
 #endif
 
-  element_class->change_state = gst_ndsh_src_change_state;
+  element_class->change_state = GST_DEBUG_FUNCPTR (gst_ndsh_src_change_state);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (
     element_class, "Shared memory source", "Source",
     "Gets a stream that another process shares by name, without copies",
     "The ndsh developers");
 
-  src_class->start = gst_ndsh_src_start;
-  src_class->stop = gst_ndsh_src_stop;
-  src_class->unlock = gst_ndsh_src_unlock;
-  src_class->unlock_stop = gst_ndsh_src_unlock_stop;
-  src_class->is_seekable = gst_ndsh_src_is_seekable;
-  src_class->negotiate = gst_ndsh_src_negotiate;
-  src_class->decide_allocation = gst_ndsh_src_decide_allocation;
-  src_class->event = gst_ndsh_src_event;
-  src_class->query = gst_ndsh_src_query;
-  GST_PUSH_SRC_CLASS (klass)->create = gst_ndsh_src_create;
+  src_class->start = GST_DEBUG_FUNCPTR (gst_ndsh_src_start);
+  src_class->stop = GST_DEBUG_FUNCPTR (gst_ndsh_src_stop);
+  src_class->unlock = GST_DEBUG_FUNCPTR (gst_ndsh_src_unlock);
+  src_class->unlock_stop = GST_DEBUG_FUNCPTR (gst_ndsh_src_unlock_stop);
+  src_class->is_seekable = GST_DEBUG_FUNCPTR (gst_ndsh_src_is_seekable);
+  src_class->negotiate = GST_DEBUG_FUNCPTR (gst_ndsh_src_negotiate);
+  src_class->decide_allocation = GST_DEBUG_FUNCPTR (gst_ndsh_src_decide_allocation);
+  src_class->event = GST_DEBUG_FUNCPTR (gst_ndsh_src_event);
+  src_class->query = GST_DEBUG_FUNCPTR (gst_ndsh_src_query);
+  GST_PUSH_SRC_CLASS (klass)->create = GST_DEBUG_FUNCPTR (gst_ndsh_src_create);
 }
