@@ -48,9 +48,6 @@ CONTENDERS = [
 
 # What is asked of a turn, and what it answered.
 Setting = collections.namedtuple("Setting", "width height fps frames skip touch")
-HEADS = ("width", "height", "fps", "contender", "measure", "median", "least", "greatest")
-MEASURES = ("p50", "p99", "p999", "max", "writer cpu", "reader cpu", "switches",
-            "faults", "lost")
 
 
 def is_there(contender):
@@ -130,13 +127,19 @@ def run_setting(contenders, setting, turns):
     return results
 
 
+def statistics_of(results):
+    """{contender: {measure: (median, least, greatest)}}"""
+    return {name: {measure: (statistics.median(values), min(values), max(values))
+                   for measure in summaries[0]
+                   for values in [[s[measure] for s in summaries]]}
+            for name, (summaries, _) in results.items()}
+
+
 def rows(setting, results):
-    """One for each contender and measure: median, least, greatest, over ndsh's."""
-    for name, (summaries, _) in results.items():
-        for measure in MEASURES:
-            values = [s[measure] for s in summaries]
-            yield (setting.width, setting.height, setting.fps, name, measure,
-                   statistics.median(values), min(values), max(values))
+    """One for each contender and measure."""
+    for name, measures in statistics_of(results).items():
+        for measure, values in measures.items():
+            yield tuple(setting) + (name, measure) + values
 
 
 def describe(setting):
@@ -146,45 +149,41 @@ def describe(setting):
         ", each written and read" if setting.touch else "")
 
 
-def print_table(setting, results, frames):
-    print("\n%s, %d frames a turn" % (describe(setting), frames))
-    print("%-10s" % "us" + "".join("%22s" % m for m in MEASURES))
-    for name, (summaries, _) in results.items():
-        line = "%-10s" % name
-        for measure in MEASURES:
-            values = [s[measure] for s in summaries]
-            line += "%22s" % ("%.1f (%.0f-%.0f)" % (
-                statistics.median(values), min(values), max(values)))
-        print(line)
-    if "ndsh" in results:
-        for name in results:
-            if name != "ndsh":
-                print("ndsh over %-8s" % name + " ".join(ratios(results, name)))
+def print_table(title, results, compared=("p50", "p99")):
+    """Each measure's median, least and greatest; and ndsh's over those of the others."""
+    print("\n" + title)
+    table = statistics_of(results)
+    print("%-14s" % "us" + "".join(" %21s" % m for m in next(iter(table.values()), ())))
+    for name, measures in table.items():
+        print("%-14s" % name + "".join(" %21s" % ("%.1f (%.0f-%.0f)" % values)
+                                       for values in measures.values()))
+    for name in results:
+        if "ndsh" in results and name != "ndsh":
+            print("ndsh over %-14s" % name + " ".join(ratios(results, name, compared)))
 
 
-def ratios(results, name):
-    for measure in ("p50", "p99"):
+def ratios(results, name, compared):
+    for measure in compared:
         ours, theirs = ([s[measure] for s in results[n][0]] for n in ("ndsh", name))
         turns = [a / b for a, b in zip(ours, theirs)]
         yield "%s %.2f (%.2f-%.2f)" % (measure, statistics.median(turns), min(turns),
                                        max(turns))
     ours, theirs = (statistics.median(s["writer cpu"] + s["reader cpu"]
                                       for s in results[n][0]) for n in ("ndsh", name))
-    yield "cpu %.2f" % (ours / theirs)
+    if theirs > 0:
+        yield "cpu %.2f" % (ours / theirs)
 
 
-def plot(setting, results):
-    """The latencies of all turns as one SVG: how many of 100 frames took how long."""
+def plot(lines, title, **axis):
+    """{name: (xs, ys)} as one SVG."""
     import matplotlib
     matplotlib.use("svg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4))
-    for name, (_, latencies) in results.items():
-        times = sorted(latencies)
-        axes.step(times, [100 * i / len(times) for i in range(len(times))], label=name)
-    axes.set(xscale="log", xlabel="us", ylabel="% of frames", ylim=(0, 100),
-             title=describe(setting))
+    for name, (xs, ys) in lines.items():
+        axes.plot(xs, ys, label=name)
+    axes.set(title=title, **axis)
     axes.grid(True, which="both", alpha=.3)
     axes.legend()
     text = io.StringIO()
@@ -193,15 +192,28 @@ def plot(setting, results):
     return text.getvalue()[text.getvalue().index("<svg"):]
 
 
-def write_html(path, plots, table):
-    cells = "".join("<tr>%s</tr>" % "".join(
-        "<td>%s</td>" % (("%.1f" % cell) if isinstance(cell, float) else cell)
-        for cell in row) for row in table)
-    with open(path, "w") as file:
-        file.write("<!DOCTYPE html><meta charset=utf-8><title>ndsh: hops</title>"
-                   "<h1>A frame's way between two pipelines</h1>%s<table>%s%s</table>"
-                   % ("".join(plots), "<tr>%s</tr>" % "".join(
-                       "<th>%s</th>" % head for head in HEADS), cells))
+def plot_latencies(results, title):
+    """Those of all turns: how many of 100 frames took how long."""
+    lines = {}
+    for name, (_, latencies) in results.items():
+        times = sorted(latencies)
+        lines[name] = times, [100 * i / len(times) for i in range(len(times))]
+    return plot(lines, title, xscale="log", xlabel="us", ylabel="% of frames",
+                ylim=(0, 100))
+
+
+def write_results(args, title, heads, table, plots):
+    heads = tuple(heads) + ("contender", "measure", "median", "least", "greatest")
+    if args.csv:
+        with open(args.csv, "w", newline="") as file:
+            csv.writer(file).writerows([heads] + table)
+    if args.html:
+        cells = "".join("<tr>%s</tr>" % "".join(
+            "<td>%s</td>" % (("%.1f" % cell) if isinstance(cell, float) else cell)
+            for cell in row) for row in [heads] + table)
+        with open(args.html, "w") as file:
+            file.write("<!DOCTYPE html><meta charset=utf-8><title>ndsh</title><h1>%s</h1>"
+                       "%s<table>%s</table>" % (title, "".join(plots), cells))
 
 
 def parse():
@@ -229,17 +241,12 @@ def main():
         for fps in map(int, args.fps.split(",")):
             setting = Setting(width, height, fps, args.frames, args.skip, args.touch)
             results = run_setting(contenders, setting, args.turns)
-            print_table(setting, results, args.frames)
+            print_table("%s, %d frames a turn" % (describe(setting), args.frames), results)
             table.extend(rows(setting, results))
             if args.html:
-                plots.append(plot(setting, results))
-    if args.html:
-        write_html(args.html, plots, table)
-    if args.csv:
-        with open(args.csv, "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(HEADS)
-            writer.writerows(table)
+                plots.append(plot_latencies(results, describe(setting)))
+    write_results(args, "A frame's way between two pipelines", Setting._fields, table,
+                  plots)
 
 
 if __name__ == "__main__":
