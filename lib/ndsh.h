@@ -426,7 +426,8 @@ typedef struct _NdshFrame NdshFrame;
 /*
  * NdshReaderOptions: 0 in any field means its default.
  * @mode: which frames (NDSH_READ_LATEST)
- * @queue_length: for QUEUE, how many frames behind, 1 to NDSH_MAX_QUEUE (4)
+ * @queue_length: for QUEUE, how many frames behind, 1 to NDSH_MAX_QUEUE (4); for
+ *   LOSSLESS, how far ahead the writer may be before it waits, as memory allows
  * @max_leases: frames held at once, 1 to NDSH_MAX_LEASES (2). Of those that are more
  *   than its share of the writer's memory it gets copies.
  * @reserved: 0
@@ -455,7 +456,7 @@ int ndsh_reader_get_fd (NdshReader *reader);
 
 /* From now on a QUEUE reader is up to @queue_length frames behind, 1 to
  * NDSH_MAX_QUEUE. The writer keeps as many, from its next frame on, as memory allows.
- * Of no effect in other modes. */
+ * Of no effect in mode LATEST. */
 void ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length);
 
 /* Blocks until ndsh_reader_acquire () has a frame, connecting and reconnecting by

@@ -190,7 +190,7 @@ count_kept (const NdshSlots *slots)
   uint32_t kept = slots->history;
 
   for (const NdshSlotsReader *r = slots->readers; r != NULL; r = r->next)
-    if (r->mode == MODE_QUEUE && r->queue_length > kept)
+    if (r->mode != MODE_LATEST && r->queue_length > kept)
       kept = r->queue_length;
   return kept;
 }

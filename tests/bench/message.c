@@ -404,8 +404,7 @@ prepare_ndsh (void)
 static void
 open_ndsh_writer (void)
 {
-  NdshWriterOptions options = { .lossless_timeout_us = LIMIT_S * G_USEC_PER_SEC,
-                                .history = fps > 0 ? 1 : depth (NDSH_MAX_QUEUE) };
+  NdshWriterOptions options = { .lossless_timeout_us = LIMIT_S * G_USEC_PER_SEC };
   g_autoptr (GError) error = NULL;
 
   ndsh_writer = ndsh_writer_new (address, &options, &error);
@@ -416,7 +415,9 @@ open_ndsh_writer (void)
 static void
 open_ndsh_reader (void)
 {
-  NdshReaderOptions options = { .mode = fps > 0 ? NDSH_READ_QUEUE : NDSH_READ_LOSSLESS };
+  NdshReaderOptions options
+    = { .mode = fps > 0 ? NDSH_READ_QUEUE : NDSH_READ_LOSSLESS,
+        .queue_length = fps > 0 ? 0 : depth (NDSH_MAX_QUEUE) };
   g_autoptr (GError) error = NULL;
 
   ndsh_reader = ndsh_reader_new (address, &options, &error);

@@ -524,6 +524,22 @@ test_a_skipped_frame_counts_as_missed (Channel *channel, gconstpointer data)
   g_assert_cmpuint (channel->leases[0].missed, ==, 1);
 }
 
+static void
+test_the_writer_may_be_ahead_of_a_lossless_reader (Channel *channel,
+                                                   gconstpointer data)
+{
+  guint n = 0;
+
+  (void) data;
+  join (channel, 0, LOSSLESS, 5, 1);
+  for (int i = begin (channel); i >= 0; i = begin (channel)) {
+    publish (channel, i);
+    n++;
+  }
+  /* Beside its lease, and the one to be filled. */
+  g_assert_cmpuint (n, ==, 5 + 1 + 1);
+}
+
 /* So that a reader which copies more slowly than the writer writes gets frames. */
 static void
 test_after_a_copy_that_came_too_late_comes_a_lease (Channel *channel,
@@ -786,6 +802,8 @@ add_modes (void)
   add ("/slots/a-stall-ends-with-a-segment", test_a_stall_ends_with_a_segment);
   add ("/slots/a-skipped-frame-counts-as-missed",
        test_a_skipped_frame_counts_as_missed);
+  add ("/slots/the-writer-may-be-ahead-of-a-lossless-reader",
+       test_the_writer_may_be_ahead_of_a_lossless_reader);
   add ("/slots/after-a-copy-that-came-too-late-comes-a-lease",
        test_after_a_copy_that_came_too_late_comes_a_lease);
   add ("/slots/after-a-copy-that-came-too-late-comes-the-newest",
