@@ -7,17 +7,18 @@
  */
 #include "frame.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "array.h"
 #include "error.h"
 #include "lifeline.h"
 
+#define COPIED_AT_ONCE ((gsize) 1 << 20)
+
 struct _NdshFrame {
   NdshLink *link;
   NdshSegment *segment;         /* NULL if it is a copy */
-  void *copy;                   /* page-aligned, for free () */
+  NdshCopy *copy;               /* or NULL */
   guint32 hazard;
   guint64 sequence;
   gint64 publish_ns;
@@ -118,13 +119,24 @@ copy_bytes (NdshSegment *segment, guint64 offset, gsize size)
 
 /* --- Frames --------------------------------------------------------------- */
 
-/* As aligned as the original. */
+/* As aligned as the original, and in pieces: one that goes meanwhile is given up at
+ * once, and what came instead has just come and stays longest. */
 static gboolean
-copy_payload (NdshFrame *frame, NdshSegment *segment)
+copy_payload (NdshFrame *frame, NdshLink *link, NdshSegment *segment,
+              const NdshLease *lease)
 {
-  if (posix_memalign (&frame->copy, ndsh_page_align (1), MAX (frame->size, 1)) != 0)
+  gsize at = 0, n;
+
+  frame->copy = ndsh_link_take_copy (link, frame->size);
+  if (frame->copy == NULL)
     return FALSE;
-  memcpy (frame->copy, segment->data, frame->size);
+  do {
+    n = MIN (frame->size - at, COPIED_AT_ONCE);
+    memcpy ((guint8 *) frame->copy->data + at, (const guint8 *) segment->data + at, n);
+    if (!ndsh_leases_confirm (&link->leases, lease))
+      return FALSE;
+    at += n;
+  } while (at < frame->size);
   return TRUE;
 }
 
@@ -151,9 +163,9 @@ frame_alloc (const NdshFrameRecord *r)
 }
 
 static void
-frame_free (NdshFrame *frame)
+frame_free (NdshFrame *frame, NdshLink *link)
 {
-  free (frame->copy);
+  ndsh_link_give_copy (link, frame->copy);
   g_free (frame->metadata);
   ndsh_format_unref (frame->format);
   g_free (frame);
@@ -180,9 +192,7 @@ copy_all (NdshFrame *frame, NdshLink *link, NdshSegment *segment,
     *packed = copy_bytes (segment, r->tail_offset, format_size);
   frame->metadata
     = copy_bytes (segment, r->tail_offset + format_size, r->metadata_size);
-  return !lease->is_copy
-         || (copy_payload (frame, segment)
-             && ndsh_leases_confirm (&link->leases, lease));
+  return !lease->is_copy || copy_payload (frame, link, segment, lease);
 }
 
 static gboolean
@@ -215,11 +225,11 @@ ndsh_frame_new (NdshLink *link, NdshSegment *segment, const NdshLease *lease,
   }
   frame = frame_alloc (r);
   if (!copy_all (frame, link, segment, lease, *last, &packed)) {
-    frame_free (frame);
+    frame_free (frame, link);
     return NULL;
   }
   if (!set_format (frame, r, packed, last)) {
-    frame_free (frame);
+    frame_free (frame, link);
     refuse_record (error);
     return NULL;
   }
@@ -234,7 +244,7 @@ ndsh_frame_get_data (const NdshFrame *frame)
 {
   g_return_val_if_fail (frame != NULL, NULL);
 
-  return frame->copy != NULL ? frame->copy : frame->segment->data;
+  return frame->copy != NULL ? frame->copy->data : frame->segment->data;
 }
 
 NDSH_API gsize
@@ -324,12 +334,15 @@ ndsh_frame_get_stream_id (const NdshFrame *frame)
 NDSH_API void
 ndsh_frame_release (NdshFrame *frame)
 {
+  NdshLink *link;
+
   if (frame == NULL)
     return;
+  link = frame->link;
   /* A forked child has the page too, but the lease is its parent's. */
-  if (frame->link->process == ndsh_lifeline_process ())
-    ndsh_link_release (frame->link, frame->hazard);
+  if (link->process == ndsh_lifeline_process ())
+    ndsh_link_release (link, frame->hazard);
   ndsh_segment_unref (frame->segment);
-  ndsh_link_unref (frame->link);
-  frame_free (frame);
+  frame_free (frame, link);
+  ndsh_link_unref (link);
 }

@@ -6,6 +6,7 @@
  */
 #include "link.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -112,6 +113,14 @@ ndsh_link_ref (NdshLink *link)
   return link;
 }
 
+static void
+copy_free (NdshCopy *copy)
+{
+  if (copy != NULL)
+    free (copy->data);
+  g_free (copy);
+}
+
 void
 ndsh_link_unref (NdshLink *link)
 {
@@ -124,6 +133,7 @@ ndsh_link_unref (NdshLink *link)
   ndsh_lifeline_close (link->fd);
   if (link->bell_fd >= 0)
     close (link->bell_fd);
+  copy_free (link->spare);
   g_free (link);
 }
 
@@ -229,4 +239,33 @@ ndsh_link_release (NdshLink *link, guint32 hazard)
 {
   ndsh_leases_release (&link->leases, hazard);
   ndsh_link_ring (link);
+}
+
+/* --- Copies --------------------------------------------------------------- */
+
+NdshCopy *
+ndsh_link_take_copy (NdshLink *link, gsize size)
+{
+  NdshCopy *copy = g_atomic_pointer_get (&link->spare);
+
+  if (copy != NULL && g_atomic_pointer_compare_and_exchange (&link->spare, copy, NULL)) {
+    /* Nor is much kept for small frames. */
+    if (copy->size >= size && copy->size / 2 <= size)
+      return copy;
+    copy_free (copy);
+  }
+  copy = g_new (NdshCopy, 1);
+  copy->size = size;
+  if (posix_memalign (&copy->data, ndsh_page_align (1), MAX (size, 1)) == 0)
+    return copy;
+  g_free (copy);
+  return NULL;
+}
+
+void
+ndsh_link_give_copy (NdshLink *link, NdshCopy *copy)
+{
+  if (copy != NULL
+      && !g_atomic_pointer_compare_and_exchange (&link->spare, NULL, copy))
+    copy_free (copy);
 }

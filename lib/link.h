@@ -11,6 +11,12 @@
 #include "segment.h"
 #include "slots.h"
 
+/* Memory that frames are copied to where they cannot be leased. */
+typedef struct {
+  gsize size;
+  void *data;                   /* page-aligned */
+} NdshCopy;
+
 typedef struct {
   int refs;
   int fd;                       /* a lifeline: the writer frees the leases with it */
@@ -26,6 +32,7 @@ typedef struct {
   guint32 n_segments_handled;
   guint32 n_segments_at_first;  /* that come without a frame's being new */
   guint32 ends;                 /* before the first frame that it can have */
+  NdshCopy *spare;              /* of a frame that was released; atomic, or NULL */
   struct {
     guint32 generation;
     NdshSegment *segment;
@@ -50,6 +57,12 @@ NdshSegment *ndsh_link_find_segment (NdshLink *link, const NdshLease *lease);
 
 /* Gives the lease back, from any thread. */
 void ndsh_link_release (NdshLink *link, guint32 hazard);
+
+/* For @size bytes; NULL if there is no memory. What comes back is used again, for the
+ * kernel fills new memory with zeros, which takes longer than the copy. From any
+ * thread. */
+NdshCopy *ndsh_link_take_copy (NdshLink *link, gsize size);
+void ndsh_link_give_copy (NdshLink *link, NdshCopy *copy);
 
 /* Wakes the writer if it waits for what this reader just did. */
 void ndsh_link_ring (NdshLink *link);

@@ -164,8 +164,8 @@ typedef enum {
  *   dropped, and sooner where max_bytes does not hold so many. The writer never
  *   waits.
  * @NDSH_READ_LOSSLESS: every one, in order. ndsh_writer_begin () waits for this
- *   reader, but no longer than the writer's lossless_timeout_us; then it becomes
- *   a queueing reader for good. Granted to the writer's own user only; others
+ *   reader. If it takes no frame for the writer's lossless_timeout_us meanwhile, it
+ *   becomes a queueing reader for good. Granted to the writer's own user only; others
  *   get QUEUE: ndsh_reader_get_info () tells.
  */
 typedef enum {
@@ -481,9 +481,9 @@ gboolean ndsh_reader_wait (NdshReader *reader, gint64 timeout_us,
 void ndsh_reader_set_flushing (NdshReader *reader, gboolean flushing);
 
 /* The next frame as the mode has it; NULL if there is none, if an end comes before
- * it, or if all leases are out. No system call, but for a segment seen for the first
- * time. Only waiting tells of an end and notices a new writer: call it when this
- * returns NULL. */
+ * it, if all leases are out, or if it went while it was copied. No system call, but for
+ * a segment seen for the first time, and memory for copies. Only waiting tells of an
+ * end and notices a new writer: call it when this returns NULL. */
 NdshFrame *ndsh_reader_acquire (NdshReader *reader);
 
 /* Read-only shared memory, or a copy where leases are scarce; page-aligned, array i

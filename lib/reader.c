@@ -24,6 +24,7 @@
 
 #define DEFAULT_QUEUE 4
 #define DEFAULT_LEASES 2
+#define MAX_TRIES 4             /* of frames that go while they are copied */
 #define PATIENCE_US (2 * G_USEC_PER_SEC)
 #define FIRST_RETRY_US 20000
 #define LAST_RETRY_US 250000
@@ -703,8 +704,8 @@ ndsh_reader_acquire (NdshReader *reader)
 
   if (is_forked (reader))
     return NULL;
-  /* Bounded: a writer may be faster than we copy. */
-  for (int tries = 0; tries < NDSH_RING && frame == NULL; tries++)
+  /* A writer may be faster than we copy, and who reads may have to be somewhere else. */
+  for (int tries = 0; tries < MAX_TRIES && frame == NULL; tries++)
     if (!take_next (reader, &frame))
       break;
   return frame;

@@ -484,6 +484,32 @@ test_an_end_is_no_error (Fixture *f, gconstpointer data)
   f->ends[0] = duplicate (f->ends[1]);
 }
 
+/* --- Copies --------------------------------------------------------------- */
+
+static void
+test_the_memory_of_copies_is_used_again (Fixture *f, gconstpointer data)
+{
+  NdshLink *link = join (f);
+  NdshCopy *first = ndsh_link_take_copy (link, 100000);
+  NdshCopy *second = ndsh_link_take_copy (link, 100000);
+
+  (void) data;
+  g_assert_cmpuint (GPOINTER_TO_SIZE (first->data) % 4096, ==, 0);
+  ndsh_link_give_copy (link, first);
+  ndsh_link_give_copy (link, second);   /* one is enough */
+  g_assert_true (ndsh_link_take_copy (link, 60000) == first);
+
+  /* Neither one that is too small, nor much for little. */
+  ndsh_link_give_copy (link, first);
+  first = ndsh_link_take_copy (link, 100001);
+  g_assert_cmpuint (first->size, ==, 100001);
+  ndsh_link_give_copy (link, first);
+  first = ndsh_link_take_copy (link, 100);
+  g_assert_cmpuint (first->size, ==, 100);
+  ndsh_link_give_copy (link, first);
+  ndsh_link_unref (link);
+}
+
 /* --- Ringing -------------------------------------------------------------- */
 
 static void
@@ -554,6 +580,8 @@ main (int argc, char **argv)
   ADD ("what-a-writer-does-not-say-ends-the-link",
        test_what_a_writer_does_not_say_ends_the_link);
   ADD ("an-end-is-no-error", test_an_end_is_no_error);
+  ADD ("the-memory-of-copies-is-used-again",
+       test_the_memory_of_copies_is_used_again);
   ADD ("the-writer-is-rung-only-if-it-waits",
        test_the_writer_is_rung_only_if_it_waits);
   ADD ("a-waiting-writer-hears-that-memory-was-unmapped",
