@@ -173,6 +173,29 @@ test_a_frame_holds_link_segment_and_lease (Fixture *f, gconstpointer data)
 }
 
 /* The lease is that of the process which took it. */
+/* What came instead of it stays longest if its copy begins at once. */
+static void
+test_a_copy_that_is_too_late_is_given_up_at_once (Fixture *f, gconstpointer data)
+{
+  const gsize size = 4 << 20;
+  gsize tail = f->segment.size - CAPACITY;
+  NdshCopy *copy = ndsh_link_take_copy (f->link, size);
+
+  (void) data;
+  f->segment.data = g_realloc (f->segment.data, size + tail);
+  f->segment.size = size + tail;
+  f->lease.record.payload_size = f->lease.record.tail_offset = size;
+  fill_segment (f);
+  f->lease.is_copy = true;
+  f->control.slot[f->lease.slot].state_seq = f->lease.word + 2;
+  memset (copy->data, 0xaa, size);
+  ndsh_link_give_copy (f->link, copy);
+
+  g_assert_null (ndsh_frame_new (f->link, &f->segment, &f->lease, &f->format, NULL));
+  g_assert_cmpuint (((guint8 *) copy->data)[1], ==, 1);
+  g_assert_cmpuint (((guint8 *) copy->data)[size / 2], ==, 0xaa);
+}
+
 static void
 test_another_process_leaves_the_lease_alone (Fixture *f, gconstpointer data)
 {
@@ -455,6 +478,8 @@ main (int argc, char **argv)
   ADD ("a-frame-has-what-its-record-says", test_a_frame_has_what_its_record_says);
   ADD ("a-frame-holds-link-segment-and-lease",
        test_a_frame_holds_link_segment_and_lease);
+  ADD ("a-copy-that-is-too-late-is-given-up-at-once",
+       test_a_copy_that_is_too_late_is_given_up_at_once);
   ADD ("another-process-leaves-the-lease-alone",
        test_another_process_leaves_the_lease_alone);
   ADD ("what-is-absent-is-null-or-empty", test_what_is_absent_is_null_or_empty);
