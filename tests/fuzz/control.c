@@ -305,6 +305,14 @@ set_up_link (void)
   ndsh_leases_init (&the_link.leases, &control, &page, ndsh_word (published));
 }
 
+static void
+tear_down_link (void)
+{
+  if (the_link.spare != NULL)
+    free (the_link.spare->data);
+  g_free (the_link.spare);
+}
+
 int
 LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {
@@ -328,5 +336,6 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   check_leases ();
   reader->waiter = (NdshWaiter){ -1, -1, -1 };      /* stays open */
   ndsh_reader_free (reader);
+  tear_down_link ();
   return 0;
 }
