@@ -235,10 +235,18 @@ ndsh_link_ring (NdshLink *link)
 }
 
 void
+ndsh_link_ring_for_room (NdshLink *link)
+{
+  if (ndsh_wake_writer_sleeps (link->leases.control)
+      && !ndsh_leases_have_backlog (&link->leases))
+    ndsh_wake_ring (link->fd);
+}
+
+void
 ndsh_link_release (NdshLink *link, guint32 hazard)
 {
   ndsh_leases_release (&link->leases, hazard);
-  ndsh_link_ring (link);
+  ndsh_link_ring_for_room (link);
 }
 
 /* --- Copies --------------------------------------------------------------- */

@@ -67,4 +67,7 @@ void ndsh_link_give_copy (NdshLink *link, NdshCopy *copy);
 /* Wakes the writer if it waits for what this reader just did. */
 void ndsh_link_ring (NdshLink *link);
 
+/* The same after a frame was taken or given back, unless more of them are about to be. */
+void ndsh_link_ring_for_room (NdshLink *link);
+
 #endif

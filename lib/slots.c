@@ -103,7 +103,10 @@ ndsh_slots_demote (NdshSlotsReader *reader, uint32_t queue_length)
 {
   reader->mode = MODE_QUEUE;
   reader->queue_length = queue_length;
-  store_relaxed (&reader->page->mode, MODE_QUEUE);
+
+  /* Comes before the next look at the reader's hazards: who released one after that look
+   * must know that the writer does not count on its cursor any more (wake.h). */
+  store_seq_cst (&reader->page->mode, MODE_QUEUE);
 }
 
 uint32_t
@@ -570,6 +573,19 @@ ndsh_leases_get_lag (const NdshLeases *leases)
                                     leases->taken);
 
   return lag > 0 ? (uint32_t) lag : 0;
+}
+
+bool
+ndsh_leases_have_backlog (const NdshLeases *leases)
+{
+  const NdshLeasePage *page = leases->page;
+  uint32_t cursor = load_relaxed (&page->cursor);
+  int32_t lag = ndsh_word_distance (load_relaxed (&leases->control->head), cursor);
+  uint32_t half = (load_relaxed (&page->queue_length) + 1) / 2;
+
+  /* Cursor is 0 once it has left, and wants nothing any more. */
+  return load_seq_cst (&page->mode) == MODE_LOSSLESS && cursor != 0
+         && lag > (int32_t) half;
 }
 
 uint32_t

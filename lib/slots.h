@@ -177,6 +177,10 @@ uint32_t ndsh_leases_get_lag (const NdshLeases *leases);
 /* Frames that the writer's memory can keep, as it says; 0 if it did not. */
 uint32_t ndsh_leases_get_room (const NdshLeases *leases);
 
+/* More than half of the queue of a reader that wants every frame: it will take those, so
+ * the writer need not be woken for each place that becomes free. From any thread. */
+bool ndsh_leases_have_backlog (const NdshLeases *leases);
+
 /* Nothing can be used until more is known of the writer's memory. */
 bool ndsh_leases_are_stalled (const NdshLeases *leases);
 

@@ -16,6 +16,12 @@
  *   reader wakes    ndsh_leases_take, ndsh_leases_release, ndsh_leases_leave,
  *                   ndsh_leases_resume, ndsh_leases_set_segments_handled
  *                                          then ndsh_wake_writer_sleeps, then ring
+ *
+ * After take and release a reader that wants every frame rings only while at most half
+ * of its queue lies before it (ndsh_leases_have_backlog), as a socket is writable only
+ * once a good part of it is free: a writer that were woken for each place would sleep
+ * again after each frame. Whoever leaves frames lying that it could take is who the
+ * writer waits for in any case, and no longer than lossless_timeout_us.
  */
 #ifndef NDSH_WAKE_H
 #define NDSH_WAKE_H

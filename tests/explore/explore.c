@@ -393,6 +393,15 @@ ring_writer (Reader *reader)
     machine_give (&writer_wake);
 }
 
+/* ndsh_link_ring_for_room */
+static void
+ring_writer_for_room (Reader *reader)
+{
+  if (any_lossless () && ndsh_wake_writer_sleeps (reader->leases->control)
+      && !ndsh_leases_have_backlog (reader->leases))
+    machine_give (&writer_wake);
+}
+
 static void
 read_payload (const Held *held)
 {
@@ -422,14 +431,14 @@ give_back (Reader *reader, const Held *held)
 {
   if (held->lease.is_copy) {
     ndsh_leases_release (reader->leases, held->lease.hazard);
-    ring_writer (reader);
+    ring_writer_for_room (reader);
     return;
   }
   if (!misuse.reads_after_release)
     read_payload (held);
   reader->leased[held->lease.slot]--;
   ndsh_leases_release (reader->leases, held->lease.hazard);
-  ring_writer (reader);
+  ring_writer_for_room (reader);
   if (misuse.reads_after_release)
     read_payload (held);
 }
@@ -600,7 +609,7 @@ static void
 tell_end_before (Reader *reader, const NdshLease *lease)
 {
   ndsh_leases_release (reader->leases, lease->hazard);
-  ring_writer (reader);
+  ring_writer_for_room (reader);
   tell_end (reader, misuse.told_what_control_says
                       ? ndsh_leases_get_ends (reader->leases)
                       : lease->record.ends);
@@ -641,7 +650,7 @@ find_and_take (Reader *reader)
   if (!held->lease.is_copy)
     read_payload (held);
   ndsh_leases_take (reader->leases, &held->lease);
-  ring_writer (reader);
+  ring_writer_for_room (reader);
   return true;
 }
 
@@ -771,6 +780,8 @@ prepare_reader (unsigned r)
     .n_leases = plan->n_leases,
   };
   world ()->page[r].share = plan->share;
+  world ()->page[r].queue_length = plan->queue_length;
+  machine_ignore (&world ()->page[r].queue_length);
   machine_ignore (&world ()->page[r].share);
   machine_ignore (&world ()->page[r].delivered);
   machine_ignore (&world ()->page[r].missed);
@@ -1102,7 +1113,7 @@ static const Mutant mutants[] = {
   { "claim-without-a-fence-for-copies", "claim_frame", FENCE, RELEASE, LEAVE_OUT, 0,
     0 },
   { "copy-without-a-fence", "ndsh_leases_confirm", FENCE, ACQUIRE, LEAVE_OUT, 0, 0 },
-  { "demotion-is-not-stored", "ndsh_slots_demote", STORE, RELAXED, LEAVE_OUT, 0, 0 },
+  { "demotion-is-not-stored", "ndsh_slots_demote", STORE, SEQ_CST, LEAVE_OUT, 0, 0 },
   /* Misuse of slots.c, done in this file. */
   { "told-before-joined", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },
   { "one-slot-fewer", 0, NO_OPERATION, 0, WEAKEN, 0, 0 },

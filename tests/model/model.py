@@ -63,6 +63,8 @@ QUICK = [
     model('wake', 'parts-without-loss', LOSSLESS.format(0),
           'ALONE S=1 FRAMES=3 END_AFTER=1'),
     model('wake', 'lossless', LOSSLESS.format(0), 'S=1 FRAMES=2'),
+    model('wake', 'backlog', LOSSLESS.format(0), 'ALONE S=3 FRAMES=5'),
+    model('wake', 'backlog-leave', LOSSLESS.format(0), 'ALONE S=3 FRAMES=5 LEAVES'),
     model('wake', 'holds', 'HOLDS NOTIFIED S=2 FRAMES=3'),
     model('growth', 'two-readers', 'FRAMES=1 GROWTHS=1'),
     model('growth', 'latest', 'ALONE FRAMES=3 GROWTHS=2'),
@@ -146,6 +148,8 @@ MUTANTS = [
     }),
     ('wake', 'ring', {'CURSOR_STORE=RELEASE': 'I4'}),
     ('wake', 'leave', {'LEAVE_STORE=RELEASE': 'I4', 'LEFT_LOOK=ACQUIRE': 'I4'}),
+    ('wake', 'backlog', {'MUT_ALWAYS_A_BACKLOG': 'I4'}),
+    ('wake', 'backlog-leave', {'MUT_LEAVES_WITH_A_BACKLOG': 'I4'}),
     ('wake', 'crash', {'MUT_DEATH_DOES_NOT_SIGNAL': 'I4'}),
     ('wake', 'lossless', {
         'WRITER_ARM=RELEASE': 'I4',

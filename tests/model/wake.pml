@@ -4,7 +4,8 @@
  * Sleeping and waking in both directions, lib/wake.h, with what calls it:
  *
  *   reader  ndsh_reader_wait (look, arm_and_look, check_end, sleep_until), find_frame,
- *           ndsh_leases_take, ndsh_link_release, ndsh_link_ring, leave
+ *           ndsh_leases_take, ndsh_link_release, ndsh_link_ring, ndsh_link_ring_for_room,
+ *           ndsh_leases_have_backlog, leave
  *   writer  claim_or_wait and ndsh_audience_wait_for_lossless with its condition
  *           variable, publish_locked, ndsh_writer_end, ndsh_audience_ring
  *   service on_woken, on_gone
@@ -31,7 +32,8 @@
  * one too); ALONE: one reader; MORTAL: reader that may die; NOTIFIED: begin says FULL
  * and the program comes again when notify says so, instead of waiting; RING_ONLY: the
  * writer waits for cursors alone, as for the length of the ring, since the frames stay
- * leased; LEAVES: the first reader wants one frame only, and holds on to it; HOLDS:
+ * leased; LEAVES: the first reader wants one frame only, and holds on to it; HALF: frames
+ * before a lossless reader up to which it rings; HOLDS:
  * ALONE, and it leases what its wait finds for a moment, and then may do something else
  * for good.
  */
@@ -48,6 +50,9 @@
 #endif
 #ifndef FRAMES
 #define FRAMES 5
+#endif
+#ifndef HALF
+#define HALF 1
 #endif
 #ifndef END_AFTER
 #define END_AFTER NONE
@@ -368,6 +373,22 @@ inline ring_writer ()
   }
 }
 
+/* ndsh_link_ring_for_room, of who has not left. A head that is older than the newest has
+ * it ring once more: the model has the newest. */
+#ifdef MUT_ALWAYS_A_BACKLOG
+#define HAS_BACKLOG (true)
+#else
+#define HAS_BACKLOG (mem[HEAD] > had + HALF)
+#endif
+
+inline ring_writer_for_room ()
+{
+  if
+  :: MODE (r) == LOSSLESS && HAS_BACKLOG -> skip
+  :: else -> ring_writer ()
+  fi
+}
+
 #define NEXT(r) (MODE (r) == LOSSLESS -> had + 1 : mem[HEAD])
 
 #ifdef MUT_FRAME_BEFORE_ITS_END
@@ -388,7 +409,7 @@ inline look ()
      (CAN_LOAD (r, SEQ_CST));                   /* the check of state_seq */
      store (r, HAZARD (r), 0, RELEASE_STORE);
 #ifndef MUT_LOOK_DOES_NOT_RING
-     ring_writer ();                            /* ndsh_link_release */
+     ring_writer_for_room ();                   /* ndsh_link_release */
 #endif
      found = true
   :: else
@@ -432,15 +453,15 @@ inline take_and_give_back ()
      store (r, HAZARD (r), had + 1, SEQ_CST);
      atomic { CAN_LOAD (r, SEQ_CST) -> had++; CHECK_TAKEN };    /* checks state_seq */
      store (r, CURSOR (r), had, CURSOR_STORE);
-     ring_writer ();
+     ring_writer_for_room ();
 #ifdef MUT_RINGS_BEFORE_RELEASING
-     ring_writer ();
+     ring_writer_for_room ();
 #endif
 #ifndef RING_ONLY
      store (r, HAZARD (r), 0, RELEASE_STORE);
 #ifndef MUT_RINGS_BEFORE_RELEASING
 #ifndef MUT_RELEASE_DOES_NOT_RING
-     ring_writer ();
+     ring_writer_for_room ();
 #endif
 #endif
 #endif
@@ -547,7 +568,11 @@ end_idle: false                                 /* the program does something el
        fi
     od;
     store (r, CURSOR (r), NONE, LEAVE_STORE);   /* ndsh_leases_leave */
+#ifdef MUT_LEAVES_WITH_A_BACKLOG
+    ring_writer_for_room ()
+#else
     ring_writer ()
+#endif
   } unless { killed && r == MORTAL };
 #ifdef LEAVES
 end:

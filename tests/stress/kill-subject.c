@@ -35,11 +35,14 @@ prepare_connect (Subject *s)
   s->reader = ndsh_test_reader (NDSH_READ_LATEST, 4, 2);
 }
 
-/* All that the writer has to tell is in the socket when the mark is passed. */
+/* All that the writer has to tell is in the socket when the mark is passed. A lossless
+ * reader's queue is so long that the writer's slots are never more than half of it: then
+ * each frame that it takes or gives back wakes a writer that waits. */
 static void
 join (Subject *s, NdshReadMode mode)
 {
-  s->reader = ndsh_test_joined_reader (mode, 4, 2);
+  s->reader
+    = ndsh_test_joined_reader (mode, mode == NDSH_READ_LOSSLESS ? NDSH_MAX_QUEUE : 4, 2);
   steps_mark ();
 }
 

@@ -540,6 +540,56 @@ test_the_writer_may_be_ahead_of_a_lossless_reader (Channel *channel,
   g_assert_cmpuint (n, ==, 5 + 1 + 1);
 }
 
+/* What the writer need not be woken for yet. */
+static void
+test_more_than_half_a_queue_is_a_backlog (Channel *channel, gconstpointer data)
+{
+  NdshLeases *leases = &channel->leases[0];
+
+  (void) data;
+  join (channel, 0, LOSSLESS, 4, 2);
+  ndsh_leases_set_queue_length (leases, 4);
+  for (guint n = 0; n < 4; n++)
+    write_frame (channel);
+
+  take_and_release (channel, 0);
+  g_assert_true (ndsh_leases_have_backlog (leases));
+  take_and_release (channel, 0);
+  g_assert_false (ndsh_leases_have_backlog (leases));
+}
+
+static void
+test_who_need_not_take_every_frame_has_no_backlog (Channel *channel,
+                                                   gconstpointer data)
+{
+  (void) data;
+  for (guint r = 0; r < N_READERS; r++)
+    join (channel, r, r, 1, 1);
+  write_frame (channel);
+  write_frame (channel);
+
+  g_assert_false (ndsh_leases_have_backlog (&channel->leases[LATEST]));
+  g_assert_false (ndsh_leases_have_backlog (&channel->leases[QUEUE]));
+  g_assert_true (ndsh_leases_have_backlog (&channel->leases[LOSSLESS]));
+  ndsh_slots_demote (&channel->entry[LOSSLESS], 1);
+  g_assert_false (ndsh_leases_have_backlog (&channel->leases[LOSSLESS]));
+}
+
+/* What it still holds is all that the writer can wait for. */
+static void
+test_who_left_has_no_backlog (Channel *channel, gconstpointer data)
+{
+  (void) data;
+  join (channel, 0, LOSSLESS, 1, 1);
+  write_frame (channel);
+  write_frame (channel);
+  g_assert_true (ndsh_leases_have_backlog (&channel->leases[0]));
+
+  ndsh_leases_leave (&channel->leases[0]);
+
+  g_assert_false (ndsh_leases_have_backlog (&channel->leases[0]));
+}
+
 /* So that a reader which copies more slowly than the writer writes gets frames. */
 static void
 test_after_a_copy_that_came_too_late_comes_a_lease (Channel *channel,
@@ -804,6 +854,11 @@ add_modes (void)
        test_a_skipped_frame_counts_as_missed);
   add ("/slots/the-writer-may-be-ahead-of-a-lossless-reader",
        test_the_writer_may_be_ahead_of_a_lossless_reader);
+  add ("/slots/more-than-half-a-queue-is-a-backlog",
+       test_more_than_half_a_queue_is_a_backlog);
+  add ("/slots/who-need-not-take-every-frame-has-no-backlog",
+       test_who_need_not_take_every_frame_has_no_backlog);
+  add ("/slots/who-left-has-no-backlog", test_who_left_has_no_backlog);
   add ("/slots/after-a-copy-that-came-too-late-comes-a-lease",
        test_after_a_copy_that_came_too_late_comes_a_lease);
   add ("/slots/after-a-copy-that-came-too-late-comes-the-newest",
