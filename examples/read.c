@@ -9,8 +9,8 @@ main (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (NdshReader) reader = ndsh_reader_new ("numbers", NULL, &error);
 
-  while (reader != NULL && ndsh_reader_wait (reader, -1, &error)) {
-    g_autoptr (NdshFrame) frame = ndsh_reader_acquire (reader);
+  while (reader != NULL && error == NULL) {
+    g_autoptr (NdshFrame) frame = ndsh_reader_read (reader, -1, &error);
 
     if (frame != NULL) {
       g_autofree char *what

@@ -50,15 +50,14 @@ watch (NdshReader *reader, gint64 until_us, Seen *seen)
 
   while ((left_us = until_us - g_get_monotonic_time ()) > 0) {
     g_autoptr (GError) error = NULL;
-    g_autoptr (NdshFrame) frame = NULL;
+    g_autoptr (NdshFrame) frame = ndsh_reader_read (reader, left_us, &error);
 
-    if (!ndsh_reader_wait (reader, left_us, &error) && is_the_end (error)) {
+    if (frame != NULL) {
+      see (seen, frame);
+    } else if (is_the_end (error)) {
       g_print ("%s\n", error->message);
       return;
     }
-    frame = ndsh_reader_acquire (reader);
-    if (frame != NULL)
-      see (seen, frame);
   }
 }
 

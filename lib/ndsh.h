@@ -18,16 +18,15 @@ G_BEGIN_DECLS
  *   ndsh_writer_begin ()    a free slot
  *     ... fill it ...       becomes a draft
  *   ndsh_draft_publish ()   becomes a frame
- *                           wakes -->     ndsh_reader_wait ()
- *                                         ndsh_reader_acquire ()  takes a lease
+ *                           wakes -->     ndsh_reader_read ()     takes a lease
  *                                           ... use it ...
  *   ndsh_draft_release ()   free again    ndsh_frame_release ()   returns it
  *                           when both have let go
  *
  * The functions stand below in the order of that life.
  *
- * Ownership: a function named *_new, *_begin or *_acquire hands over what it
- *   returns; give it back with the *_free or *_release of the same type (they
+ * Ownership: a function named *_new, *_begin, *_read or *_acquire hands over what
+ *   it returns; give it back with the *_free or *_release of the same type (they
  *   accept NULL) or declare it g_autoptr. Everything else stays with the object
  *   it came from and lives as long as that.
  * Errors: a function with a GError ** returns NULL or FALSE exactly when it sets
@@ -36,8 +35,8 @@ G_BEGIN_DECLS
  * Threads: a writer and its drafts may be used from any thread. A reader is used
  *   by one thread at a time, but for ndsh_reader_set_flushing (). Frames may be
  *   used and released in any.
- * Blocking: ndsh_reader_wait () sleeps, and ndsh_writer_begin () does where a
- *   lossless reader has to catch up. Nothing else waits for another process,
+ * Blocking: ndsh_reader_read () and ndsh_reader_wait () sleep, and
+ *   ndsh_writer_begin () does where a lossless reader has to catch up. Nothing else waits for another process,
  *   but ndsh_writer_new () and ndsh_channel_info_new () up to two seconds for
  *   one that has stopped.
  * Units: sizes, offsets and strides are bytes; points in time are nanoseconds of
@@ -439,7 +438,7 @@ typedef struct {
   gpointer reserved[4];
 } NdshReaderOptions;
 
-/* Follows @name through writers that come and go; the first wait looks for one.
+/* Follows @name through writers that come and go; the first read looks for one.
  * NULL @options means all defaults. Fails only for a name that cannot be, an
  * option out of range, or want of file descriptors. */
 NdshReader *ndsh_reader_new (const char *name,
@@ -448,9 +447,9 @@ NdshReader *ndsh_reader_new (const char *name,
 /* Frames still held stay valid until they are released. */
 void ndsh_reader_free (NdshReader *reader);
 
-/* After an ndsh_reader_wait (reader, 0) that failed with TIMEOUT or NOT_FOUND this
+/* After an ndsh_reader_read (reader, 0) that failed with TIMEOUT or NOT_FOUND this
  * polls readable as soon as the next would not; then call it again. After any other
- * failure it says nothing: wait again, once a frame was released if that was FULL. It
+ * failure it says nothing: read again, once a frame was released if that was FULL. It
  * stays the same through reconnects. Do not read or close it. */
 int ndsh_reader_get_fd (NdshReader *reader);
 
@@ -459,19 +458,23 @@ int ndsh_reader_get_fd (NdshReader *reader);
  * Of no effect in mode LATEST. */
 void ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length);
 
-/* Blocks until ndsh_reader_acquire () has a frame, connecting and reconnecting by
- * itself. A negative @timeout_us waits for ever, 0 not at all. No system call if
- * a frame is there already.
+/* The next frame as the mode has it. Blocks until there is one, connecting and
+ * reconnecting by itself. A negative @timeout_us waits for ever, 0 not at all. No system
+ * call if a frame is there already. NULL says why there is none:
  *   TIMEOUT       none came
  *   NOT_FOUND     @timeout_us is 0 and nobody writes
  *   ENDED         the writer said so after the frames so far: once for each end, in
  *                 its place between two frames, or once for several if all frames
- *                 between them were missed. The next wait goes on.
- *   CLOSED        the writer has gone, once; the next wait looks for another. It
+ *                 between them were missed. The next read goes on.
+ *   CLOSED        the writer has gone, once; the next read looks for another. It
  *                 comes after the last frame was taken.
  *   FULL          all leases are out: release a frame first
  *   DENIED, INCOMPATIBLE, SYSTEM  why the writer found could not be joined, once
  *                 for each attempt */
+NdshFrame *ndsh_reader_read (NdshReader *reader, gint64 timeout_us,
+                             GError **error);
+
+/* The same without taking it, for ndsh_reader_acquire () to take: whether there is one. */
 gboolean ndsh_reader_wait (NdshReader *reader, gint64 timeout_us,
                            GError **error);
 
@@ -480,10 +483,10 @@ gboolean ndsh_reader_wait (NdshReader *reader, gint64 timeout_us,
  * thread than that which waits. */
 void ndsh_reader_set_flushing (NdshReader *reader, gboolean flushing);
 
-/* The next frame as the mode has it; NULL if there is none, if an end comes before
- * it, if all leases are out, or if it went while it was copied. No system call, but for
- * a segment seen for the first time, and memory for copies. Only waiting tells of an
- * end and notices a new writer: call it when this returns NULL. */
+/* A frame that is there already, for who may not sleep or looks all the time; NULL if there
+ * is none, if an end comes before it, if all leases are out, or if it went while it was
+ * copied. No system call, but for a segment seen for the first time, and memory for
+ * copies. Only waiting or reading tells of an end and notices a new writer. */
 NdshFrame *ndsh_reader_acquire (NdshReader *reader);
 
 /* Read-only shared memory, or a copy where leases are scarce; page-aligned, array i

@@ -9,8 +9,8 @@
  *   JOINED   -> ALONE     the writer is gone, its last frame was taken, and wait
  *                         has said so
  *
- * ALONE tries again every 20 to 250 ms. All steps are taken by wait, which never
- * blocks but in the one place where it sleeps.
+ * ALONE tries again every 20 to 250 ms. All steps are taken by wait and read, which never
+ * block but in the one place where they sleep.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -428,23 +428,6 @@ is_trusted (NdshReader *reader)
              || reader->why_gone->code != NDSH_ERROR_INCOMPATIBLE);
 }
 
-/* Leases it for a moment: that a number is new does not yet say that its memory is
- * known. An end may lie before it. */
-static gboolean
-have_frame (NdshReader *reader)
-{
-  NdshLease lease;
-
-  if (!is_trusted (reader) || !ndsh_leases_have_new (&reader->link->leases)
-      || find_frame (reader, &lease) == NULL)
-    return FALSE;
-  reader->ends = lease.record.ends;
-  ndsh_link_release (reader->link, lease.hazard);
-  return TRUE;
-}
-
-/* --- JOINED: ends --------------------------------------------------------- */
-
 /* Whether at least one of @ends was not told. What the writer says of them is foreign:
  * it can only go on, so one that lies is told of once for each new lie. */
 static gboolean
@@ -452,6 +435,62 @@ comes_first (const NdshReader *reader, guint32 ends)
 {
   return ndsh_ends_distance (ends, reader->told) > 0;
 }
+
+static void
+distrust (NdshReader *reader, GError *why)
+{
+  g_message ("left the writer of channel '%s': %s", reader->name, why->message);
+  g_clear_error (&reader->why_gone);
+  reader->why_gone = why;
+  reader->link->gone = TRUE;
+}
+
+static NdshFrame *
+make_frame (NdshReader *reader, const NdshLease *lease, NdshSegment *segment)
+{
+  NdshLink *link = reader->link;
+  GError *why = NULL;
+  NdshFrame *frame = ndsh_frame_new (link, segment, lease, &reader->format, &why);
+
+  if (frame == NULL) {
+    ndsh_leases_skip (&link->leases, lease);
+    if (why != NULL)
+      distrust (reader, why);
+    return NULL;
+  }
+  ndsh_leases_take (&link->leases, lease);
+  ndsh_link_ring_for_room (link);
+  return frame;
+}
+
+/* Whether there is one. It is taken unless @frame is NULL or an end lies before it;
+ * *@frame stays NULL as well if it went while it was copied. */
+static gboolean
+find_next (NdshReader *reader, NdshFrame **frame)
+{
+  NdshLease lease;
+  NdshSegment *segment = find_frame (reader, &lease);
+
+  if (segment == NULL)
+    return FALSE;
+  reader->ends = lease.record.ends;
+  if (frame == NULL || comes_first (reader, reader->ends))
+    ndsh_link_release (reader->link, lease.hazard);
+  else
+    *frame = make_frame (reader, &lease, segment);
+  return TRUE;
+}
+
+/* The same before a sleep. Where only the number is new, and its memory not known yet, it
+ * is leased for a moment to see that. */
+static gboolean
+have_frame (NdshReader *reader, NdshFrame **frame)
+{
+  return is_trusted (reader) && ndsh_leases_have_new (&reader->link->leases)
+         && find_next (reader, frame);
+}
+
+/* --- JOINED: ends --------------------------------------------------------- */
 
 /* If several came, the frames between them were lost. */
 static gboolean
@@ -582,53 +621,74 @@ check_can_wait (NdshReader *reader, GError **error)
 
 /* The last look before a sleep: whatever comes after it rings. */
 static gboolean
-arm_and_look (NdshReader *reader, gboolean *found, GError **error)
+arm_and_look (NdshReader *reader, NdshFrame **frame, gboolean *found, GError **error)
 {
   guint32 ends;
 
   ndsh_wake_arm_reader (reader->link->leases.page);
   ends = ndsh_leases_get_ends (&reader->link->leases);
-  *found = have_frame (reader);
+  *found = have_frame (reader, frame);
   return *found ? tell_frame (reader, error) : check_end (reader, ends, error);
 }
 
 /* FALSE with an error, or TRUE: there is a frame, or else it is time to sleep; elsewhere
  * if @polls: then it is not known why it woke, and what has rung so far is over. */
 static gboolean
-look (NdshReader *reader, gboolean polls, gboolean *found, GError **error)
+look (NdshReader *reader, gboolean polls, NdshFrame **frame, gboolean *found,
+      GError **error)
 {
-  *found = have_frame (reader);
+  *found = have_frame (reader, frame);
   if (*found)
     return tell_frame (reader, error);
   if (polls)
     sleep_until (reader, 0);
   return advance (reader, error)
-         && (reader->link == NULL || arm_and_look (reader, found, error));
+         && (reader->link == NULL || arm_and_look (reader, frame, found, error));
 }
 
-NDSH_API gboolean
-ndsh_reader_wait (NdshReader *reader, gint64 timeout_us, GError **error)
+/* Until there is a frame, which is taken unless @frame is NULL. One that went while it
+ * was copied is no reason to sleep: another may have come before we armed. */
+static gboolean
+wait_for (NdshReader *reader, gint64 timeout_us, NdshFrame **frame, GError **error)
 {
   gint64 deadline_us = -1;      /* never; nor if it would not be a number */
   gint64 now_us = timeout_us > 0 ? g_get_monotonic_time () : 0;
   gboolean found;
-
-  g_return_val_if_fail (reader != NULL, FALSE);
 
   if (!check_can_wait (reader, error))
     return FALSE;
   if (timeout_us >= 0 && timeout_us < G_MAXINT64 - now_us)
     deadline_us = now_us + timeout_us;
   for (;;) {
-    if (!look (reader, timeout_us == 0, &found, error))
+    if (!look (reader, timeout_us == 0, frame, &found, error))
       return FALSE;
-    if (found)
+    if (found && (frame == NULL || *frame != NULL))
       return TRUE;
     if (g_atomic_int_get (&reader->flushing)
         || (deadline_us >= 0 && g_get_monotonic_time () >= deadline_us))
       return fail_time_out (reader, timeout_us, error);
-    sleep_until (reader, deadline_us);
+    if (!found)
+      sleep_until (reader, deadline_us);
   }
+}
+
+NDSH_API gboolean
+ndsh_reader_wait (NdshReader *reader, gint64 timeout_us, GError **error)
+{
+  g_return_val_if_fail (reader != NULL, FALSE);
+
+  return wait_for (reader, timeout_us, NULL, error);
+}
+
+NDSH_API NdshFrame *
+ndsh_reader_read (NdshReader *reader, gint64 timeout_us, GError **error)
+{
+  NdshFrame *frame = NULL;
+
+  g_return_val_if_fail (reader != NULL, NULL);
+
+  wait_for (reader, timeout_us, &frame, error);
+  return frame;
 }
 
 NDSH_API void
@@ -646,55 +706,6 @@ ndsh_reader_set_flushing (NdshReader *reader, gboolean flushing)
   pthread_mutex_unlock (&reader->flush_mutex);
 }
 
-/* --- A lease is taken ----------------------------------------------------- */
-
-static void
-distrust (NdshReader *reader, GError *why)
-{
-  g_message ("left the writer of channel '%s': %s", reader->name, why->message);
-  g_clear_error (&reader->why_gone);
-  reader->why_gone = why;
-  reader->link->gone = TRUE;
-}
-
-static NdshFrame *
-make_frame (NdshReader *reader, const NdshLease *lease, NdshSegment *segment)
-{
-  NdshLink *link = reader->link;
-  GError *why = NULL;
-  NdshFrame *frame = ndsh_frame_new (link, segment, lease, &reader->format, &why);
-
-  if (frame == NULL) {
-    ndsh_leases_skip (&link->leases, lease);
-    if (why != NULL)
-      distrust (reader, why);
-    return NULL;
-  }
-  ndsh_leases_take (&link->leases, lease);
-  ndsh_link_ring (link);
-  return frame;
-}
-
-/* Whether it was one; @frame is NULL if it went while it was copied. */
-static gboolean
-take_next (NdshReader *reader, NdshFrame **frame)
-{
-  NdshLease lease;
-  NdshSegment *segment;
-
-  if (!is_trusted (reader))
-    return FALSE;
-  segment = find_frame (reader, &lease);
-  if (segment == NULL)
-    return FALSE;
-  if (comes_first (reader, lease.record.ends)) {
-    ndsh_link_release (reader->link, lease.hazard);
-    return FALSE;
-  }
-  *frame = make_frame (reader, &lease, segment);
-  return TRUE;
-}
-
 NDSH_API NdshFrame *
 ndsh_reader_acquire (NdshReader *reader)
 {
@@ -706,7 +717,8 @@ ndsh_reader_acquire (NdshReader *reader)
     return NULL;
   /* A writer may be faster than we copy, and who reads may have to be somewhere else. */
   for (int tries = 0; tries < MAX_TRIES && frame == NULL; tries++)
-    if (!take_next (reader, &frame))
+    if (!is_trusted (reader) || !find_next (reader, &frame)
+        || comes_first (reader, reader->ends))
       break;
   return frame;
 }

@@ -531,38 +531,38 @@ tell_waiting (GstNdshSrc *self, const GError *error)
 
 /* While there is no writer the wait is cut short, so that it is told when one is there
  * before it has a frame. */
-static gboolean
-wait_for_frame (GstNdshSrc *self, GError **error)
+static NdshFrame *
+read_frame (GstNdshSrc *self, GError **error)
 {
+  NdshFrame *frame;
+
   if (ndsh_reader_is_connected (self->reader))
-    return ndsh_reader_wait (self->reader, -1, error);
-  if (ndsh_reader_wait (self->reader, 0, error))
-    return TRUE;
-  if (!is_no_news (*error))
-    return FALSE;
+    return ndsh_reader_read (self->reader, -1, error);
+  frame = ndsh_reader_read (self->reader, 0, error);
+  if (frame != NULL || !is_no_news (*error))
+    return frame;
   tell_waiting (self, *error);
   g_clear_error (error);
-  return ndsh_reader_wait (self->reader, LOOK_INTERVAL_US, error);
+  return ndsh_reader_read (self->reader, LOOK_INTERVAL_US, error);
 }
 
 static GstFlowReturn
 next_frame (GstNdshSrc *self, NdshFrame **frame)
 {
-  while ((*frame = ndsh_reader_acquire (self->reader)) == NULL) {
+  for (;;) {
     g_autoptr (GError) error = NULL;
     GstFlowReturn result;
 
-    if (wait_for_frame (self, &error))
-      continue;
+    *frame = read_frame (self, &error);
     note_reader_info (self);
+    if (*frame != NULL)
+      return GST_FLOW_OK;
     result = handle_wait_error (self, error);
     if (result != GST_FLOW_OK)
       return result;
     if (g_atomic_int_get (&self->is_flushing))
       return GST_FLOW_FLUSHING;
   }
-  note_reader_info (self);
-  return GST_FLOW_OK;
 }
 
 /* --- Caps --- */

@@ -293,7 +293,8 @@ _reader_new = _prototype(_quick, ReaderHandle, "ndsh_reader_new", c_char_p,
 _reader_get_fd = _prototype(_quick, c_int, "ndsh_reader_get_fd", c_void_p)
 _reader_wait = _prototype(_quick, c_int, "ndsh_reader_wait", c_void_p, c_int64,
                           _errors)
-_reader_acquire = _prototype(_quick, FrameHandle, "ndsh_reader_acquire", c_void_p)
+_reader_read = _prototype(_quick, FrameHandle, "ndsh_reader_read", c_void_p, c_int64,
+                          _errors)
 _reader_is_connected = _prototype(_quick, c_int, "ndsh_reader_is_connected",
                                   c_void_p)
 _reader_get_info = _prototype(_quick, None, "ndsh_reader_get_info", c_void_p,
@@ -523,9 +524,11 @@ def reader_poll(reader):
     return _take(error)
 
 
-def reader_acquire(reader):
-    """A FrameHandle, false if there is no frame."""
-    return _reader_acquire(reader)
+def reader_read(reader):
+    """(FrameHandle, None), or (None, (code, message)). Never sleeps."""
+    error = POINTER(_Error)()
+    handle = _reader_read(reader, 0, byref(error))
+    return (handle, None) if handle else (None, _take(error))
 
 
 def reader_is_connected(reader):

@@ -106,13 +106,8 @@ class Reader:
             return self._life.use(self._take_from)
 
     def _take_from(self, reader):
-        handle = _lib.reader_acquire(reader)
-        while not handle:
-            failed = _lib.reader_poll(reader)
-            if failed is not None:
-                return failed
-            handle = _lib.reader_acquire(reader)
-        return self._make_frame(reader, handle)
+        handle, failed = _lib.reader_read(reader)
+        return self._make_frame(reader, handle) if failed is None else failed
 
     def _make_frame(self, reader, handle):
         look = _lib.frame_get_look(handle)

@@ -448,8 +448,8 @@ publish_ndsh (void)
 static const void *
 take_ndsh (void)
 {
-  while ((frame = ndsh_reader_acquire (ndsh_reader)) == NULL)
-    ndsh_reader_wait (ndsh_reader, -1, NULL);
+  while ((frame = ndsh_reader_read (ndsh_reader, -1, NULL)) == NULL)
+    ;
   return ndsh_frame_get_data (frame);
 }
 

@@ -154,15 +154,10 @@ ndsh_test_check_bytes (NdshFrame *frame)
 NdshFrame *
 ndsh_test_next (NdshReader *reader)
 {
-  NdshFrame *frame = NULL;
+  g_autoptr (GError) error = NULL;
+  NdshFrame *frame = ndsh_reader_read (reader, TIMEOUT_US, &error);
 
-  while (frame == NULL) {
-    g_autoptr (GError) error = NULL;
-
-    ndsh_reader_wait (reader, TIMEOUT_US, &error);
-    g_assert_no_error (error);
-    frame = ndsh_reader_acquire (reader);
-  }
+  g_assert_no_error (error);
   ndsh_test_check_bytes (frame);
   return frame;
 }
@@ -172,7 +167,10 @@ ndsh_test_wait_fails (NdshReader *reader, gint64 timeout_us, NdshError code)
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (ndsh_reader_wait (reader, timeout_us, &error));
+  if (timeout_us == 0)
+    g_assert_null (ndsh_reader_read (reader, timeout_us, &error));
+  else
+    g_assert_false (ndsh_reader_wait (reader, timeout_us, &error));
   g_assert_error (error, NDSH_ERROR, (int) code);
   g_assert_cmpuint (strlen (error->message), >, 10);
 }

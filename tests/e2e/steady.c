@@ -147,10 +147,11 @@ static NdshFrame *
 sleep_for_frame (NdshReader *reader)
 {
   g_autoptr (GError) error = NULL;
+  NdshFrame *frame = ndsh_reader_read (reader, -1, &error);
 
-  if (!ndsh_reader_wait (reader, -1, &error))
+  if (frame == NULL)
     g_error ("%s", error->message);
-  return ndsh_reader_acquire (reader);
+  return frame;
 }
 
 static int

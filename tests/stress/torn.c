@@ -446,14 +446,16 @@ static void
 wait_for_next (Reading *reading)
 {
   g_autoptr (GError) error = NULL;
+  NdshFrame *frame;
 
   if (reading->n_held > 0) {
     let_go_of_one (reading);
     return;
   }
-  if (ndsh_reader_wait (reading->reader, -1, &error))
-    return;
-  if (g_error_matches (error, NDSH_ERROR, NDSH_ERROR_FULL))
+  frame = ndsh_reader_read (reading->reader, -1, &error);
+  if (frame != NULL)
+    take (reading, frame);
+  else if (g_error_matches (error, NDSH_ERROR, NDSH_ERROR_FULL))
     sched_yield ();             /* the other thread will release one */
   else if (!is_over ())
     fail ("reader %u: %s", reading->index, error->message);

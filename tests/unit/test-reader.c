@@ -93,6 +93,26 @@ test_a_frame_is_read_only_memory (void)
 }
 
 static void
+test_who_waits_takes_nothing (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshFrame) frame = NULL;
+  NdshReaderInfo info;
+
+  ndsh_test_publish (writer, 100, 1);
+  for (guint i = 0; i < 2; i++)
+    g_assert_true (ndsh_reader_wait (reader, -1, NULL));
+  ndsh_reader_get_info (reader, &info);
+  g_assert_cmpuint (info.delivered + info.n_leases, ==, 0);
+
+  frame = ndsh_reader_acquire (reader);
+  ndsh_reader_get_info (reader, &info);
+  g_assert_cmpuint (info.delivered, ==, 1);
+  g_assert_cmpuint (info.n_leases, ==, 1);
+}
+
+static void
 test_an_empty_array_is_a_frame (void)
 {
   g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
@@ -1375,6 +1395,7 @@ main (int argc, char **argv)
   ADD ("a-frame-arrives-with-all-that-belongs-to-it",
        test_a_frame_arrives_with_all_that_belongs_to_it);
   ADD ("a-frame-is-read-only-memory", test_a_frame_is_read_only_memory);
+  ADD ("who-waits-takes-nothing", test_who_waits_takes_nothing);
   ADD ("an-empty-array-is-a-frame", test_an_empty_array_is_a_frame);
   ADD ("who-comes-late-gets-the-history", test_who_comes_late_gets_the_history);
   ADD ("latest-skips-to-the-newest", test_latest_skips_to_the_newest);
