@@ -33,6 +33,7 @@ struct _GstNdshAllocator {
   NdshWriter *writer;           /* NULL once closed */
   guint history;
   guint n_calls;                /* threads inside the writer now */
+  guint n_waiting;              /* threads that wait for changed */
   guint n_memories;             /* memories that hold a draft */
   gsize size;                   /* of the last draft, */
   guint max_frames;             /* and how many like it there can be; 0 before it */
@@ -58,13 +59,22 @@ may_wait_for_slot (GstNdshAllocator *self)
   return !self->flushing && !self->closing;
 }
 
-/* With the lock: there may be a slot. Who tries, and then waits, must not miss what came
+/* With the lock, as the next one. GLib makes a system call of it even where nobody waits,
+ * and there is something to say several times a frame. */
+static void
+broadcast (GstNdshAllocator *self)
+{
+  if (self->n_waiting > 0)
+    g_cond_broadcast (&self->changed);
+}
+
+/* There may be a slot. Who tries, and then waits, must not miss what came
  * in between. */
 static void
 say_changed (GstNdshAllocator *self)
 {
   self->n_changes++;
-  g_cond_broadcast (&self->changed);
+  broadcast (self);
 }
 
 NdshWriter *
@@ -84,7 +94,7 @@ gst_ndsh_allocator_leave (GstNdshAllocator *self)
 {
   g_mutex_lock (&self->lock);
   self->n_calls--;
-  g_cond_broadcast (&self->changed);
+  broadcast (self);
   g_mutex_unlock (&self->lock);
 }
 
@@ -132,8 +142,10 @@ gst_ndsh_allocator_close (GstNdshAllocator *self)
   g_mutex_lock (&self->lock);
   self->closing = TRUE;
   tell_writer (self);
+  self->n_waiting++;
   while (self->n_calls > 0)
     g_cond_wait (&self->changed, &self->lock);
+  self->n_waiting--;
   writer = g_steal_pointer (&self->writer);
   g_mutex_unlock (&self->lock);
 
@@ -279,9 +291,11 @@ wait_for_slot (GstNdshAllocator *self, GstBufferPool *pool, guint n_changes,
     *deadline = g_get_monotonic_time ()
                 + (self->n_memories == 0 ? WAIT_FOR_READERS_US
                                          : WAIT_FOR_UPSTREAM_US);
+  self->n_waiting++;
   while (self->n_changes == n_changes && may_wait (self, pool)
          && g_cond_wait_until (&self->changed, &self->lock, *deadline))
     ;
+  self->n_waiting--;
   changed = self->n_changes != n_changes && may_wait (self, pool)
             && g_get_monotonic_time () < *deadline;
   g_mutex_unlock (&self->lock);
