@@ -3,12 +3,13 @@
 """What a frame's way between two pipelines takes, beside its peers in the same run.
 
     bench.py [--turns N] [--frames N] [--skip N] [--fps 30,60] [--size 1920x1080,...]
-             [--only NAMES] [--touch] [--csv FILE] [--html FILE]
+             [--only NAMES] [--touch] [--csv FILE] [--html FILE] [--svg DIRECTORY]
 
 Contenders take turns (A B C A B C ...), so that what else the machine does meets them
 alike. The figures are medians over the turns, with the least and the greatest; what
 counts are ratios. Latency is from when a frame was there to when a sink downstream of
-the reader has it.
+the reader has it. One more turn, by itself because that slows it down, counts system
+calls, the source's sleep among them, where there is strace.
 """
 
 import argparse
@@ -61,8 +62,10 @@ def arguments(setting):
             ] + (["--touch"] if setting.touch else [])
 
 
-def start(side, text, setting, skip):
-    return subprocess.Popen([HOP, "--" + side, text, "--skip=%d" % skip]
+def start(side, text, setting, directory, traced):
+    trace = ["strace", "-D", "-f", "-qq", "-o", os.path.join(directory, side)]
+    return subprocess.Popen(trace * traced + [HOP, "--" + side, text,
+                                              "--skip=%d" % setting.skip]
                             + arguments(setting), stdout=subprocess.PIPE)
 
 
@@ -78,7 +81,7 @@ def wait_for(path):
         time.sleep(0.01)
 
 
-def run_turn(contender, setting, directory):
+def run_turn(contender, setting, directory, traced=False):
     """What the writer's side and the reader's side say."""
     path = os.path.join(directory, "socket")
     words = {"path": path, "name": "ndsh-bench-%d" % os.getpid(),
@@ -86,12 +89,13 @@ def run_turn(contender, setting, directory):
              "rate": setting.fps or 30,
              "memory": 16 * setting.width * setting.height * 3 // 2}
     if contender.through is not None:
-        both = finish(start("through", contender.through, setting, setting.skip))
+        both = finish(start("through", contender.through, setting, directory, traced))
         return dict(both, cpu_us=0), both
-    writer = start("sink", contender.sink % words, setting, setting.skip)
+    writer = start("sink", contender.sink % words, setting, directory, traced)
     if "path" in contender.sink:
         wait_for(path)
-    reader = finish(start("source", contender.source % words, setting, setting.skip))
+    reader = finish(start("source", contender.source % words, setting, directory,
+                          traced))
     writer.send_signal(signal.SIGTERM)
     writer = finish(writer)
     if os.path.exists(path):
@@ -109,7 +113,35 @@ def summarize(writer, reader):
             "p999": percentile(times, .999), "max": times[-1],
             "writer cpu": writer["cpu_us"], "reader cpu": reader["cpu_us"],
             "switches": reader["switches"], "faults": reader["faults"],
+            "writer kB": writer["resident_kb"], "reader kB": reader["resident_kb"],
             "lost": reader["lost"]}
+
+
+def count_calls(path, n_frames):
+    """A frame's, from the trace of a side, which asks for its usage before the first
+    that counts and after the last."""
+    if not os.path.exists(path):
+        return 0
+    with open(path) as file:
+        lines = [line for line in file if "(" in line and "resumed>" not in line]
+    usage = [i for i, line in enumerate(lines) if " getrusage(" in line]
+    if len(usage) < 2:
+        return 0
+    calls = [line for line in lines[usage[0]:usage[-1]] if " getrusage(" not in line]
+    return len(calls) / max(n_frames, 1)
+
+
+def print_calls(contenders, setting):
+    if shutil.which("strace") is None:
+        return
+    for contender in contenders:
+        with tempfile.TemporaryDirectory(prefix="ndsh-bench-") as directory:
+            writer, reader = run_turn(contender, setting, directory, traced=True)
+            counts = {side: count_calls(os.path.join(directory, side), of["frames"])
+                      for side, of in (("sink", writer), ("source", reader),
+                                       ("through", reader))}
+        print("system calls a frame, %-10s %s" % (contender.name, ", ".join(
+            "%s's side %.1f" % pair for pair in counts.items() if pair[1] > 0)))
 
 
 def run_setting(contenders, setting, turns):
@@ -175,9 +207,10 @@ def ratios(results, name, compared):
 
 
 def plot(lines, title, **axis):
-    """{name: (xs, ys)} as one SVG."""
+    """{name: (xs, ys)} as (title, one SVG)."""
     import matplotlib
     matplotlib.use("svg")
+    matplotlib.rcParams["svg.fonttype"] = "none"
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4))
@@ -187,9 +220,9 @@ def plot(lines, title, **axis):
     axes.grid(True, which="both", alpha=.3)
     axes.legend()
     text = io.StringIO()
-    figure.savefig(text, format="svg")
+    figure.savefig(text, format="svg", metadata={"Date": None})
     pyplot.close(figure)
-    return text.getvalue()[text.getvalue().index("<svg"):]
+    return title, text.getvalue()[text.getvalue().index("<svg"):]
 
 
 def plot_latencies(results, title):
@@ -197,7 +230,9 @@ def plot_latencies(results, title):
     lines = {}
     for name, (_, latencies) in results.items():
         times = sorted(latencies)
-        lines[name] = times, [100 * i / len(times) for i in range(len(times))]
+        parts = [i / 400 for i in range(401)]
+        lines[name] = ([percentile(times, part) for part in parts],
+                       [100 * part for part in parts])
     return plot(lines, title, xscale="log", xlabel="us", ylabel="% of frames",
                 ylim=(0, 100))
 
@@ -213,7 +248,12 @@ def write_results(args, title, heads, table, plots):
             for cell in row) for row in [heads] + table)
         with open(args.html, "w") as file:
             file.write("<!DOCTYPE html><meta charset=utf-8><title>ndsh</title><h1>%s</h1>"
-                       "%s<table>%s</table>" % (title, "".join(plots), cells))
+                       "%s<table>%s</table>" % (title, "".join(p[1] for p in plots),
+                                                cells))
+    for name, svg in plots if args.svg else ():
+        with open(os.path.join(args.svg, "".join(
+                c if c.isalnum() else "-" for c in name) + ".svg"), "w") as file:
+            file.write(svg)
 
 
 def parse():
@@ -227,6 +267,7 @@ def parse():
     parser.add_argument("--touch", action="store_true")
     parser.add_argument("--csv")
     parser.add_argument("--html")
+    parser.add_argument("--svg")
     return parser.parse_args()
 
 
@@ -242,8 +283,9 @@ def main():
             setting = Setting(width, height, fps, args.frames, args.skip, args.touch)
             results = run_setting(contenders, setting, args.turns)
             print_table("%s, %d frames a turn" % (describe(setting), args.frames), results)
+            print_calls(contenders, setting)
             table.extend(rows(setting, results))
-            if args.html:
+            if args.html or args.svg:
                 plots.append(plot_latencies(results, describe(setting)))
     write_results(args, "A frame's way between two pipelines", Setting._fields, table,
                   plots)

@@ -3,7 +3,7 @@
 """What a message's way between processes takes, beside its peers and the machine's floors.
 
     messages.py [--turns N] [--seconds N] [--sets latency,rate,readers] [--only NAMES]
-                [--touch] [--csv FILE] [--html FILE]
+                [--touch] [--csv FILE] [--html FILE] [--svg DIRECTORY]
 
 Contenders take turns, as in bench.py. Each turn is a run of bench-message, or of
 arrays.py for those that are Python's; what they do is said there. Those that are not
@@ -120,24 +120,26 @@ def print_readers(all_results):
 
 
 def plot_over(all_results, field, measure, settings, **axis):
+    """As a list: of none where none of @settings was measured."""
     lines = {name: tuple(zip(*[(getattr(s, field), value) for s, value in line]))
              for name, line in medians(all_results, measure, settings).items()}
-    title = "unthrottled" if not settings[0].fps else "%d a second" % settings[0].fps
-    return bench.plot(lines, title, xlabel=field, xscale="log", yscale="log",
-                      **axis) if lines else ""
+    title = "%s over %s, %s" % (axis["ylabel"], field, "%d a second" % settings[0].fps
+                                if settings[0].fps else "unthrottled")
+    return [bench.plot(lines, title, xlabel=field, xscale="log", yscale="log",
+                       **axis)] if lines else []
 
 
 def plots(all_results):
     cpu = ["writer cpu", "reader cpu"]
-    yield plot_over(all_results, "size", ["rate"], SETS["rate"],
+    yield from plot_over(all_results, "size", ["rate"], SETS["rate"],
                     ylabel="messages a second")
-    yield plot_over(all_results, "size", cpu, SETS["rate"],
+    yield from plot_over(all_results, "size", cpu, SETS["rate"],
                     ylabel="us of writer and reader a message")
     for fps in (60, 1000):
-        yield plot_over(all_results, "size", cpu,
+        yield from plot_over(all_results, "size", cpu,
                         [s for s in SETS["latency"] if s.fps == fps],
                         ylabel="us of writer and reader a message")
-        yield plot_over(all_results, "readers", ["writer cpu"],
+        yield from plot_over(all_results, "readers", ["writer cpu"],
                         [s for s in SETS["readers"] if s.fps == fps],
                         ylabel="us of the writer a message")
     for setting in SETS["latency"]:
@@ -154,6 +156,7 @@ def parse():
     parser.add_argument("--touch", action="store_true")
     parser.add_argument("--csv")
     parser.add_argument("--html")
+    parser.add_argument("--svg")
     return parser.parse_args()
 
 
@@ -169,7 +172,7 @@ def main():
         table.extend(bench.rows(setting, results))
     print_readers(all_results)
     bench.write_results(args, "A message's way between processes", Setting._fields, table,
-                        plots(all_results) if args.html else [])
+                        list(plots(all_results)) if args.html or args.svg else [])
 
 
 if __name__ == "__main__":
