@@ -567,23 +567,6 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
 
 /* --- Caps --- */
 
-/* Caps that elements can do something with; a description may be any text. */
-static GstCaps *
-caps_from_description (const char *description)
-{
-  g_autoptr (GstCaps) caps = NULL;
-
-  if (strchr (description, '/') == NULL)
-    return NULL;
-  caps = gst_caps_from_string (description);
-  if (caps == NULL || gst_caps_get_size (caps) != 1 || !gst_caps_is_fixed (caps)
-      || strchr (gst_structure_get_name (gst_caps_get_structure (caps, 0)), '/')
-           == NULL
-      || gst_ndsh_caps_get_foreign_memory (caps) != NULL)
-    return NULL;
-  return g_steal_pointer (&caps);
-}
-
 /* Elements that look at caps only expect rows where those say: without the
  * promise to look at GstVideoMeta a frame in another layout must be copied. */
 static void
@@ -645,7 +628,7 @@ update_caps (GstNdshSrc *self, const char *description,
 
   if (self->description != NULL && strcmp (self->description, description) == 0)
     return TRUE;
-  caps = caps_from_description (description);
+  caps = gst_ndsh_caps_from_description (description);
   g_free (self->description);
   /* Without caps in it, the next frame with this one may have others. */
   self->description = caps != NULL ? g_strdup (description) : NULL;

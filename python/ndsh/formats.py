@@ -61,6 +61,9 @@ class Caps:
         return self.get("format", str)
 
 
+_MAX_DEPTH = 32       # as in ndshsrc
+
+
 def _split(text, separator):
     """At separators outside of quotes and brackets; a final ';' ends it."""
     parts, depth, quoted, start, at = [], 0, False, 0, 0
@@ -74,6 +77,8 @@ def _split(text, separator):
             pass
         elif character in "<{[":
             depth += 1
+            if depth > _MAX_DEPTH:
+                raise ValueError("lists in lists without end")
         elif character in ">}]":
             depth -= 1
         elif character == ";" and depth == 0:

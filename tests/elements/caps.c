@@ -305,6 +305,28 @@ GST_START_TEST (memory_features_but_system_memory_are_foreign)
 }
 GST_END_TEST
 
+static char *
+nest (guint depth)
+{
+  g_autofree char *open = g_strnfill (depth, '{');
+  g_autofree char *close = g_strnfill (depth, '}');
+
+  return g_strconcat ("video/x-test, x=(int)1, y=", open, "1", close, NULL);
+}
+
+/* GStreamer's parser needs stack for each. */
+GST_START_TEST (lists_in_lists_without_end_are_no_caps)
+{
+  g_autofree char *few = nest (1), *many = nest (30000);
+  g_autofree char *flat = g_strdup_printf ("video/x-test, x=%s", "<(int)1, (int)2>");
+  g_autoptr (GstCaps) caps = gst_ndsh_caps_from_description (flat);
+
+  g_assert_nonnull (caps);
+  g_assert_true (gst_ndsh_text_is_shallow (few));
+  g_assert_null (gst_ndsh_caps_from_description (many));
+}
+GST_END_TEST
+
 static Suite *
 caps_suite (void)
 {
@@ -321,6 +343,7 @@ caps_suite (void)
   tcase_add_test (tcase, large_strides_beside_small_ones_are_kept);
   tcase_add_test (tcase, a_shape_that_no_caps_can_tell_is_bytes);
   tcase_add_test (tcase, memory_features_but_system_memory_are_foreign);
+  tcase_add_test (tcase, lists_in_lists_without_end_are_no_caps);
   return suite;
 }
 

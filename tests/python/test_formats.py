@@ -47,6 +47,10 @@ def test_text_that_is_not_fixed_caps_has_no_media(text):
     assert Caps(text).media == "" and Caps(text).fields == {} and Caps(text).text == text
 
 
+def test_lists_in_lists_without_end_are_no_caps():
+    assert Caps("a/b, x=" + "<" * 30000 + ">" * 30000).media == ""
+
+
 def test_odd_values_do_not_raise():
     for value in ("(int)abc", "(fraction)1/0", "(int)", "<<1,2>,3>", "[ 1, 5 ]",
                   "{ a, b }", '"', "(unknown)x", "=", "\\"):
