@@ -530,6 +530,60 @@ gboolean ndsh_reader_is_connected (NdshReader *reader);
 /* Counts are over all writers; zeros in the rest while there is none. */
 void ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info);
 
+/* --- Metadata ------------------------------------------------------------- */
+
+/*
+ * Any bytes can travel with a frame. Those of ndshsink, and of the Python module where it
+ * is given regions or metas, are items, which doc/protocol.md lists. Who does not know an
+ * item's tag passes it over; tags from 0x80000000 on are for programs of their own.
+ */
+#define NDSH_TAG_REGION 5       /* NdshRegion */
+#define NDSH_TAG_META 6         /* a GstStructure as text with its NUL */
+
+/* @data: in the metadata, and as long valid; aligned to nothing */
+typedef struct {
+  guint32 tag;
+  gsize size;
+  gconstpointer data;
+} NdshItem;
+
+/* Moves @item, at first all zeros, to the next item of @metadata. FALSE at the end; and at
+ * once where these are no items, or one of them is cut: nothing in it is trusted. */
+gboolean ndsh_metadata_next (gconstpointer metadata, gsize size, NdshItem *item);
+
+/* Adds an item to @metadata, which has nothing in it, or items. With its head of 8 bytes
+ * it should leave @metadata at most NDSH_MAX_METADATA bytes long. */
+void ndsh_metadata_append (GByteArray *metadata, guint32 tag, gconstpointer data,
+                           gsize size);
+
+/*
+ * NdshRegion: a part of a picture that something is known of, like a detector's box; a
+ * GstVideoRegionOfInterestMeta in pipelines.
+ * @label: what it is; UTF-8
+ * @id: -1 for none
+ * @parent_id: the id of the region in which it was found, -1 for none
+ * @x, @y, @width, @height: pixels
+ * @confidence: 0 to 1; less than 0 if unknown
+ * @parameters: any more: lines, each a GstStructure as text; "" for none
+ */
+typedef struct {
+  const char *label;
+  gint32 id;
+  gint32 parent_id;
+  guint32 x;
+  guint32 y;
+  guint32 width;
+  guint32 height;
+  double confidence;
+  const char *parameters;
+} NdshRegion;
+
+void ndsh_metadata_append_region (GByteArray *metadata, const NdshRegion *region);
+
+/* FALSE if @item is no region, or none that can be. Texts stay the item's; whether the
+ * region lies in the picture was not checked. */
+gboolean ndsh_item_get_region (const NdshItem *item, NdshRegion *region);
+
 /* --- Finding -------------------------------------------------------------- */
 
 /* Names of the channels that have a live writer, sorted, NULL-terminated; to be

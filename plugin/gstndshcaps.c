@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define MAX_DEPTH 32            /* of lists in lists */
+#include "gstndshtext.h"
 
 #if !GST_CHECK_VERSION(1, 16, 0)
 /* Before 1.16 no frame was of one field only. */
@@ -565,28 +565,12 @@ gst_ndsh_caps_from_arrays (const NdshArrayInfo *arrays, guint n_arrays)
   return caps;
 }
 
-/* Lists in lists are parsed by recursion without a bound, so that 64 KiB of text can be more
- * than a stack. Brackets in quotes count as well: nobody has so many. */
-gboolean
-gst_ndsh_text_is_shallow (const char *text)
-{
-  guint depth = 0;
-
-  for (const char *at = text; *at != '\0' && depth <= MAX_DEPTH; at++) {
-    if (strchr ("{[<", *at) != NULL)
-      depth++;
-    else if (strchr ("}]>", *at) != NULL && depth > 0)
-      depth--;
-  }
-  return depth <= MAX_DEPTH;
-}
-
 GstCaps *
 gst_ndsh_caps_from_description (const char *description)
 {
   g_autoptr (GstCaps) caps = NULL;
 
-  if (strchr (description, '/') == NULL || !gst_ndsh_text_is_shallow (description))
+  if (strchr (description, '/') == NULL || !gst_ndsh_text_is_safe (description))
     return NULL;
   caps = gst_caps_from_string (description);
   if (caps == NULL || gst_caps_get_size (caps) != 1 || !gst_caps_is_fixed (caps)

@@ -57,9 +57,6 @@ guint gst_ndsh_content_get_arrays (const GstNdshContent *content,
                                    const GstNdshLayout *layout, gsize size,
                                    NdshArrayInfo arrays[NDSH_MAX_ARRAYS]);
 
-/* Whether GStreamer may be asked to parse @text, which is foreign. */
-gboolean gst_ndsh_text_is_shallow (const char *text);
-
 /* Caps that elements can do something with, fixed and of system memory; NULL if that is
  * not what @description is, which may be any text. */
 GstCaps *gst_ndsh_caps_from_description (const char *description);

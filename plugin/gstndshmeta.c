@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Hides how the facts of a buffer that are neither bytes nor caps cross to another
- * process: as a magic number and then records, each a tag, a length and that many
- * bytes, all little-endian. A tag that a reader does not know is skipped, so new
- * ones can be added; a tag's own layout only grows at its end.
+ * process: as items of its frame's metadata.
  */
 #include "gstndshmeta.h"
 
 #include <string.h>
-
-/* Metadata belongs to the writer, which need not be an ndshsink. */
-static const guint8 magic[4] = { 'n', 'd', 'g', '1' };
 
 enum {
   TAG_DTS = 1,                  /* i64 */
@@ -20,14 +15,8 @@ enum {
   TAG_MEMORIES = 4              /* u64 size of each */
 };
 
-#define HEAD_SIZE 8             /* u32 tag, u32 length */
 #define LAYOUT_SIZE 20
 #define PLANE_SIZE 12
-
-G_STATIC_ASSERT (sizeof magic + 4 * HEAD_SIZE + 8 + 8 + LAYOUT_SIZE
-                   + GST_VIDEO_MAX_PLANES * PLANE_SIZE
-                   + GST_NDSH_META_MAX_MEMORIES * 8
-                 <= GST_NDSH_META_MAX_SIZE);
 
 static void
 set_nothing_known (GstNdshMeta *meta)
@@ -104,17 +93,18 @@ get_u64 (const guint8 *at)
   return GUINT64_FROM_LE (value);
 }
 
-static guint8 *
-put_head (guint8 *at, guint32 tag, guint32 length)
+static void
+append_u64 (GByteArray *metadata, guint32 tag, guint64 value)
 {
-  at = put_u32 (at, tag);
-  return put_u32 (at, length);
+  value = GUINT64_TO_LE (value);
+  ndsh_metadata_append (metadata, tag, &value, sizeof value);
 }
 
-static guint8 *
-put_layout (guint8 *at, const GstNdshLayout *layout, guint32 flags)
+static void
+append_layout (GByteArray *metadata, const GstNdshLayout *layout, guint32 flags)
 {
-  at = put_head (at, TAG_LAYOUT, LAYOUT_SIZE + layout->n_planes * PLANE_SIZE);
+  guint8 data[LAYOUT_SIZE + GST_VIDEO_MAX_PLANES * PLANE_SIZE], *at = data;
+
   at = put_u32 (at, (guint32) layout->format);
   at = put_u32 (at, flags);
   at = put_u32 (at, layout->width);
@@ -124,35 +114,30 @@ put_layout (guint8 *at, const GstNdshLayout *layout, guint32 flags)
     at = put_u64 (at, layout->offset[i]);
     at = put_u32 (at, (guint32) layout->stride[i]);
   }
-  return at;
+  ndsh_metadata_append (metadata, TAG_LAYOUT, data, (gsize) (at - data));
 }
 
-gsize
-gst_ndsh_meta_encode (const GstNdshMeta *meta,
-                      guint8 data[GST_NDSH_META_MAX_SIZE])
+static void
+append_memories (GByteArray *metadata, const guint64 *sizes, guint n)
 {
-  guint8 *at = data + sizeof magic;
+  guint8 data[GST_NDSH_META_MAX_MEMORIES * 8], *at = data;
 
-  if (!meta->has_dts && meta->offset_end == GST_BUFFER_OFFSET_NONE && !meta->has_layout
-      && meta->n_memories == 0)
-    return 0;
-  memcpy (data, magic, sizeof magic);
-  if (meta->has_dts) {
-    at = put_head (at, TAG_DTS, 8);
-    at = put_u64 (at, (guint64) meta->dts);
-  }
-  if (meta->offset_end != GST_BUFFER_OFFSET_NONE) {
-    at = put_head (at, TAG_OFFSET_END, 8);
-    at = put_u64 (at, meta->offset_end);
-  }
+  for (guint i = 0; i < n; i++)
+    at = put_u64 (at, sizes[i]);
+  ndsh_metadata_append (metadata, TAG_MEMORIES, data, (gsize) (at - data));
+}
+
+void
+gst_ndsh_meta_append (const GstNdshMeta *meta, GByteArray *metadata)
+{
+  if (meta->has_dts)
+    append_u64 (metadata, TAG_DTS, (guint64) meta->dts);
+  if (meta->offset_end != GST_BUFFER_OFFSET_NONE)
+    append_u64 (metadata, TAG_OFFSET_END, meta->offset_end);
   if (meta->has_layout)
-    at = put_layout (at, &meta->layout, meta->video_flags);
-  if (meta->n_memories > 0) {
-    at = put_head (at, TAG_MEMORIES, meta->n_memories * 8);
-    for (guint i = 0; i < meta->n_memories; i++)
-      at = put_u64 (at, meta->memory_sizes[i]);
-  }
-  return (gsize) (at - data);
+    append_layout (metadata, &meta->layout, meta->video_flags);
+  if (meta->n_memories > 0)
+    append_memories (metadata, meta->memory_sizes, meta->n_memories);
 }
 
 /* --- Decoding --- */
@@ -199,55 +184,46 @@ read_memories (GstNdshMeta *meta, const guint8 *at, gsize length)
     meta->memory_sizes[i] = get_u64 (at + 8 * i);
 }
 
-static void
-read_record (GstNdshMeta *meta, guint32 tag, const guint8 *at, gsize length)
+gboolean
+gst_ndsh_tag_is_meta (guint32 tag)
 {
-  switch (tag) {
+  return tag == NDSH_TAG_REGION || tag == NDSH_TAG_META || tag == GST_NDSH_TAG_SERIALISED;
+}
+
+static void
+read_item (GstNdshMeta *meta, const NdshItem *item)
+{
+  const guint8 *at = item->data;
+
+  switch (item->tag) {
   case TAG_DTS:
-    meta->has_dts = length >= 8;
+    meta->has_dts = item->size >= 8;
     if (meta->has_dts)
       meta->dts = (gint64) get_u64 (at);
     break;
   case TAG_OFFSET_END:
-    if (length >= 8)
+    if (item->size >= 8)
       meta->offset_end = get_u64 (at);
     break;
   case TAG_LAYOUT:
-    read_layout (meta, at, length);
+    read_layout (meta, at, item->size);
     break;
   case TAG_MEMORIES:
-    read_memories (meta, at, length);
+    read_memories (meta, at, item->size);
     break;
   default:
-    break;                      /* from a later version */
+    meta->has_metas |= gst_ndsh_tag_is_meta (item->tag);
   }
 }
 
-gboolean
-gst_ndsh_meta_decode (GstNdshMeta *meta, const guint8 *data, gsize size)
+void
+gst_ndsh_meta_decode (GstNdshMeta *meta, const guint8 *metadata, gsize size)
 {
-  set_nothing_known (meta);
-  if (size < sizeof magic || memcmp (data, magic, sizeof magic) != 0)
-    return FALSE;
-  data += sizeof magic;
-  size -= sizeof magic;
+  NdshItem item = { 0 };
 
-  while (size >= HEAD_SIZE) {
-    guint32 tag = get_u32 (data);
-    guint32 length = get_u32 (data + 4);
-
-    data += HEAD_SIZE;
-    size -= HEAD_SIZE;
-    if (length > size)
-      break;
-    read_record (meta, tag, data, length);
-    data += length;
-    size -= length;
-  }
-  if (size == 0)
-    return TRUE;
   set_nothing_known (meta);
-  return FALSE;
+  while (ndsh_metadata_next (metadata, size, &item))
+    read_item (meta, &item);
 }
 
 /* --- Flags --- */

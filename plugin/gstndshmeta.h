@@ -9,8 +9,9 @@ G_BEGIN_DECLS
 /* More than any GstBuffer has without merging them. */
 #define GST_NDSH_META_MAX_MEMORIES 16
 
-/* Room that every encoding fits in. */
-#define GST_NDSH_META_MAX_SIZE 512
+/* Of what gst_meta_serialize () makes, from GStreamer 1.24 on; beside NDSH_TAG_REGION and
+ * NDSH_TAG_META. */
+#define GST_NDSH_TAG_SERIALISED 7
 
 /*
  * GstNdshMeta: what GStreamer knows of a frame and NdshFrameInfo has no place for.
@@ -21,6 +22,7 @@ G_BEGIN_DECLS
  * @n_memories: into how many memories the buffer is divided, 0 if that does not
  *   matter
  * @memory_sizes: bytes in each, together the whole frame
+ * @has_metas: whether there is more for gst_ndsh_metas_add ()
  */
 typedef struct {
   gboolean has_dts;
@@ -31,20 +33,21 @@ typedef struct {
   guint32 video_flags;
   guint n_memories;
   guint64 memory_sizes[GST_NDSH_META_MAX_MEMORIES];
+  gboolean has_metas;
 } GstNdshMeta;
 
 /* Everything but the DTS, which needs a clock. */
 void gst_ndsh_meta_init_from_buffer (GstNdshMeta *meta, GstBuffer *buffer);
 
-/* Returns how many bytes of @data were used: 0 if nothing is known. */
-gsize gst_ndsh_meta_encode (const GstNdshMeta *meta,
-                            guint8 data[GST_NDSH_META_MAX_SIZE]);
+/* Appends what is known to @metadata, items or nothing. */
+void gst_ndsh_meta_append (const GstNdshMeta *meta, GByteArray *metadata);
 
-/* FALSE, and @meta says that nothing is known, if this is not what
- * gst_ndsh_meta_encode () made. Nothing in @data is trusted; whether the values
+/* From @metadata of any writer: what is no item of ours says nothing. Whether the values
  * fit the frame is for the caller to check. */
-gboolean gst_ndsh_meta_decode (GstNdshMeta *meta, const guint8 *data,
-                               gsize size);
+void gst_ndsh_meta_decode (GstNdshMeta *meta, const guint8 *metadata, gsize size);
+
+/* Whether items with this tag are for gst_ndsh_metas_add (). */
+gboolean gst_ndsh_tag_is_meta (guint32 tag);
 
 /* Set beside a buffer's flags in a frame that was copied into shared memory; whose flags
  * are those of a GstBuffer; whose offset_end is the offset after its own. No buffer has

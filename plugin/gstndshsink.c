@@ -41,6 +41,7 @@
 #include "gstndshcaps.h"
 #include "gstndsherror.h"
 #include "gstndshmeta.h"
+#include "gstndshmetas.h"
 #include "gstndshpool.h"
 #include "gstndshtime.h"
 #include "gstndshtimeline.h"
@@ -102,6 +103,7 @@ struct _GstNdshSink {
   /* Only the streaming thread. */
   GstNdshContent content;
   Look look;                    /* of the last frame */
+  GByteArray *metadata;         /* of this one; kept to be used again */
   gboolean is_encoded;          /* frames may refer to others */
   gboolean copy_explained;
   gboolean want_explained;      /* of memory */
@@ -1024,19 +1026,19 @@ find_look (GstNdshSink *self, const GstNdshMeta *meta, gsize size)
 
 /* The frame is as long as the buffer: the padding after the last row comes along. */
 static gboolean
-describe (GstNdshSink *self, NdshDraft *draft, GstNdshMeta *meta, gsize size,
-          GError **error)
+describe (GstNdshSink *self, NdshDraft *draft, GstBuffer *buffer, GstNdshMeta *meta,
+          gsize size, GError **error)
 {
   const Look *look = find_look (self, meta, size);
-  guint8 data[GST_NDSH_META_MAX_SIZE];
-  gsize data_size;
 
   /* What the caps say readers know. */
   if (look->is_default && meta->video_flags == 0)
     meta->has_layout = FALSE;
-  data_size = gst_ndsh_meta_encode (meta, data);
-  return ndsh_draft_describe (draft, look->arrays, look->n_arrays, size, data, data_size,
-                              error);
+  g_byte_array_set_size (self->metadata, 0);
+  gst_ndsh_meta_append (meta, self->metadata);
+  gst_ndsh_metas_append (buffer, self->metadata, GST_ELEMENT (self));
+  return ndsh_draft_describe (draft, look->arrays, look->n_arrays, size,
+                              self->metadata->data, self->metadata->len, error);
 }
 
 /* Whether there is room for what the writer promises: that readers cannot keep the next
@@ -1281,7 +1283,7 @@ publish_in_place (GstNdshSink *self, GstBuffer *buffer, NdshDraft *draft,
   NdshFrameInfo info = { 0 };
   guint64 number;
 
-  if (!describe (self, draft, meta, memory->size, &error))
+  if (!describe (self, draft, buffer, meta, memory->size, &error))
     return go_without_draft (self, buffer, error);
   fill_frame_info (self, buffer, &info);
 
@@ -1316,7 +1318,7 @@ publish_copy (GstNdshSink *self, GstBuffer *buffer, GstNdshMeta *meta)
                        ("The frame's memory cannot be read."), (NULL));
     return GST_FLOW_ERROR;
   }
-  if (!describe (self, draft, meta, size, &error))
+  if (!describe (self, draft, buffer, meta, size, &error))
     return go_without_draft (self, buffer, error);
   fill_frame_info (self, buffer, &info);
   info.flags |= GST_NDSH_FLAG_COPIED;
@@ -1383,8 +1385,7 @@ pack_planes (GstNdshSink *self, GstBuffer *buffer)
   for (gint i = 0; i < sound.n_planes; i++)
     gst_buffer_fill (packed, (gsize) i * size, sound.planes[i], size);
   gst_audio_buffer_unmap (&sound);
-  gst_buffer_copy_into (packed, buffer,
-                        GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
+  gst_buffer_copy_into (packed, buffer, GST_BUFFER_COPY_METADATA, 0, -1);
   return packed;
 }
 #else
@@ -1801,6 +1802,7 @@ gst_ndsh_sink_finalize (GObject *object)
 
   g_free (self->channel);
   g_free (self->readers);
+  g_byte_array_unref (self->metadata);
   g_mutex_clear (&self->readers_lock);
   g_cond_clear (&self->readers_changed);
   G_OBJECT_CLASS (gst_ndsh_sink_parent_class)->finalize (object);
@@ -1818,6 +1820,7 @@ gst_ndsh_sink_init (GstNdshSink *self)
   self->lossless_timeout = DEFAULT_LOSSLESS_TIMEOUT;
   self->allow_copy = DEFAULT_ALLOW_COPY;
   self->last_warning = GST_CLOCK_TIME_NONE;
+  self->metadata = g_byte_array_new ();
   g_mutex_init (&self->readers_lock);
   g_cond_init (&self->readers_changed);
   g_signal_connect (self, "notify::sync", G_CALLBACK (on_sync_changed), NULL);

@@ -39,6 +39,7 @@
 #include "gstndshcaps.h"
 #include "gstndsherror.h"
 #include "gstndshmeta.h"
+#include "gstndshmetas.h"
 #include "gstndshpacer.h"
 
 #include <string.h>
@@ -1231,6 +1232,29 @@ cut_sound (GstNdshSrc *self, GstBuffer *buffer, const GstNdshTimes *times)
   return buffer;
 }
 
+/* A copy of what gst_ndsh_metas_add () is for, since the frame goes before its buffer is
+ * there; mostly NULL. */
+static GBytes *
+copy_metas (const NdshFrame *frame, const GstNdshMeta *meta)
+{
+  gsize size;
+  gconstpointer metadata = ndsh_frame_get_metadata (frame, &size);
+
+  return meta->has_metas ? g_bytes_new (metadata, size) : NULL;
+}
+
+static void
+add_metas (GstNdshSrc *self, GstBuffer *buffer, GBytes *metas)
+{
+  gsize size;
+  gconstpointer metadata;
+
+  if (metas == NULL)
+    return;
+  metadata = g_bytes_get_data (metas, &size);
+  gst_ndsh_metas_add (buffer, metadata, size, GST_ELEMENT (self));
+}
+
 /* Takes @frame. Downstream elements parse what they get, so all that says how to
  * is checked here. */
 static GstBuffer *
@@ -1238,6 +1262,7 @@ make_buffer (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
              gboolean from_gst)
 {
   const NdshFrameInfo info = *ndsh_frame_get_info (frame);
+  g_autoptr (GBytes) metas = copy_metas (frame, meta);
   Look *look = find_look (self, frame, meta);
   GstBuffer *buffer;
 
@@ -1248,6 +1273,7 @@ make_buffer (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
     fill_buffer (self, buffer, frame, meta);
   }
   describe_planes (self, buffer);
+  add_metas (self, buffer, metas);
 
   GST_BUFFER_OFFSET (buffer) = info.offset;
   GST_BUFFER_OFFSET_END (buffer) = from_gst && (info.flags & GST_NDSH_FLAG_NEXT_OFFSET)

@@ -21,12 +21,13 @@ from ._lib import DTYPES as _DTYPES
 from ._lib import Error, FrameInfo, ReaderInfo, Spec, Timing, WriterInfo
 from .channels import Channel, channel, channels
 from .frame import Frame
+from .metas import Meta, Region
 from .reader import Reader
 from .writer import Draft, Writer
 
 __version__ = "0.1.0"
-__all__ = ["Channel", "Draft", "Error", "Frame", "FrameInfo", "Reader", "ReaderInfo",
-           "Spec", "Timing", "Writer", "WriterInfo", "channel", "channels", "dtypes"]
+__all__ = ["Channel", "Draft", "Error", "Frame", "FrameInfo", "Meta", "Reader", "ReaderInfo",
+           "Region", "Spec", "Timing", "Writer", "WriterInfo", "channel", "channels", "dtypes"]
 
 #: Names of the dtypes that frames can have; the last two where NumPy has them.
 dtypes = _DTYPES[1:]

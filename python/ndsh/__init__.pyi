@@ -2,14 +2,14 @@
 import os
 from fractions import Fraction
 from types import TracebackType
-from typing import (Any, AsyncIterator, Dict, Iterator, List, NamedTuple, Optional,
-                    Sequence, Tuple, Type, Union)
+from typing import (Any, AsyncIterator, Dict, Iterable, Iterator, List, NamedTuple,
+                    Optional, Sequence, Tuple, Type, Union)
 
 import numpy as np
 
 __version__: str
-__all__ = ["Channel", "Draft", "Error", "Frame", "FrameInfo", "Reader", "ReaderInfo",
-           "Spec", "Timing", "Writer", "WriterInfo", "channel", "channels", "dtypes"]
+__all__ = ["Channel", "Draft", "Error", "Frame", "FrameInfo", "Meta", "Reader", "ReaderInfo",
+           "Region", "Spec", "Timing", "Writer", "WriterInfo", "channel", "channels", "dtypes"]
 
 dtypes: Tuple[str, ...]
 
@@ -56,6 +56,21 @@ class WriterInfo(NamedTuple):
     retired_bytes: int
     trust: str
 
+class Meta(NamedTuple):
+    name: str
+    fields: Dict[str, Any]
+
+class Region(NamedTuple):
+    label: str
+    x: int
+    y: int
+    w: int
+    h: int
+    confidence: Optional[float] = ...
+    parameters: Optional[Dict[str, Dict[str, Any]]] = ...
+    id: Optional[int] = ...
+    parent: Optional[int] = ...
+
 class Frame:
     sequence: int
     dropped: int
@@ -70,6 +85,10 @@ class Frame:
     def arrays(self) -> Tuple[np.ndarray[Any, Any], ...]: ...
     @property
     def planes(self) -> Tuple[np.ndarray[Any, Any], ...]: ...
+    @property
+    def regions(self) -> Tuple[Region, ...]: ...
+    @property
+    def metas(self) -> Tuple[Meta, ...]: ...
     @property
     def format(self) -> Optional[str]: ...
     @property
@@ -111,6 +130,8 @@ class Reader:
                  traceback: Optional[TracebackType]) -> None: ...
 
 _Bytes = Union[bytes, bytearray, memoryview]
+_Regions = Iterable[Tuple[Any, ...]]
+_Metas = Iterable[Tuple[str, Dict[str, Any]]]
 _Shape = Union[int, Tuple[int, ...], List[Tuple[int, ...]], List[int]]
 
 class Writer:
@@ -124,10 +145,12 @@ class Writer:
                  lossless_timeout: float = ..., perms: int = ...) -> None: ...
     def write(self, array: Any, pts: Optional[int] = ...,
               duration: Optional[int] = ..., offset: Optional[int] = ...,
-              flags: int = ..., metadata: _Bytes = ...) -> int: ...
+              flags: int = ..., metadata: _Bytes = ..., regions: _Regions = ...,
+              metas: _Metas = ...) -> int: ...
     def draft(self, shape: _Shape, dtype: Any = ..., pts: Optional[int] = ...,
               duration: Optional[int] = ..., offset: Optional[int] = ...,
-              flags: int = ..., metadata: _Bytes = ...) -> Draft: ...
+              flags: int = ..., metadata: _Bytes = ..., regions: _Regions = ...,
+              metas: _Metas = ...) -> Draft: ...
     def set_timing(self, clock: Optional[str] = ..., origin_ns: int = ...,
                    latency_ns: int = ...) -> None: ...
     def end(self) -> None: ...
@@ -154,6 +177,8 @@ class Draft:
     offset: Optional[int]
     flags: int
     metadata: _Bytes
+    regions: _Regions
+    metas: _Metas
     def publish(self) -> int: ...
     def __enter__(self) -> Any: ...
     def __exit__(self, kind: Optional[Type[BaseException]],

@@ -38,12 +38,7 @@ class Caps:
         head = re.match(r"\s*([a-zA-Z][\w.+-]*/[\w.+-]+)\s*(?:\(([^)]*)\))?\s*", text)
         if head is None:
             raise ValueError
-        rest = text[head.end():]
-        for field in _split(rest, ",")[1:] if rest else []:
-            name, equals, value = field.partition("=")
-            if not equals:
-                raise ValueError
-            self.fields[name.strip()] = _value(value.strip())
+        self.fields = _fields(text[head.end():])
         self.media = head.group(1)
         if head.group(2):
             self.features = tuple(
@@ -59,6 +54,33 @@ class Caps:
     def format(self):
         """"BGR", "F32LE", "grbg"; None if the caps name none."""
         return self.get("format", str)
+
+
+def parse_structure(text):
+    """(name, fields) of a GstStructure; ValueError for what is none."""
+    head = re.match(r"\s*([a-zA-Z][\w.+:/-]*)\s*(?=[,;]|$)", text)
+    if head is None:
+        raise ValueError("%r is no structure" % text)
+    return head.group(1), _fields(text[head.end():])
+
+
+def structure_text(name, fields):
+    """The reverse; ValueError or TypeError for what cannot be one."""
+    for word in (name,) + tuple(fields):
+        if not re.match(r"[a-zA-Z][\w.+:/-]*$", word):
+            raise ValueError("%r cannot be the name of a structure or a field" % word)
+    return "".join([name] + [", %s=%s" % (field, _value_text(value))
+                             for field, value in fields.items()]) + ";"
+
+
+def _fields(rest):
+    fields = {}
+    for field in _split(rest, ",")[1:] if rest else []:
+        name, equals, value = field.partition("=")
+        if not equals:
+            raise ValueError
+        fields[name.strip()] = _value(value.strip())
+    return fields
 
 
 _MAX_DEPTH = 32       # as in ndshsrc
@@ -112,6 +134,8 @@ def _value(text):
             if inner else ()
     if text[:1] == '"':
         return _unquote(text) if len(text) > 1 and text[-1] == '"' else text
+    if name in ("buffer", "GstBuffer"):
+        return bytes.fromhex(text)
     if name in ("boolean", "bool", "b"):
         return text.lower() in ("true", "yes", "1", "t")
     if name in _TYPES:
@@ -134,8 +158,44 @@ def _guess(text):
 def _unquote(text):
     def escape(match):
         octal = match.group(1)
-        return octal[-1] if len(octal) == 1 else chr(int(octal, 8))
-    return re.sub(r"\\([0-7]{3}|.)", escape, text[1:-1])
+        return octal if len(octal) == 1 else bytes([int(octal, 8) & 255])
+    return re.sub(rb"\\([0-7]{3}|.)", escape, text[1:-1].encode("utf-8"),
+                  flags=re.DOTALL).decode("utf-8", "replace")
+
+
+def _value_text(value):
+    if hasattr(value, "item"):
+        value = value.item()      # one of NumPy's
+    if isinstance(value, bool):
+        return "(boolean)%s" % str(value).lower()
+    if isinstance(value, int):
+        return _integer_text(value)
+    if isinstance(value, float):
+        return "(double)%r" % value
+    if isinstance(value, Fraction):
+        return "(fraction)%d/%d" % (value.numerator, value.denominator)
+    if isinstance(value, bytes):
+        return "(buffer)%s" % value.hex()
+    if isinstance(value, (tuple, list)):
+        return "< %s >" % ", ".join(_value_text(one) for one in value)
+    if isinstance(value, str):
+        return '(string)"%s"' % "".join(_escape(byte) for byte in value.encode("utf-8"))
+    raise TypeError("%r cannot be a value here: a number, text, bytes, a Fraction, or a "
+                    "tuple of them can" % (value,))
+
+
+def _integer_text(value):
+    for name, least, most in (("int", -1 << 31, 1 << 31), ("gint64", -1 << 63, 1 << 63),
+                              ("guint64", 0, 1 << 64)):
+        if least <= value < most:
+            return "(%s)%d" % (name, value)
+    raise ValueError("%d has more than 64 bits" % value)
+
+
+def _escape(byte):
+    if re.match(rb"[\w+/:.-]", bytes([byte])):
+        return chr(byte)
+    return "\\" + chr(byte) if 32 <= byte < 127 else "\\%03o" % byte
 
 
 def fraction(fps):

@@ -11,7 +11,7 @@ refuses to make an array of a read-only one writeable again.
 
 import numpy as np
 
-from . import _lib, formats, pixels
+from . import _lib, formats, metas, pixels
 
 
 class Window:
@@ -217,6 +217,17 @@ class Frame:
         if self._info is None:
             self._info = _lib.frame_get_info(self._owner)
         return self._info
+
+    @property
+    def regions(self):
+        """Its Regions, a tuple: boxes of a detector, GStreamer's regions of interest."""
+        return metas.regions(self.info.metadata)
+
+    @property
+    def metas(self):
+        """What else GStreamer's metas say, or a writer's own: a tuple of Metas, such as
+        GstReferenceTimestampMeta, GstVideoTimeCodeMeta, GstVideoCropMeta."""
+        return metas.metas(self.info.metadata)
 
     @property
     def format(self):

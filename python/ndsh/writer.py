@@ -14,6 +14,7 @@ import numpy as np
 from . import _lib, formats
 from .frame import show
 from .life import Life
+from .metas import pack
 
 
 class Writer:
@@ -76,7 +77,7 @@ class Writer:
     # --- Writing ---
 
     def write(self, array, pts=None, duration=None, offset=None, flags=0,
-              metadata=b""):
+              metadata=b"", regions=(), metas=()):
         """Publishes a copy of an array and returns the frame's number, from 1.
 
         array: an ndarray, or what offers one without a copy (__array_interface__, the
@@ -90,6 +91,8 @@ class Writer:
         duration: nanoseconds; None: that of one frame if the writer has an fps
         offset: the producer's own count; flags: its own 32 bits
         metadata: bytes, or what offers them, that go with the frame; at most 65536
+        regions: Regions of the picture, like a detector's boxes; metas: Metas. In
+            pipelines they are GstMetas. Instead of metadata, which has them then
 
         TypeError          not an array, or a dtype that cannot be shared
         ValueError         not of the format that was given; more than 32 dimensions;
@@ -101,12 +104,12 @@ class Writer:
         """
         arrays = _as_arrays(array)
         draft = self._begin([(a.dtype, a.shape) for a in arrays],
-                            (pts, duration, offset, flags, metadata))
+                            (pts, duration, offset, flags, metadata, regions, metas))
         draft._fill(arrays)
         return draft.publish()
 
     def draft(self, shape, dtype="uint8", pts=None, duration=None, offset=None,
-              flags=0, metadata=b""):
+              flags=0, metadata=b"", regions=(), metas=()):
         """A place in shared memory to make a frame in, without any copy:
 
             with writer.draft((480, 640, 3)) as array:
@@ -129,7 +132,8 @@ class Writer:
             shape[0], (list, tuple))
         dtype = np.dtype(dtype)
         kinds = [(dtype, _as_shape(one)) for one in (shape if several else [shape])]
-        draft = self._begin(kinds, (pts, duration, offset, flags, metadata))
+        draft = self._begin(kinds, (pts, duration, offset, flags, metadata, regions,
+                                    metas))
         draft._offer(several, self._layout_for(kinds)[0])
         return draft
 
@@ -237,7 +241,8 @@ class Draft:
     """A frame before it is published; see Writer.draft ().
 
     array: the writable ndarray; arrays: those of a frame of several
-    pts, duration, offset, flags, metadata: may be set until it is published
+    pts, duration, offset, flags, metadata, regions, metas: may be set until it is
+        published
     """
 
     def __init__(self, writer, handle, address, layout, packed, travels):
@@ -245,7 +250,8 @@ class Draft:
         self._handle = handle
         self._layout = layout
         self._packed = packed
-        self.pts, self.duration, self.offset, self.flags, self.metadata = travels
+        (self.pts, self.duration, self.offset, self.flags, self.metadata, self.regions,
+         self.metas) = travels
         self._address = address
         self.array = None
         self.arrays = ()
@@ -280,7 +286,8 @@ class Draft:
     def publish(self):
         """Makes it visible and returns its number; the end of the block does that."""
         self._check_open()
-        looks = self._packed, self._layout.size or 0, bytes(memoryview(self.metadata))
+        looks = (self._packed, self._layout.size or 0,
+                 pack(self.metadata, self.regions, self.metas))
         for array in self.arrays + ((self.array,) if self.array is not None else ()):
             array.flags.writeable = False
         self.number = self._writer._publish(self._handle, self._layout.caps, looks,

@@ -305,25 +305,52 @@ GST_START_TEST (memory_features_but_system_memory_are_foreign)
 }
 GST_END_TEST
 
+/* GStreamer's parser needs stack for each. */
 static char *
 nest (guint depth)
 {
   g_autofree char *open = g_strnfill (depth, '{');
   g_autofree char *close = g_strnfill (depth, '}');
 
-  return g_strconcat ("video/x-test, x=(int)1, y=", open, "1", close, NULL);
+  return g_strconcat ("video/x-test, y=", open, "1", close, NULL);
 }
 
-/* GStreamer's parser needs stack for each. */
-GST_START_TEST (lists_in_lists_without_end_are_no_caps)
+GST_START_TEST (text_that_harms_the_parser_is_no_caps)
 {
-  g_autofree char *few = nest (1), *many = nest (30000);
-  g_autofree char *flat = g_strdup_printf ("video/x-test, x=%s", "<(int)1, (int)2>");
-  g_autoptr (GstCaps) caps = gst_ndsh_caps_from_description (flat);
+  static const char *const texts[]
+    = { "video/x-test, x=(buffer)zz", "video/x-test, x=( GstBuffer ) 0z",
+        "video/x-test, x=(buffer)<00, zz>", "video/x-test, x=<(buffer)00, (buffer)zz>",
+        "video/x-test, x=(buffer)NULL", "video/x-test, x=(GstCaps)\"a/b, x=(buffer)zz\"",
+        "video/x-test, x=(structure)\"a\\, x\\=\\050buffer\\051zz\"",
+        "video/x-test, x=(GstSample)abcd", "video/x-test, x=(taglist)\"taglist\"" };
+  g_autofree char *deep = nest (30000);
 
-  g_assert_nonnull (caps);
-  g_assert_true (gst_ndsh_text_is_shallow (few));
-  g_assert_null (gst_ndsh_caps_from_description (many));
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_assert_null (gst_ndsh_caps_from_description (texts[i]));
+  g_assert_null (gst_ndsh_caps_from_description (deep));
+}
+GST_END_TEST
+
+GST_START_TEST (text_of_caps_is_safe)
+{
+  static const char *const texts[]
+    = { "video/x-h264, codec_data=(buffer)0164001fff, width=(int)5",
+        "audio/x-vorbis, streamheader=(buffer)< 01aa, 02bb >",
+        "audio/x-flac, streamheader=(buffer)< (buffer)01aa, (buffer)02bb >;",
+        "video/x-raw, format=(string)I420, width=(int)320, height=(int)240, "
+        "framerate=(fraction)30/1, multiview-mode=(string)mono, "
+        "multiview-flags=(GstVideoMultiviewFlagsSet)0:ffffffff:/right-view-first, "
+        "pixel-aspect-ratio=(fraction)1/1, interlace-mode=(string)progressive",
+        "audio/x-raw, channel-mask=(bitmask)0x3, layout=(string)\"a (good) one\"",
+        "other/tensors, dimensions=(string)\"1:2,3\", x=< 1, 2, < 3, 4 > >",
+        "a/b, on=(GDate)2026-11-30, at=(datetime)2026-11-30" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (GstCaps) caps = gst_ndsh_caps_from_description (texts[i]);
+
+    if (caps == NULL)
+      g_error ("refused: %s", texts[i]);
+  }
 }
 GST_END_TEST
 
@@ -343,7 +370,8 @@ caps_suite (void)
   tcase_add_test (tcase, large_strides_beside_small_ones_are_kept);
   tcase_add_test (tcase, a_shape_that_no_caps_can_tell_is_bytes);
   tcase_add_test (tcase, memory_features_but_system_memory_are_foreign);
-  tcase_add_test (tcase, lists_in_lists_without_end_are_no_caps);
+  tcase_add_test (tcase, text_that_harms_the_parser_is_no_caps);
+  tcase_add_test (tcase, text_of_caps_is_safe);
   return suite;
 }
 

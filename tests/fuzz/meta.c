@@ -6,6 +6,7 @@
  * buffer that ends where the frame does, and the arrays made of it lie within.
  */
 #include "gstndshmeta.h"
+#include "gstndshmetas.h"
 
 #include <string.h>
 
@@ -30,23 +31,16 @@ set_up_once (void)
 }
 
 static void
-check_meta (const GstNdshMeta *meta, gboolean decoded)
+check_meta (const GstNdshMeta *meta)
 {
-  guint8 encoded[GST_NDSH_META_MAX_SIZE];
+  g_autoptr (GByteArray) encoded = g_byte_array_new ();
   GstNdshMeta again;
-  gsize size;
 
   g_assert (meta->n_memories <= GST_NDSH_META_MAX_MEMORIES);
   if (meta->has_layout)
     g_assert (meta->layout.n_planes <= GST_VIDEO_MAX_PLANES);
-  if (!decoded) {
-    g_assert (!meta->has_dts && !meta->has_layout && meta->n_memories == 0
-              && meta->offset_end == GST_BUFFER_OFFSET_NONE);
-    return;
-  }
-  size = gst_ndsh_meta_encode (meta, encoded);
-  g_assert (size <= sizeof encoded);
-  g_assert (gst_ndsh_meta_decode (&again, encoded, size) == (size > 0));
+  gst_ndsh_meta_append (meta, encoded);
+  gst_ndsh_meta_decode (&again, encoded->data, encoded->len);
   g_assert (again.has_dts == meta->has_dts && again.offset_end == meta->offset_end
             && (!meta->has_dts || again.dts == meta->dts));
   g_assert (again.n_memories == meta->n_memories
@@ -57,6 +51,21 @@ check_meta (const GstNdshMeta *meta, gboolean decoded)
   if (meta->has_layout)
     g_assert (again.video_flags == meta->video_flags
               && memcmp (&again.layout, &meta->layout, sizeof meta->layout) == 0);
+}
+
+/* What is added to a buffer, and taken from there, is the same when it is added again. */
+static void
+check_metas (const guint8 *metadata, gsize size)
+{
+  g_autoptr (GByteArray) taken = g_byte_array_new (), again = g_byte_array_new ();
+  g_autoptr (GstBuffer) buffer = gst_buffer_new (), other = gst_buffer_new ();
+
+  gst_ndsh_metas_add (buffer, metadata, size, NULL);
+  gst_ndsh_metas_append (buffer, taken, NULL);
+  gst_ndsh_metas_add (other, taken->data, taken->len, NULL);
+  gst_ndsh_metas_append (other, again, NULL);
+  g_assert (taken->len == again->len
+            && (taken->len == 0 || memcmp (taken->data, again->data, taken->len) == 0));
 }
 
 /* Each row is whole, and the last one lies within the frame: up to the last pixel of
@@ -178,7 +187,6 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   GstNdshLayout layout;
   GstVideoInfo info;
   GstNdshMeta meta;
-  gboolean decoded;
   guint n_arrays;
 
   set_up_once ();
@@ -186,8 +194,9 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   if (!make_info (&input, &info))
     return 0;
   if (fuzz_u8 (&input) % 2 == 0) {
-    decoded = gst_ndsh_meta_decode (&meta, input.data, input.size);
-    check_meta (&meta, decoded);
+    gst_ndsh_meta_decode (&meta, input.data, input.size);
+    check_meta (&meta);
+    check_metas (input.data, input.size);
     if (meta.has_layout)
       use_layout (&meta.layout, &info, frame_size);
     return 0;

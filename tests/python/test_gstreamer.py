@@ -62,6 +62,39 @@ def colours(width=61, height=47):
                     axis=-1).astype(np.uint8)
 
 
+# --- What is known of frames -------------------------------------------------
+
+def test_regions_and_metas_go_through_pipelines(launch):
+    regions = (ndsh.Region("cat", 1, 2, 3, 4, 0.5, id=7),
+               ndsh.Region("a \"dog\"", 5, 6, 7, 8, None, {"more": {"legs": 4}}))
+    crop = ndsh.Meta("GstVideoCropMeta", {"x": 1, "y": 2, "width": 30, "height": 40})
+    time_of_day = ndsh.Meta("GstReferenceTimestampMeta", {
+        "reference": "timestamp/x-unix", "timestamp": 1 << 60,
+        "duration": (1 << 64) - 1})
+    with ndsh.Writer("a", format="BGR", fps=30) as writer, ndsh.Reader("b") as reader:
+        launch("ndshsrc channel=a ! ndshsink channel=b")
+        wait_for_a_reader(writer)
+        writer.write(colours(), regions=regions, metas=[crop, time_of_day])
+        frame = reader.read(timeout=DEADLINE)
+
+    assert frame.regions[0][:6] == regions[0][:6] and frame.regions[0].id == 7
+    assert frame.regions[0].parameters == {"detection": {"confidence": 0.5}}
+    assert frame.regions[1] == regions[1]
+    assert frame.metas == (crop, time_of_day)
+
+
+def test_time_codes_are_read(launch):
+    if subprocess.call(["gst-inspect-1.0", "--exists", "timecodestamper"]) != 0:
+        pytest.skip("no timecodestamper")
+    launch("videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=25/1 !"
+           " timecodestamper ! ndshsink channel=v")
+    with ndsh.Reader("v") as reader:
+        metas = reader.read(timeout=DEADLINE).metas
+
+    assert [meta.name for meta in metas] == ["GstVideoTimeCodeMeta"]
+    assert metas[0].fields["fps-n"] == 25 and metas[0].fields["hours"] < 24
+
+
 # --- NumPy into a pipeline ---------------------------------------------------
 
 def test_video_is_shown_with_no_caps_typed(launch, tmp_path):

@@ -103,7 +103,7 @@ def test_the_stubs_say_what_is_there(tmp_path):
     # but the package makes these objects. stubtest takes an empty array for no default.
     allow.write_text(
         "ndsh\\.(Channel|Draft|Frame)\\.__init__\n"
-        "ndsh\\.(_lib|channels|formats|frame|pixels|reader|writer)(\\..*)?\n"
+        "ndsh\\.(_lib|channels|formats|frame|metas|pixels|reader|writer)(\\..*)?\n"
         "ndsharray\\..*NdShArray\\.__init__\n")
     out = run(sys.executable, "-m", "mypy.stubtest", "ndsh", "ndsharray",
               "--allowlist", str(allow),
