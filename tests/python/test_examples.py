@@ -198,6 +198,33 @@ def test_inference(example, camera):
         infers.end_well()
 
 
+def has_cairo():
+    return subprocess.call(
+        [sys.executable, "-c", "import cairo, gi; gi.require_foreign ('cairo');"
+                               "gi.require_version ('GstVideo', '1.0')"],
+        stderr=subprocess.DEVNULL) == 0 and subprocess.call(
+            ["gst-inspect-1.0", "--exists", "cairooverlay"]) == 0
+
+
+@pytest.mark.skipif(not has_cairo(), reason="no PyGObject, pycairo or cairooverlay")
+def test_boxes_are_drawn(start, example, camera):
+    overlay = os.path.join(EXAMPLES, "overlay.py")
+    with ndsh.Reader("boxes") as boxes, ndsh.Reader("drawn") as drawn:
+        detects = example("detect.py")
+        draws = start(sys.executable, overlay, "video/x-raw,format=RGB", "!",
+                      "ndshsink channel=drawn")
+        source = camera()
+        region = boxes.read(timeout=DEADLINE).regions[0]
+        picture = drawn.read(timeout=DEADLINE)
+        assert region.label == "bright" and 0.9 <= region.confidence <= 1
+        # The bars' white one begins on the left, and what is drawn around it is red.
+        assert tuple(picture.array[region.y + 20, region.x]) == (255, 0, 0)
+        assert tuple(picture.array[region.y + 20, region.x + 20]) != (255, 0, 0)
+        stop(source)
+        detects.end_well()
+        draws.end_well()
+
+
 @pytest.mark.parametrize("first", [1, 2])
 def test_two_consoles(example, first):
     consoles = {first: example("console_%d.py" % first)}
