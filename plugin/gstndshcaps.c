@@ -570,9 +570,9 @@ gst_ndsh_caps_from_description (const char *description)
 {
   g_autoptr (GstCaps) caps = NULL;
 
-  if (strchr (description, '/') == NULL || !gst_ndsh_text_is_safe (description))
+  if (strchr (description, '/') == NULL)
     return NULL;
-  caps = gst_caps_from_string (description);
+  caps = gst_ndsh_caps_from_text (description);
   if (caps == NULL || gst_caps_get_size (caps) != 1 || !gst_caps_is_fixed (caps)
       || strchr (gst_structure_get_name (gst_caps_get_structure (caps, 0)), '/')
            == NULL

@@ -213,6 +213,7 @@ read_item (GstNdshMeta *meta, const NdshItem *item)
     break;
   default:
     meta->has_metas |= gst_ndsh_tag_is_meta (item->tag);
+    meta->has_events |= item->tag == GST_NDSH_TAG_EVENT;
   }
 }
 

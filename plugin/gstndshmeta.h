@@ -13,6 +13,9 @@ G_BEGIN_DECLS
  * NDSH_TAG_META. */
 #define GST_NDSH_TAG_SERIALISED 7
 
+/* Of gst_ndsh_events_append (). */
+#define GST_NDSH_TAG_EVENT 8
+
 /*
  * GstNdshMeta: what GStreamer knows of a frame and NdshFrameInfo has no place for.
  * @has_dts: whether @dts is valid
@@ -22,7 +25,8 @@ G_BEGIN_DECLS
  * @n_memories: into how many memories the buffer is divided, 0 if that does not
  *   matter
  * @memory_sizes: bytes in each, together the whole frame
- * @has_metas: whether there is more for gst_ndsh_metas_add ()
+ * @has_metas: whether there is more for gst_ndsh_metas_add (),
+ * @has_events: and for gst_ndsh_events_read ()
  */
 typedef struct {
   gboolean has_dts;
@@ -34,6 +38,7 @@ typedef struct {
   guint n_memories;
   guint64 memory_sizes[GST_NDSH_META_MAX_MEMORIES];
   gboolean has_metas;
+  gboolean has_events;
 } GstNdshMeta;
 
 /* Everything but the DTS, which needs a clock. */

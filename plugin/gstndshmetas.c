@@ -552,12 +552,6 @@ gst_ndsh_metas_append (GstBuffer *buffer, GByteArray *metadata, GstElement *elem
 
 /* --- To a buffer ---------------------------------------------------------- */
 
-static GstStructure *
-parse (const char *text)
-{
-  return gst_ndsh_text_is_safe (text) ? gst_structure_from_string (text, NULL) : NULL;
-}
-
 /* Where no structure says so already, as detectors of GStreamer have it. */
 static void
 add_confidence (GstVideoRegionOfInterestMeta *roi, double confidence)
@@ -582,7 +576,7 @@ add_region (GstBuffer *buffer, const NdshItem *item)
   roi->parent_id = region.parent_id;
   lines = g_strsplit (region.parameters, "\n", -1);
   for (guint i = 0; lines[i] != NULL; i++) {
-    GstStructure *param = *lines[i] != '\0' ? parse (lines[i]) : NULL;
+    GstStructure *param = *lines[i] != '\0' ? gst_ndsh_structure_from_text (lines[i]) : NULL;
 
     if (param != NULL)
       gst_video_region_of_interest_meta_add_param (roi, param);
@@ -627,7 +621,7 @@ add_structure (GstBuffer *buffer, const NdshItem *item)
 
   if (item->size == 0 || memchr (text, '\0', item->size) == NULL)
     return FALSE;
-  structure = parse (text);
+  structure = gst_ndsh_structure_from_text (text);
   if (structure == NULL)
     return FALSE;
   kind = find_kind (gst_structure_get_name (structure));

@@ -40,6 +40,7 @@
 
 #include "gstndshcaps.h"
 #include "gstndsherror.h"
+#include "gstndshevents.h"
 #include "gstndshmeta.h"
 #include "gstndshmetas.h"
 #include "gstndshpool.h"
@@ -104,6 +105,7 @@ struct _GstNdshSink {
   GstNdshContent content;
   Look look;                    /* of the last frame */
   GByteArray *metadata;         /* of this one; kept to be used again */
+  GstNdshEvents *events;        /* that ride with frames */
   gboolean is_encoded;          /* frames may refer to others */
   gboolean copy_explained;
   gboolean want_explained;      /* of memory */
@@ -272,6 +274,21 @@ emit_difference (GstNdshSink *self, guint signal, const NdshReaderInfo *infos,
   }
 }
 
+/* For who starts and stops a camera by it, and need not poll. */
+static void
+post_readers (GstNdshSink *self, guint n_readers)
+{
+  GstStructure *structure;
+
+  GST_OBJECT_LOCK (self);
+  structure = gst_structure_new ("GstNdshSinkReaders", "channel", G_TYPE_STRING,
+                                 self->channel, "num-readers", G_TYPE_UINT, n_readers,
+                                 NULL);
+  GST_OBJECT_UNLOCK (self);
+  gst_element_post_message (GST_ELEMENT (self),
+                            gst_message_new_element (GST_OBJECT (self), structure));
+}
+
 /* @now becomes who reads. */
 static void
 set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
@@ -292,8 +309,10 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
 
   emit_difference (self, SIGNAL_READER_REMOVED, before, n_before, shown, n_now);
   emit_difference (self, SIGNAL_READER_ADDED, shown, n_now, before, n_before);
-  if (n_before != n_now)
-    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NUM_READERS]);
+  if (n_before == n_now)
+    return;
+  post_readers (self, n_now);
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NUM_READERS]);
 }
 
 /* The bound does not change while there is a writer. */
@@ -731,6 +750,8 @@ static void
 reset_stream (GstNdshSink *self)
 {
   gst_ndsh_content_init (&self->content, NULL);
+  gst_ndsh_events_free (self->events);
+  self->events = gst_ndsh_events_new ();
   self->look.is_known = FALSE;
   self->copy_explained = self->want_explained = FALSE;
   self->largest = 0;
@@ -879,6 +900,9 @@ gst_ndsh_sink_event (GstBaseSink *base, GstEvent *event)
     self->waited = 0;
   }
 
+  /* Others come at any time, and stay behind. */
+  if (GST_EVENT_IS_SERIALIZED (event))
+    gst_ndsh_events_note (self->events, event);
   done = PARENT_CLASS->event (base, event);
 
   /* Only now: the base class has waited until the last frame was over. */
@@ -933,12 +957,33 @@ set_description (GstNdshSink *self, const char *text, GError **error)
   return done;
 }
 
+/* What readers are told. Headers that make caps longer than a description can be are in
+ * the stream as well. */
+static char *
+caps_to_text (GstNdshSink *self, const GstCaps *caps)
+{
+  g_autofree char *text = gst_caps_to_string (caps);
+  g_autoptr (GstCaps) shorter = NULL;
+
+  if (strlen (text) <= NDSH_MAX_DESCRIPTION)
+    return g_steal_pointer (&text);
+  shorter = gst_caps_copy (caps);
+  for (guint i = 0; i < gst_caps_get_size (shorter); i++)
+    gst_structure_remove_field (gst_caps_get_structure (shorter, i), "streamheader");
+  GST_ELEMENT_WARNING (self, STREAM, FORMAT,
+                       ("The caps are %" G_GSIZE_FORMAT " bytes long, and readers can be "
+                        "told of %d: they go without streamheader.",
+                        strlen (text), NDSH_MAX_DESCRIPTION),
+                       ("who joins late may need it to decode the stream"));
+  return gst_caps_to_string (shorter);
+}
+
 static gboolean
 gst_ndsh_sink_set_caps (GstBaseSink *base, GstCaps *caps)
 {
   GstNdshSink *self = GST_NDSH_SINK (base);
   const char *foreign = gst_ndsh_caps_get_foreign_memory (caps);
-  g_autofree char *text = gst_caps_to_string (caps);
+  g_autofree char *text = caps_to_text (self, caps);
   g_autoptr (GError) error = NULL;
 
   if (foreign != NULL) {
@@ -1036,6 +1081,7 @@ describe (GstNdshSink *self, NdshDraft *draft, GstBuffer *buffer, GstNdshMeta *m
     meta->has_layout = FALSE;
   g_byte_array_set_size (self->metadata, 0);
   gst_ndsh_meta_append (meta, self->metadata);
+  gst_ndsh_events_append (self->events, self->metadata);
   gst_ndsh_metas_append (buffer, self->metadata, GST_ELEMENT (self));
   return ndsh_draft_describe (draft, look->arrays, look->n_arrays, size,
                               self->metadata->data, self->metadata->len, error);
@@ -1077,6 +1123,7 @@ note_published (GstNdshSink *self, const NdshFrameInfo *info, gsize size,
 {
   gsize bytes_copied = copied ? size : 0;
 
+  gst_ndsh_events_done (self->events);
   check_latency (self, info->timestamp_ns);
   check_room (self, size);
   GST_OBJECT_LOCK (self);
@@ -1422,6 +1469,10 @@ wait_while_alone (GstNdshSink *self, GstBuffer *buffer)
 {
   GstBaseSink *base = GST_BASE_SINK (self);
 
+  if (get_num_readers (self) == 0)
+    GST_ELEMENT_INFO (self, RESOURCE, NOT_FOUND,
+                      ("Waiting for a reader of channel \"%s\".", self->channel),
+                      ("wait-for-connection=true"));
   while (get_num_readers (self) == 0 && !wait_for_reader (self)) {
     GstFlowReturn result;
 
@@ -1803,6 +1854,7 @@ gst_ndsh_sink_finalize (GObject *object)
   g_free (self->channel);
   g_free (self->readers);
   g_byte_array_unref (self->metadata);
+  gst_ndsh_events_free (self->events);
   g_mutex_clear (&self->readers_lock);
   g_cond_clear (&self->readers_changed);
   G_OBJECT_CLASS (gst_ndsh_sink_parent_class)->finalize (object);
@@ -1821,6 +1873,7 @@ gst_ndsh_sink_init (GstNdshSink *self)
   self->allow_copy = DEFAULT_ALLOW_COPY;
   self->last_warning = GST_CLOCK_TIME_NONE;
   self->metadata = g_byte_array_new ();
+  self->events = gst_ndsh_events_new ();
   g_mutex_init (&self->readers_lock);
   g_cond_init (&self->readers_changed);
   g_signal_connect (self, "notify::sync", G_CALLBACK (on_sync_changed), NULL);

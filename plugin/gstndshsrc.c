@@ -38,6 +38,7 @@
 
 #include "gstndshcaps.h"
 #include "gstndsherror.h"
+#include "gstndshevents.h"
 #include "gstndshmeta.h"
 #include "gstndshmetas.h"
 #include "gstndshpacer.h"
@@ -54,6 +55,7 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
 #define DEFAULT_MAX_AGE GST_CLOCK_TIME_NONE
 #define DEFAULT_ON_DISCONNECT DISCONNECT_WAIT
 #define DEFAULT_IGNORE_EOS FALSE
+#define DEFAULT_TIMEOUT 0
 
 /* Slots are made when they are needed, so to ask for many costs nothing. */
 #define N_LEASES 8
@@ -96,6 +98,9 @@ struct _GstNdshSrc {
   GstClockTime max_age;
   OnDisconnect on_disconnect;
   gboolean ignore_eos;
+  GstClockTime timeout;
+  gint max_rate_n;
+  gint max_rate_d;
 
   /* What the properties show; the object lock. */
   gboolean connected;
@@ -126,6 +131,7 @@ struct _GstNdshSrc {
   Kind kind;                    /* of the last frame */
   Look look;                    /* of the last that had no layout of its own */
   GstBuffer *envelope;          /* for the next like that, or NULL */
+  GByteArray *sticky;           /* events that the last frame had with it */
 
   /* The stream so far. */
   guint caps_format;            /* the format that the caps are of, 0 if of none */
@@ -143,7 +149,10 @@ struct _GstNdshSrc {
   guint queue_length;           /* as the reader was told, 0 if it was not */
   gint64 created_at;            /* when the last buffer went downstream, */
   gint64 pushed;                /* and how long it was there */
+  gint64 due;                   /* from this timestamp on max-rate allows a frame; or 0 */
+  gint64 quiet_since_us;        /* the last frame, start, or when timeout was told of */
   gint is_downstream;           /* the streaming thread is; atomic */
+  GThread *thread;              /* that thread; atomic */
   gboolean has_warned;          /* about a strange clock */
   gboolean has_told_waiting;
   gboolean may_lose;            /* and that was told */
@@ -159,6 +168,9 @@ enum {
   PROP_MAX_AGE,
   PROP_ON_DISCONNECT,
   PROP_IGNORE_EOS,
+  PROP_TIMEOUT,
+  PROP_MAX_RATE,
+  PROP_CURRENT_LEVEL_BUFFERS,
   PROP_CONNECTED,
   PROP_STATS,
   N_PROPS
@@ -207,6 +219,19 @@ on_disconnect_get_type (void)
 /* --- Opening and closing --- */
 
 static void
+post_element_message (GstNdshSrc *self, const char *name)
+{
+  GstStructure *structure;
+
+  GST_OBJECT_LOCK (self);
+  structure = gst_structure_new (name, "channel", G_TYPE_STRING, self->channel, "timeout",
+                                 G_TYPE_UINT64, self->timeout, NULL);
+  GST_OBJECT_UNLOCK (self);
+  gst_element_post_message (GST_ELEMENT (self),
+                            gst_message_new_element (GST_OBJECT (self), structure));
+}
+
+static void
 set_connected (GstNdshSrc *self, gboolean connected)
 {
   gboolean changed;
@@ -218,6 +243,8 @@ set_connected (GstNdshSrc *self, gboolean connected)
   if (!changed)
     return;
   GST_DEBUG_OBJECT (self, "%s", connected ? "connected" : "disconnected");
+  post_element_message (self, connected ? "GstNdshSrcConnected"
+                                        : "GstNdshSrcDisconnected");
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CONNECTED]);
 }
 
@@ -263,6 +290,7 @@ reset_stream (GstNdshSrc *self)
   self->stream_id[0] = '\0';
   self->sequence = 0;
   self->caps_format = self->kind.format = self->look.format = 0;
+  g_byte_array_set_size (self->sticky, 0);
   gst_buffer_replace (&self->envelope, NULL);
   g_clear_pointer (&self->description, g_free);
   gst_caps_replace (&self->caps, NULL);
@@ -270,6 +298,8 @@ reset_stream (GstNdshSrc *self)
   self->downstream_takes_layouts = FALSE;
   self->queue_length = 0;
   self->has_warned = self->has_explained = FALSE;
+  self->due = 0;
+  self->quiet_since_us = g_get_monotonic_time ();
 
   GST_OBJECT_LOCK (self);
   memset (&self->reader_info, 0, sizeof self->reader_info);
@@ -527,7 +557,34 @@ tell_waiting (GstNdshSrc *self, const GError *error)
   if (self->has_told_waiting || error->code != NDSH_ERROR_NOT_FOUND)
     return;
   self->has_told_waiting = TRUE;
-  GST_INFO_OBJECT (self, "waiting for a writer: %s", error->message);
+  GST_ELEMENT_INFO (self, RESOURCE, NOT_FOUND, ("Waiting for a writer."),
+                    ("%s", error->message));
+}
+
+/* How long the next wait may be; -1 for ever. */
+static gint64
+get_patience_us (GstNdshSrc *self)
+{
+  GstClockTime timeout;
+  gint64 until_us;
+
+  GST_OBJECT_LOCK (self);
+  timeout = self->timeout;
+  GST_OBJECT_UNLOCK (self);
+  if (timeout == 0)
+    return -1;
+  until_us = self->quiet_since_us + (gint64) MIN (timeout / 1000, G_MAXINT64 / 4);
+  return MAX (until_us - g_get_monotonic_time (), 0);
+}
+
+/* Tells that no frame has come for as long as timeout, each time that it is over. */
+static void
+tell_silence (GstNdshSrc *self)
+{
+  if (get_patience_us (self) != 0)
+    return;
+  self->quiet_since_us = g_get_monotonic_time ();
+  post_element_message (self, "GstNdshSrcTimeout");
 }
 
 /* While there is no writer the wait is cut short, so that it is told when one is there
@@ -538,7 +595,7 @@ read_frame (GstNdshSrc *self, GError **error)
   NdshFrame *frame;
 
   if (ndsh_reader_is_connected (self->reader))
-    return ndsh_reader_read (self->reader, -1, error);
+    return ndsh_reader_read (self->reader, get_patience_us (self), error);
   frame = ndsh_reader_read (self->reader, 0, error);
   if (frame != NULL || !is_no_news (*error))
     return frame;
@@ -556,8 +613,11 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
 
     *frame = read_frame (self, &error);
     note_reader_info (self);
-    if (*frame != NULL)
+    if (*frame != NULL) {
+      self->quiet_since_us = g_get_monotonic_time ();
       return GST_FLOW_OK;
+    }
+    tell_silence (self);
     result = handle_wait_error (self, error);
     if (result != GST_FLOW_OK)
       return result;
@@ -620,13 +680,16 @@ post_caps_error (GstNdshSrc *self, GstCaps *caps)
                       "or audioconvert, or have the writer convert"));
 }
 
-/* To those of a frame with @description and @arrays. */
+/* To those of a frame with @description and @arrays. What was bytes without caps in the
+ * writer's pipeline is that here. */
 static gboolean
-update_caps (GstNdshSrc *self, const char *description,
+update_caps (GstNdshSrc *self, const char *description, gboolean from_gst,
              const NdshArrayInfo *arrays, guint n_arrays)
 {
   g_autoptr (GstCaps) caps = NULL;
 
+  if (from_gst && *description == '\0')
+    return TRUE;
   if (self->description != NULL && strcmp (self->description, description) == 0)
     return TRUE;
   caps = gst_ndsh_caps_from_description (description);
@@ -654,7 +717,7 @@ update_caps (GstNdshSrc *self, const char *description,
 }
 
 static gboolean
-update_caps_from_frame (GstNdshSrc *self, const NdshFrame *frame)
+update_caps_from_frame (GstNdshSrc *self, const NdshFrame *frame, gboolean from_gst)
 {
   guint format = ndsh_frame_get_format (frame);
   const NdshArrayInfo *arrays;
@@ -663,16 +726,30 @@ update_caps_from_frame (GstNdshSrc *self, const NdshFrame *frame)
   if (self->caps_format == format)
     return TRUE;
   arrays = ndsh_frame_get_arrays (frame, &n_arrays);
-  if (!update_caps (self, ndsh_frame_get_description (frame), arrays, n_arrays))
+  if (!update_caps (self, ndsh_frame_get_description (frame), from_gst, arrays, n_arrays))
     return FALSE;
   self->caps_format = format;
   self->look.format = 0;
   return TRUE;
 }
 
+/* Once they are known, elements that ask can be sure of them. */
+static GstCaps *
+gst_ndsh_src_get_caps (GstBaseSrc *base, GstCaps *filter)
+{
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (GST_BASE_SRC_PAD (base));
+
+  if (caps == NULL)
+    return GST_BASE_SRC_CLASS (gst_ndsh_src_parent_class)->get_caps (base, filter);
+  if (filter == NULL)
+    return g_steal_pointer (&caps);
+  return gst_caps_intersect_full (filter, caps, GST_CAPS_INTERSECT_FIRST);
+}
+
 /* --- The buffer --- */
 
-/* Caps are the writer's, and come with a frame. */
+/* Caps are the writer's, and come with a frame; or it tells them to who asks, but for
+ * frames that have none. */
 static gboolean
 gst_ndsh_src_negotiate (GstBaseSrc *base)
 {
@@ -680,7 +757,7 @@ gst_ndsh_src_negotiate (GstBaseSrc *base)
   g_autoptr (NdshChannelInfo) writer = g_steal_pointer (&self->writer);
   gboolean done
     = writer == NULL
-      || update_caps (self, writer->description, writer->arrays, writer->n_arrays);
+      || update_caps (self, writer->description, TRUE, writer->arrays, writer->n_arrays);
 
   set_expected (self, FALSE);
   return done;
@@ -1297,7 +1374,7 @@ show (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
       gboolean from_gst, GstNdshVerdict verdict, const GstNdshTimes *times,
       GstBuffer **buffer)
 {
-  if (!update_caps_from_frame (self, frame)) {
+  if (!update_caps_from_frame (self, frame, from_gst)) {
     ndsh_frame_release (frame);
     return GST_FLOW_NOT_NEGOTIATED;
   }
@@ -1312,6 +1389,64 @@ show (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
   if (is_cut (self, verdict))
     *buffer = cut_sound (self, *buffer, times);
   return GST_FLOW_OK;
+}
+
+/* Those of a frame that is not shown as well. The base class lets them go behind segment
+ * and caps, and before the buffer; but not sticky ones that are custom. */
+static void
+send_events (GstNdshSrc *self, const GstNdshMeta *meta, const guint8 *metadata,
+             gsize size)
+{
+  GList *events = meta->has_events || self->sticky->len > 0
+                    ? gst_ndsh_events_read (metadata, size, self->sticky)
+                    : NULL;
+
+  for (GList *l = events; l != NULL; l = l->next) {
+    GstEvent *event = l->data;
+
+    GST_DEBUG_OBJECT (self, "event %" GST_PTR_FORMAT, (gpointer) event);
+    if (GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM_STICKY)
+      gst_pad_push_event (GST_BASE_SRC_PAD (self), event);
+    else
+      GST_ELEMENT_CLASS (gst_ndsh_src_parent_class)
+        ->send_event (GST_ELEMENT (self), event);
+  }
+  g_list_free (events);
+}
+
+/* The nanoseconds from one frame to the next that max-rate allows, 0 for any. */
+static gint64
+get_least_interval (GstNdshSrc *self)
+{
+  gint64 interval = 0;
+
+  GST_OBJECT_LOCK (self);
+  if (self->max_rate_n > 0)
+    interval = (gint64) gst_util_uint64_scale (GST_SECOND, (guint64) self->max_rate_d,
+                                               (guint64) self->max_rate_n);
+  GST_OBJECT_UNLOCK (self);
+  return interval;
+}
+
+/* Frames of a steady rate that max-rate divides come a little early or late: each may be
+ * an eighth before it is due, and the next is due as if it had been on time. */
+static gboolean
+is_too_soon (GstNdshSrc *self, const NdshFrame *frame)
+{
+  gint64 interval = get_least_interval (self);
+  gint64 at = ndsh_frame_get_info (frame)->timestamp_ns;
+
+  if (interval == 0 || self->kind.is_audio || self->kind.is_encoded_video)
+    return FALSE;
+  if (at < 0)
+    at = ndsh_frame_get_publish_ns (frame);
+  if (self->due != 0 && at < self->due - interval / 8 && at >= self->due - 2 * interval)
+    return TRUE;
+  if (self->due != 0 && at < self->due + interval && at >= self->due - interval)
+    self->due += interval;
+  else
+    self->due = at + interval;
+  return FALSE;
 }
 
 /* Takes @frame. No buffer, and GST_FLOW_OK, if it is not to be shown. */
@@ -1330,7 +1465,13 @@ judge_and_show (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
   metadata = ndsh_frame_get_metadata (frame, &size);
   from_gst = (ndsh_frame_get_info (frame)->flags & GST_NDSH_FLAG_GST) != 0;
   gst_ndsh_meta_decode (&meta, metadata, metadata != NULL ? size : 0);
+  send_events (self, &meta, metadata, size);
   find_facts (self, frame, &meta, from_gst, &facts);
+  if (is_too_soon (self, frame)) {
+    ndsh_frame_release (frame);
+    note_skipped (self);
+    return GST_FLOW_OK;
+  }
   find_now (self, &now);
   verdict = gst_ndsh_pacer_judge (&self->pacer, &facts, &now, &times);
   update_queue_length (self, &now);
@@ -1379,6 +1520,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
   GstFlowReturn result;
 
   *buffer = NULL;
+  g_atomic_pointer_set (&self->thread, g_thread_self ());
   g_atomic_int_set (&self->is_downstream, FALSE);
   prepare_envelope (self);
   self->pushed = gst_ndsh_get_monotonic_time () - self->created_at;
@@ -1451,8 +1593,7 @@ may_change_now (GstNdshSrc *self, GParamSpec *pspec)
 {
   gboolean open;
 
-  if (pspec == props[PROP_ON_DISCONNECT] || pspec == props[PROP_MAX_AGE]
-      || pspec == props[PROP_IGNORE_EOS])
+  if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) != 0)
     return TRUE;
   GST_OBJECT_LOCK (self);
   open = self->reader != NULL;
@@ -1498,6 +1639,13 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
   case PROP_ON_DISCONNECT:
     self->on_disconnect = (OnDisconnect) g_value_get_enum (value);
     break;
+  case PROP_TIMEOUT:
+    self->timeout = g_value_get_uint64 (value);
+    break;
+  case PROP_MAX_RATE:
+    self->max_rate_n = gst_value_get_fraction_numerator (value);
+    self->max_rate_d = gst_value_get_fraction_denominator (value);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
     break;
@@ -1538,6 +1686,15 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
     break;
   case PROP_ON_DISCONNECT:
     g_value_set_enum (value, (gint) self->on_disconnect);
+    break;
+  case PROP_TIMEOUT:
+    g_value_set_uint64 (value, self->timeout);
+    break;
+  case PROP_MAX_RATE:
+    gst_value_set_fraction (value, self->max_rate_n, self->max_rate_d);
+    break;
+  case PROP_CURRENT_LEVEL_BUFFERS:
+    g_value_set_uint (value, self->reader_info.lag);
     break;
   case PROP_CONNECTED:
     g_value_set_boolean (value, self->connected);
@@ -1598,6 +1755,20 @@ install_properties (GObjectClass *klass)
     "Go on with what follows when the writer has ended its stream, instead of ending "
     "this one",
     DEFAULT_IGNORE_EOS, live);
+  props[PROP_TIMEOUT] = g_param_spec_uint64 (
+    "timeout", "Timeout",
+    "Post an element message, GstNdshSrcTimeout, each time that no frame has come for as "
+    "long (in nanoseconds); 0 for never",
+    0, G_MAXUINT64, DEFAULT_TIMEOUT, live);
+  props[PROP_MAX_RATE] = gst_param_spec_fraction (
+    "max-rate", "Maximum rate",
+    "Skip frames so that no more than this many a second are shown, before anything is "
+    "done with them; 0 for all. Without effect on sound, and on encoded frames that refer "
+    "to others",
+    0, 1, G_MAXINT, 1, 0, 1, live);
+  props[PROP_CURRENT_LEVEL_BUFFERS] = g_param_spec_uint (
+    "current-level-buffers", "Current level buffers",
+    "How far behind the writer this reader is (in frames)", 0, G_MAXUINT, 0, read);
   props[PROP_CONNECTED]
     = g_param_spec_boolean ("connected", "Connected",
                             "Whether there is a writer now", FALSE, read);
@@ -1605,23 +1776,37 @@ install_properties (GObjectClass *klass)
     "stats", "Statistics",
     "frames-received; frames-missed, published but not received; frames-copied, "
     "because leases are scarce or downstream cannot cope with the layout; "
-    "frames-skipped, received but too old, of before this pipeline played, or not to "
-    "be decoded; lag in frames; leases and max-leases, frames held and at most; writer-pid",
+    "frames-skipped, received but too old, beyond max-rate, of before this pipeline "
+    "played, or not to be decoded; lag in frames; leases and max-leases, frames held and at most; writer-pid",
     GST_TYPE_STRUCTURE, read);
   g_object_class_install_properties (klass, N_PROPS, props);
 }
 
+static void
+stop (GstElement *element, gpointer data)
+{
+  (void) data;
+  gst_element_set_state (element, GST_STATE_NULL);
+}
+
 /* A program may drop its pipeline without stopping it first, as where it is interrupted
  * while we wait for a writer. GStreamer says that it must not, and frees what our thread
- * uses all the same; so that thread is ended, unless it is where we cannot reach it. */
+ * uses all the same; so that thread is ended, unless it is where we cannot reach it. It
+ * may be the one that let go last, of a message that it has just posted: then another
+ * does that, and has the element until it is done. */
 static void
 gst_ndsh_src_dispose (GObject *object)
 {
   GstElement *element = GST_ELEMENT (object);
+  GstNdshSrc *self = GST_NDSH_SRC (object);
 
-  if (GST_STATE (element) != GST_STATE_NULL
-      && !g_atomic_int_get (&GST_NDSH_SRC (object)->is_downstream))
-    gst_element_set_state (element, GST_STATE_NULL);
+  if (GST_STATE (element) != GST_STATE_NULL && !g_atomic_int_get (&self->is_downstream)) {
+    if (g_atomic_pointer_get (&self->thread) == g_thread_self ()) {
+      gst_element_call_async (element, stop, NULL, NULL);
+      return;
+    }
+    stop (element, NULL);
+  }
   G_OBJECT_CLASS (gst_ndsh_src_parent_class)->dispose (object);
 }
 
@@ -1634,6 +1819,7 @@ gst_ndsh_src_finalize (GObject *object)
   G_OBJECT_CLASS (gst_ndsh_src_parent_class)->finalize (object);
   g_free (self->channel);
   g_free (self->description);
+  g_byte_array_unref (self->sticky);
   gst_caps_replace (&self->caps, NULL);
 }
 
@@ -1646,8 +1832,11 @@ gst_ndsh_src_init (GstNdshSrc *self)
   self->max_age = DEFAULT_MAX_AGE;
   self->on_disconnect = DEFAULT_ON_DISCONNECT;
   self->ignore_eos = DEFAULT_IGNORE_EOS;
+  self->timeout = DEFAULT_TIMEOUT;
+  self->max_rate_d = 1;
   self->latency = GST_CLOCK_TIME_NONE;
   self->is_expected = TRUE;
+  self->sticky = g_byte_array_new ();
   gst_pad_add_probe (GST_BASE_SRC_PAD (self), GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM,
                      on_query, NULL, NULL);
   gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
@@ -1685,6 +1874,7 @@ gst_ndsh_src_class_init (GstNdshSrcClass *klass)
   src_class->unlock = GST_DEBUG_FUNCPTR (gst_ndsh_src_unlock);
   src_class->unlock_stop = GST_DEBUG_FUNCPTR (gst_ndsh_src_unlock_stop);
   src_class->is_seekable = GST_DEBUG_FUNCPTR (gst_ndsh_src_is_seekable);
+  src_class->get_caps = GST_DEBUG_FUNCPTR (gst_ndsh_src_get_caps);
   src_class->negotiate = GST_DEBUG_FUNCPTR (gst_ndsh_src_negotiate);
   src_class->decide_allocation = GST_DEBUG_FUNCPTR (gst_ndsh_src_decide_allocation);
   src_class->event = GST_DEBUG_FUNCPTR (gst_ndsh_src_event);

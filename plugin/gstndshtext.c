@@ -5,7 +5,8 @@
  *
  *   - parses lists in lists by recursion without a bound, so 64 KiB can be more than a stack;
  *   - up to 1.24 uses a buffer after it has freed it, if its text is not hexadecimal;
- *   - parses what is in the quotes of some kinds of values again, where neither can be seen.
+ *   - parses what is in the quotes of some kinds of values again, where neither can be seen;
+ *   - complains aloud of ranges that cannot be, which what a frame is has no use for.
  */
 #include "gstndshtext.h"
 
@@ -93,12 +94,82 @@ gst_ndsh_text_is_safe (const char *text)
 
   /* Also in quotes: nobody has so many brackets there, nor such types. */
   for (const char *at = text; *at != '\0'; at++) {
-    if (strchr ("{[<", *at) != NULL && ++depth > MAX_DEPTH)
+    if ((*at == '{' || *at == '<') && ++depth > MAX_DEPTH)
       return FALSE;
-    if (strchr ("}]>", *at) != NULL && depth > 0)
+    if ((*at == '}' || *at == '>') && depth > 0)
       depth--;
+    if (*at == '[' && (at == text || at[-1] != '\\'))
+      return FALSE;
     if (*at == '(' && !is_safe_value (at + 1))
       return FALSE;
   }
   return TRUE;
+}
+
+/* --- Names, of which GStreamer complains aloud if they cannot be ----------- */
+
+static gboolean
+skip_name (const char **at)
+{
+  skip_space (at);
+  if (!g_ascii_isalpha (**at))
+    return FALSE;
+  while (g_ascii_isalnum (**at) || (**at != '\0' && strchr ("/-_.:+", **at) != NULL))
+    (*at)++;
+  skip_space (at);
+  return TRUE;
+}
+
+/* "(memory:SystemMemory, format:Interlaced)", or nothing. */
+static gboolean
+skip_features (const char **at)
+{
+  if (**at != '(')
+    return TRUE;
+  do {
+    (*at)++;
+    skip_space (at);
+    if (!g_ascii_islower (**at))
+      return FALSE;
+    while (g_ascii_islower (**at))
+      (*at)++;
+    if (**at != ':' || !g_ascii_isalpha (*++*at))
+      return FALSE;
+    while (g_ascii_isalnum (**at))
+      (*at)++;
+    skip_space (at);
+  } while (**at == ',');
+  if (**at != ')')
+    return FALSE;
+  (*at)++;
+  skip_space (at);
+  return TRUE;
+}
+
+/* What follows are fields; or it is the end. */
+static gboolean
+is_over (const char *at)
+{
+  return *at == '\0' || *at == ',' || *at == ';';
+}
+
+GstStructure *
+gst_ndsh_structure_from_text (const char *text)
+{
+  const char *at = text;
+
+  return skip_name (&at) && is_over (at) && gst_ndsh_text_is_safe (text)
+           ? gst_structure_from_string (text, NULL)
+           : NULL;
+}
+
+GstCaps *
+gst_ndsh_caps_from_text (const char *text)
+{
+  const char *at = text;
+
+  return skip_name (&at) && skip_features (&at) && is_over (at)
+             && gst_ndsh_text_is_safe (text)
+           ? gst_caps_from_string (text)
+           : NULL;
 }

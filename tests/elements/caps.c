@@ -322,7 +322,9 @@ GST_START_TEST (text_that_harms_the_parser_is_no_caps)
         "video/x-test, x=(buffer)<00, zz>", "video/x-test, x=<(buffer)00, (buffer)zz>",
         "video/x-test, x=(buffer)NULL", "video/x-test, x=(GstCaps)\"a/b, x=(buffer)zz\"",
         "video/x-test, x=(structure)\"a\\, x\\=\\050buffer\\051zz\"",
-        "video/x-test, x=(GstSample)abcd", "video/x-test, x=(taglist)\"taglist\"" };
+        "video/x-test, x=(GstSample)abcd", "1/2", "-/x",
+        "video/x-test(1)", "video/x-test(, )", "video/x-test(memory:x",
+        "video/x-test, x=[5,1]", "video/x-test, x=(double)[ 2, 1 ]", "video/x-test, x=(taglist)\"taglist\"" };
   g_autofree char *deep = nest (30000);
 
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
@@ -334,7 +336,10 @@ GST_END_TEST
 GST_START_TEST (text_of_caps_is_safe)
 {
   static const char *const texts[]
-    = { "video/x-h264, codec_data=(buffer)0164001fff, width=(int)5",
+    = { "video/x-raw(format:Interlaced), format=NV12",
+        "video/x-raw(memory:SystemMemory, meta:GstVideoOverlayComposition), format=NV12",
+        "image/jpeg", "video/x-test, title=(string)\"\\[live\\]\"",
+        "video/x-h264, codec_data=(buffer)0164001fff, width=(int)5",
         "audio/x-vorbis, streamheader=(buffer)< 01aa, 02bb >",
         "audio/x-flac, streamheader=(buffer)< (buffer)01aa, (buffer)02bb >;",
         "video/x-raw, format=(string)I420, width=(int)320, height=(int)240, "

@@ -685,36 +685,117 @@ drop (GstElement *pipeline)
   ASSERT_CRITICAL (gst_object_unref (pipeline));
 }
 
-static void
-count_waits (GstDebugCategory *category, GstDebugLevel level, const gchar *file,
-             const gchar *function, gint line, GObject *object,
-             GstDebugMessage *message, gpointer n_waits)
-{
-  (void) category, (void) level, (void) file, (void) function, (void) line, (void) object;
-  if (g_str_has_prefix (gst_debug_message_get (message), "waiting for a writer"))
-    g_atomic_int_inc ((gint *) n_waits);
-}
-
 GST_START_TEST (a_pipeline_may_be_dropped_while_it_waits_for_a_writer)
 {
-  gint n_waits = 0;
-
-  /* In brackets, since the macros of these names are no ISO C. */
-  gst_debug_set_active (TRUE);
-  gst_debug_set_threshold_for_name ("ndshsrc", GST_LEVEL_INFO);
-  (gst_debug_add_log_function) (count_waits, &n_waits, NULL);
   for (gint i = 1; i <= 20; i++) {
     GstElement *pipeline = elements_launch ("ndshsrc name=src ! fakesink");
     GstElement *source = elements_find (pipeline, "src");
 
     elements_play (pipeline);
-    while (g_atomic_int_get (&n_waits) < i)
-      g_thread_yield ();
+    gst_message_unref (elements_wait_message (pipeline, GST_MESSAGE_INFO));
     g_object_add_weak_pointer (G_OBJECT (source), (gpointer *) &source);
     drop (pipeline);
-    g_assert_null (source);
+    while (g_atomic_pointer_get (&source) != NULL)
+      g_thread_yield ();
   }
-  (gst_debug_remove_log_function) (count_waits);
+}
+GST_END_TEST
+
+/* --- What an application hears --- */
+
+static void
+wait_element_message (GstElement *pipeline, const char *name)
+{
+  gboolean found = FALSE;
+
+  while (!found) {
+    GstMessage *message = elements_wait_message (pipeline, GST_MESSAGE_ELEMENT);
+
+    found = gst_message_has_name (message, name);
+    gst_message_unref (message);
+  }
+}
+
+GST_START_TEST (silence_is_told_of_each_time)
+{
+  GstElement *pipeline
+    = elements_launch ("ndshsrc channel=test timeout=20000000 ! fakesink");
+
+  elements_play (pipeline);
+  wait_element_message (pipeline, "GstNdshSrcTimeout");
+  wait_element_message (pipeline, "GstNdshSrcTimeout");
+  {
+    g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+
+    wait_element_message (pipeline, "GstNdshSrcConnected");
+    wait_element_message (pipeline, "GstNdshSrcTimeout");
+    wait_element_message (pipeline, "GstNdshSrcTimeout");
+  }
+  wait_element_message (pipeline, "GstNdshSrcDisconnected");
+  elements_stop (pipeline);
+}
+GST_END_TEST
+
+/* A writer of @n frames of 30 a second, each some milliseconds early or late, that ends. */
+static gpointer
+write_unsteadily (gpointer data)
+{
+  static const gint jitter_ms[] = { 0, 3, -3, 2, -2, 0, 1, -3 };
+  g_autoptr (NdshWriter) writer = data;
+
+  ndsh_writer_set_description (writer, OTHER_CAPS, NULL);
+  for (guint i = 0; i < 40; i++) {
+    const gsize shape[] = { 16, 32 };
+    NdshFrameInfo info = { .timestamp_ns = (gint64) GST_SECOND + i * (gint64) GST_SECOND / 30
+                                           + jitter_ms[i % 8] * (gint64) GST_MSECOND,
+                           .duration_ns = -1,
+                           .offset = G_MAXUINT64 };
+    g_autoptr (NdshDraft) draft = NULL;
+    NdshArrayInfo array;
+
+    ndsh_array_info_init (&array, NDSH_DTYPE_UINT8, 2, shape);
+    draft = ndsh_writer_begin (writer, &array, 1, NULL);
+    ndsh_draft_publish (draft, &info);
+  }
+  ndsh_writer_end (writer);
+  return NULL;
+}
+
+static guint
+count_at_rate (const char *max_rate)
+{
+  NdshWriterOptions options = { .lossless_timeout_us = G_MAXINT64 };
+  GstHarness *src = elements_harness_new ("ndshsrc", max_rate);
+  NdshWriter *writer = ndsh_test_writer (&options);
+  GThread *thread;
+  gboolean is_over = FALSE;
+  guint n;
+
+  gst_harness_play (src);
+  while (ndsh_writer_get_readers (writer, NULL, 0) == 0)
+    g_thread_yield ();
+  thread = g_thread_new ("writes", write_unsteadily, writer);
+  while (!is_over) {
+    GstEvent *event = gst_harness_pull_event (src);
+
+    is_over = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+    gst_event_unref (event);
+  }
+  n = gst_harness_buffers_received (src);
+  g_thread_join (thread);
+  gst_harness_teardown (src);
+  return n;
+}
+
+GST_START_TEST (a_rate_has_its_most)
+{
+#define AT(rate) "channel=test leaky-type=none is-live=false max-rate=" rate
+  g_assert_cmpuint (count_at_rate (AT ("0")), ==, 40);
+  g_assert_cmpuint (count_at_rate (AT ("30")), ==, 40);
+  g_assert_cmpuint (count_at_rate (AT ("15")), ==, 20);
+  g_assert_cmpuint (count_at_rate (AT ("10/1")), ==, 14);
+  g_assert_cmpuint (count_at_rate (AT ("1/2")), ==, 1);
+#undef AT
 }
 GST_END_TEST
 
@@ -751,6 +832,8 @@ src_suite (void)
   tcase_add_test (tcase, times_of_another_clock_are_told_of);
   tcase_add_test (tcase, caps_and_latency_are_there_before_the_pipeline_plays);
   tcase_add_test (tcase, nobody_is_asked_for_a_pool_without_caps);
+  tcase_add_test (tcase, silence_is_told_of_each_time);
+  tcase_add_test (tcase, a_rate_has_its_most);
   return suite;
 }
 
