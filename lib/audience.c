@@ -307,21 +307,37 @@ on_writable (gpointer owner, NdshGuest *guest)
   return hears;
 }
 
-/* A reader moved on or gave a lease back while the writer was waiting; or this
- * process did, with a draft. */
+/* Whether there are new ones. A count is foreign: any other is one. */
+static gboolean
+hear_key_requests (NdshWriter *writer)
+{
+  guint64 before = writer->key_requests;
+
+  FOR_EACH_READER (writer, reader) {
+    guint32 now = ndsh_slots_get_report (&reader->slots).key_requests;
+
+    writer->key_requests += now != reader->key_requests;
+    reader->key_requests = now;
+  }
+  return writer->key_requests != before;
+}
+
+/* A reader moved on or gave a lease back while the writer was waiting, or asks for
+ * something; or this process gave back a draft. */
 static void
 on_woken (gpointer owner)
 {
   NdshWriter *writer = owner;
-  gboolean was_full;
+  gboolean was_full, was_asked;
 
   ndsh_writer_lock (writer);
+  was_asked = hear_key_requests (writer);
   ndsh_wake_disarm_writer (writer->slots.control);
   was_full = writer->full;
   writer->full = FALSE;
   pthread_cond_broadcast (&writer->changed);
   ndsh_writer_unlock (writer);
-  if (was_full)
+  if (was_full || was_asked)
     notify (writer);
 }
 

@@ -168,7 +168,8 @@ typedef struct {
   shared_u32 missed;
   shared_u32 queue_length;        /* of a queueing reader, now; 0: as granted */
   shared_u32 copied;              /* of those delivered */
-  uint8_t zero1[104];
+  shared_u32 key_requests;        /* how often it asked for a frame that refers to none */
+  uint8_t zero1[100];
 
   /* Written by the writer. */
   shared_u32 mode;                /* NdshReadMode as granted; lossless may become queue */
@@ -303,6 +304,7 @@ AT (NdshLeasePage, delivered, 392);
 AT (NdshLeasePage, missed, 396);
 AT (NdshLeasePage, queue_length, 400);
 AT (NdshLeasePage, copied, 404);
+AT (NdshLeasePage, key_requests, 408);
 AT (NdshLeasePage, mode, 512);
 AT (NdshLeasePage, share, 516);
 AT (NdshLeasePage, room, 520);

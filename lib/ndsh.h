@@ -335,6 +335,8 @@ typedef enum {
  * @max_frames: how many frames like the last one begun it holds; 0 before that
  * @retired_bytes: shared memory that was replaced and that a reader still maps
  * @trust: whom readers have to trust, as it was when this process's first writer started
+ * @key_requests: how often readers asked for a frame that refers to no other; notify is
+ *   called when one did
  * @reserved: 0
  */
 typedef struct {
@@ -345,6 +347,7 @@ typedef struct {
   guint max_frames;
   guint64 retired_bytes;
   NdshTrust trust;
+  guint64 key_requests;
   gpointer reserved[4];
 } NdshWriterInfo;
 
@@ -457,6 +460,10 @@ int ndsh_reader_get_fd (NdshReader *reader);
  * NDSH_MAX_QUEUE. The writer keeps as many, from its next frame on, as memory allows.
  * Of no effect in mode LATEST. */
 void ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length);
+
+/* Asks the writer, if there is one, for a frame that refers to no other: an encoder's key
+ * frame. It may take no notice. */
+void ndsh_reader_request_key_frame (NdshReader *reader);
 
 /* The next frame as the mode has it. Blocks until there is one, connecting and
  * reconnecting by itself. A negative @timeout_us waits for ever, 0 not at all. No system

@@ -173,6 +173,17 @@ ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length)
     ndsh_leases_set_queue_length (&reader->link->leases, queue_length);
 }
 
+NDSH_API void
+ndsh_reader_request_key_frame (NdshReader *reader)
+{
+  g_return_if_fail (reader != NULL);
+
+  if (reader->link == NULL || is_forked (reader))
+    return;
+  ndsh_leases_request_key (&reader->link->leases);
+  ndsh_wake_ring (reader->link->fd);
+}
+
 /* --- ALONE and GREETING --------------------------------------------------- */
 
 static void

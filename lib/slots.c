@@ -135,6 +135,7 @@ ndsh_slots_get_report (const NdshSlotsReader *reader)
     .delivered = load_relaxed (&reader->page->delivered),
     .missed = load_relaxed (&reader->page->missed),
     .copied = load_relaxed (&reader->page->copied),
+    .key_requests = load_relaxed (&reader->page->key_requests),
   };
 }
 
@@ -795,6 +796,15 @@ ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length)
 {
   leases->queue_length = queue_length;
   store_relaxed (&leases->page->queue_length, queue_length);
+}
+
+void
+ndsh_leases_request_key (NdshLeases *leases)
+{
+  shared_u32 *requests = &leases->page->key_requests;
+
+  /* Relaxed: the byte that tells of it comes after it. */
+  store_relaxed (requests, load_relaxed (requests) + 1);
 }
 
 void

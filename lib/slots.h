@@ -119,6 +119,7 @@ typedef struct {
   uint32_t missed;
   uint32_t copied;
   uint32_t segments_handled;
+  uint32_t key_requests;
 } NdshSlotsReport;
 
 NdshSlotsReport ndsh_slots_get_report (const NdshSlotsReader *reader);
@@ -204,6 +205,9 @@ void ndsh_leases_stall (NdshLeases *leases, const NdshLease *lease);
 
 /* From now on this reader is up to @queue_length frames behind. */
 void ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length);
+
+/* Counts a wish for a frame that refers to no other. */
+void ndsh_leases_request_key (NdshLeases *leases);
 
 /* @n SEGMENT messages were handled, a stall may be over. */
 void ndsh_leases_set_segments_handled (NdshLeases *leases, uint32_t n);

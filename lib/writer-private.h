@@ -35,6 +35,7 @@ typedef struct {
   guint32 seen_cursor;          /* to tell whether a lossless one moves */
   gint64 moved_us;
   guint32 n_sent;               /* SEGMENT messages */
+  guint32 key_requests;         /* as far as they were heard */
   NdshSegment *told[NDSH_N_SLOTS];      /* what it knows of each slot */
   GQueue replaced;              /* Replaced *, which it may still map */
 } Reader;
@@ -78,6 +79,7 @@ struct _NdshWriter {
   gboolean flushing;
   gboolean closed;
   gboolean full;                /* somebody was told so and waits for notify */
+  guint64 key_requests;         /* of readers for a frame that refers to no other */
   NdshSlots slots;
   SlotMemory memory[NDSH_N_SLOTS];
   guint64 max_bytes;            /* the bound on what follows, */

@@ -300,6 +300,7 @@ ndsh_writer_get_info (NdshWriter *writer, NdshWriterInfo *info)
                                     NDSH_N_SLOTS);
   info->retired_bytes = ndsh_store_count_retired (writer);
   info->trust = trust;
+  info->key_requests = writer->key_requests;
   ndsh_writer_unlock (writer);
 }
 

@@ -70,6 +70,9 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_sink_debug);
 /* A frame that comes so much later than upstream's latency is a reason to ask again. */
 #define LATE ((gint64) (50 * GST_MSECOND))
 
+/* At most one request for a key frame in this time: each makes the next frames larger. */
+#define KEY_INTERVAL ((gint64) (500 * GST_MSECOND))
+
 /* How a frame lies in memory, and the arrays that follow from it. */
 typedef struct {
   gboolean is_known;
@@ -122,6 +125,9 @@ struct _GstNdshSink {
   gint64 zero;                  /* a timestamp minus its running time */
   gint timing_is_old;           /* any thread: upstream has to be asked again */
   gint offset_is_old;           /* any thread: sync or an offset is another */
+  gint wants_key;               /* any thread: so does a reader of encoded frames */
+  gint64 key_requested_at;      /* CLOCK_MONOTONIC */
+  guint n_keys_requested;
   gint64 base_zero;             /* what the timing was found with: of the clock, */
   gint64 told_waited;           /* of our own waits */
   guint n_delays;               /* and of others' */
@@ -136,6 +142,8 @@ struct _GstNdshSink {
   GCond readers_changed;        /* or unlocked did */
   NdshReaderInfo *readers;
   guint n_readers;
+  guint64 n_joined;             /* so far, about */
+  guint64 keys_wanted;          /* by who joined or asked, so far */
   gboolean unlocked;
   guint n_unlocks;
 };
@@ -302,6 +310,7 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
   g_mutex_lock (&self->readers_lock);
   before = self->readers;
   n_before = self->n_readers;
+  self->n_joined += n_now > n_before ? n_now - n_before : 0;
   self->readers = now;
   self->n_readers = n_now;
   g_cond_broadcast (&self->readers_changed);
@@ -337,6 +346,22 @@ update_readers (GstNdshSink *self, NdshWriter *writer)
   set_readers (self, now, MIN (n, max_readers));
 }
 
+/* Readers that have come, or asked. */
+static void
+note_key_requests (GstNdshSink *self, NdshWriter *writer)
+{
+  guint64 wanted;
+  NdshWriterInfo info;
+
+  ndsh_writer_get_info (writer, &info);
+  g_mutex_lock (&self->readers_lock);
+  wanted = self->n_joined + info.key_requests;
+  if (wanted != self->keys_wanted)
+    g_atomic_int_set (&self->wants_key, TRUE);
+  self->keys_wanted = wanted;
+  g_mutex_unlock (&self->readers_lock);
+}
+
 /* In the writer's own thread, perhaps before there is an allocator. */
 static void
 on_writer_changed (NdshWriter *writer, gpointer data)
@@ -345,6 +370,7 @@ on_writer_changed (NdshWriter *writer, gpointer data)
   GstNdshAllocator *allocator = ref_allocator (self);
 
   update_readers (self, writer);
+  note_key_requests (self, writer);
   if (allocator != NULL) {
     gst_ndsh_allocator_wake (allocator);
     gst_object_unref (allocator);
@@ -1487,12 +1513,31 @@ wait_while_alone (GstNdshSink *self, GstBuffer *buffer)
   return base->flushing ? GST_FLOW_FLUSHING : GST_FLOW_OK;
 }
 
+/* Who joins a stream of frames that refer to others sees nothing before one that does
+ * not, as @buffer may be, which went out after the wish was there. */
+static void
+request_key_frame (GstNdshSink *self, GstBuffer *buffer)
+{
+  gint64 now = gst_ndsh_get_monotonic_time ();
+
+  if (self->n_keys_requested > 0 && now - self->key_requested_at < KEY_INTERVAL)
+    return;
+  g_atomic_int_set (&self->wants_key, FALSE);
+  if (!self->is_encoded || !GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT))
+    return;
+  GST_DEBUG_OBJECT (self, "asking upstream for a key frame");
+  self->key_requested_at = now;
+  gst_pad_push_event (GST_BASE_SINK_PAD (self),
+                      gst_video_event_new_upstream_force_key_unit (
+                        GST_CLOCK_TIME_NONE, TRUE, ++self->n_keys_requested));
+}
+
 static GstFlowReturn
 gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
 {
   GstNdshSink *self = GST_NDSH_SINK (base);
   g_autoptr (GstBuffer) packed = NULL;
-  gboolean allow_copy;
+  gboolean allow_copy, wants_key;
   GstFlowReturn result;
 
   if (is_after_segment (self, buffer))
@@ -1504,8 +1549,12 @@ gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
   result = must_wait_first (self) ? wait_while_alone (self, buffer) : GST_FLOW_OK;
   if (result != GST_FLOW_OK)
     return result;
+  wants_key = g_atomic_int_get (&self->wants_key);
   packed = pack_planes (self, buffer);
-  return publish (self, packed != NULL ? packed : buffer, allow_copy);
+  result = publish (self, packed != NULL ? packed : buffer, allow_copy);
+  if (wants_key)
+    request_key_frame (self, buffer);
+  return result;
 }
 
 /* --- Properties --- */

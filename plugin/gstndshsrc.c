@@ -153,6 +153,7 @@ struct _GstNdshSrc {
   gint64 quiet_since_us;        /* the last frame, start, or when timeout was told of */
   gint is_downstream;           /* the streaming thread is; atomic */
   GThread *thread;              /* that thread; atomic */
+  gint wants_key;               /* downstream does, a key frame; atomic */
   gboolean has_warned;          /* about a strange clock */
   gboolean has_told_waiting;
   gboolean may_lose;            /* and that was told */
@@ -611,6 +612,9 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
     g_autoptr (GError) error = NULL;
     GstFlowReturn result;
 
+    /* At the pace of frames: only this thread may use the reader. */
+    if (g_atomic_int_compare_and_exchange (&self->wants_key, TRUE, FALSE))
+      ndsh_reader_request_key_frame (self->reader);
     *frame = read_frame (self, &error);
     note_reader_info (self);
     if (*frame != NULL) {
@@ -1083,6 +1087,9 @@ gst_ndsh_src_event (GstBaseSrc *base, GstEvent *event)
     GST_OBJECT_LOCK (self);
     self->latency = latency;
     GST_OBJECT_UNLOCK (self);
+  } else if (gst_video_event_is_force_key_unit (event)) {
+    g_atomic_int_set (&self->wants_key, TRUE);
+    return TRUE;
   }
   return GST_BASE_SRC_CLASS (gst_ndsh_src_parent_class)->event (base, event);
 }

@@ -55,6 +55,7 @@ class WriterInfo(NamedTuple):
     max_frames: int
     retired_bytes: int
     trust: str
+    key_requests: int
 
 class Meta(NamedTuple):
     name: str

@@ -73,12 +73,13 @@ lag: frames published since the last it had
 """
 
 WriterInfo = namedtuple("WriterInfo", "published slots bytes max_bytes max_frames "
-                                      "retired_bytes trust")
+                                      "retired_bytes trust key_requests")
 WriterInfo.__doc__ = """What a writer has made.
 
 published: frames since the start; slots: places for frames made so far
 bytes: shared memory of those; max_bytes: the bound on that; max_frames: how many
-frames like the last it holds; retired_bytes: replaced, and still mapped by a reader
+frames like the last it holds; retired_bytes: replaced, and still mapped by a reader;
+key_requests: how often readers asked for a frame that refers to no other
 trust: whom readers have to trust not to change frames, for this kernel: "writer";
     "udmabuf", who may open /dev/udmabuf, too; "user", all processes of its user, too;
     "unknown"
@@ -165,6 +166,7 @@ class _WriterInfo(ctypes.Structure):
                 ("max_frames", c_uint),
                 ("retired_bytes", c_uint64),
                 ("trust", c_int),
+                ("key_requests", c_uint64),
                 ("reserved", c_void_p * 4)]
 
 
@@ -449,7 +451,8 @@ def writer_get_info(writer):
     info = _WriterInfo()
     _writer_get_info(writer, byref(info))
     return WriterInfo(info.published, info.n_slots, info.bytes, info.max_bytes,
-                      info.max_frames, info.retired_bytes, TRUSTS[info.trust])
+                      info.max_frames, info.retired_bytes, TRUSTS[info.trust],
+                      info.key_requests)
 
 
 def writer_get_readers(writer):

@@ -310,6 +310,76 @@ GST_START_TEST (the_source_answers_with_the_caps_of_the_channel)
 }
 GST_END_TEST
 
+/* --- Key frames ----------------------------------------------------------- */
+
+#define ENCODED "video/x-h264,stream-format=byte-stream,alignment=au"
+
+/* Returns whether the encoder behind @link, which is us, was asked for a key frame. */
+static gboolean
+pass_and_look (Link *link, gboolean is_delta)
+{
+  GstBuffer *buffer = elements_buffer_new (100, 1);
+  gboolean asked = FALSE;
+  GstEvent *event;
+
+  if (is_delta)
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+  gst_harness_push (link->sink, buffer);
+  while ((event = gst_harness_try_pull_upstream_event (link->sink)) != NULL) {
+    asked |= gst_video_event_is_force_key_unit (event);
+    gst_event_unref (event);
+  }
+  return asked;
+}
+
+GST_START_TEST (an_encoder_is_asked_for_a_key_frame_when_a_reader_joins)
+{
+  Link *link = link_new ("", "", ENCODED, TRUE);
+  GstHarness *late = elements_harness_new ("ndshsrc", "");
+
+  /* The first has it. */
+  g_assert_false (pass_and_look (link, FALSE));
+  g_assert_false (pass_and_look (link, TRUE));
+  gst_harness_play (late);
+  elements_wait_readers (link->sink->element, 2);
+  while (!pass_and_look (link, TRUE))
+    ;
+  g_assert_false (pass_and_look (link, TRUE));
+  gst_harness_teardown (late);
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (a_request_for_a_key_frame_reaches_the_encoder)
+{
+  Link *link = link_new ("", "", ENCODED, TRUE);
+
+  g_assert_false (pass_and_look (link, FALSE));
+  g_assert_false (pass_and_look (link, TRUE));
+  gst_harness_push_upstream_event (link->src, gst_video_event_new_upstream_force_key_unit (
+                                                GST_CLOCK_TIME_NONE, FALSE, 1));
+  /* It goes when the next frame comes, and comes by way of the writer's thread. */
+  while (!pass_and_look (link, TRUE))
+    ;
+  link_free (link);
+}
+GST_END_TEST
+
+GST_START_TEST (nobody_is_asked_for_key_frames_of_what_is_not_encoded)
+{
+  Link *link = link_new ("", "", CAPS, TRUE);
+
+  gst_harness_push_upstream_event (link->src, gst_video_event_new_upstream_force_key_unit (
+                                                GST_CLOCK_TIME_NONE, FALSE, 1));
+  for (guint i = 0; i < 5; i++) {
+    pass (link);
+    g_assert_false (pass_and_look (link, TRUE));
+    gst_buffer_unref (gst_harness_pull (link->src));
+  }
+  link_free (link);
+}
+GST_END_TEST
+
 static Suite *
 events_suite (void)
 {
@@ -325,6 +395,9 @@ events_suite (void)
   tcase_add_test (tcase, a_stream_without_caps_stays_without);
   tcase_add_test (tcase, caps_that_are_too_long_go_without_headers);
   tcase_add_test (tcase, the_source_answers_with_the_caps_of_the_channel);
+  tcase_add_test (tcase, an_encoder_is_asked_for_a_key_frame_when_a_reader_joins);
+  tcase_add_test (tcase, a_request_for_a_key_frame_reaches_the_encoder);
+  tcase_add_test (tcase, nobody_is_asked_for_key_frames_of_what_is_not_encoded);
   return suite;
 }
 

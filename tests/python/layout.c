@@ -33,6 +33,7 @@ print_writing (void)
   FIELD (NdshWriterInfo, max_bytes);
   FIELD (NdshWriterInfo, max_frames);
   FIELD (NdshWriterInfo, retired_bytes);
+  FIELD (NdshWriterInfo, key_requests);
   FIELD (NdshWriterInfo, trust);
   FIELD (NdshWriterInfo, reserved);
   STRUCT (NdshFrameInfo);

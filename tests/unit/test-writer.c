@@ -897,6 +897,28 @@ test_readers_coming_and_going_are_told (void)
   g_assert_cmpuint (ndsh_writer_get_readers (writer, NULL, 0), ==, 0);
 }
 
+/* A count is foreign, and may be any. */
+static void
+test_requests_for_a_key_frame_are_told (void)
+{
+  Told told = TOLD_INIT;
+  NdshWriterOptions options = { .notify = count_notify, .notify_data = &told };
+  g_autoptr (NdshReader) alone = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader = NULL;
+  NdshWriterInfo info;
+
+  ndsh_reader_request_key_frame (alone);        /* nobody hears it yet */
+  reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 0);
+  wait_told (&told, 1);
+  for (guint i = 1; i <= 3; i++) {
+    ndsh_reader_request_key_frame (reader);
+    wait_told (&told, 1 + i);
+    ndsh_writer_get_info (writer, &info);
+    g_assert_cmpuint (info.key_requests, ==, i);
+  }
+}
+
 static gint must_begin;          /* atomic */
 
 /* Once, and then as often as there is a slot. */
@@ -1207,6 +1229,7 @@ main (int argc, char **argv)
   ADD ("a-thousand-changes-of-shape-cost-nothing",
        test_a_thousand_changes_of_shape_cost_nothing);
   ADD ("too-many-readers-are-refused", test_too_many_readers_are_refused);
+  ADD ("requests-for-a-key-frame-are-told", test_requests_for_a_key_frame_are_told);
   ADD ("readers-coming-and-going-are-told",
        test_readers_coming_and_going_are_told);
   ADD ("to-begin-while-told-does-not-wait", test_to_begin_while_told_does_not_wait);
