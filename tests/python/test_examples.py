@@ -198,12 +198,15 @@ def test_inference(example, camera):
         infers.end_well()
 
 
+def has_gi(more="None"):
+    code = "import gi; gi.require_version ('GstVideo', '1.0'); %s" % more
+    return subprocess.call([sys.executable, "-c", code],
+                           stderr=subprocess.DEVNULL) == 0
+
+
 def has_cairo():
-    return subprocess.call(
-        [sys.executable, "-c", "import cairo, gi; gi.require_foreign ('cairo');"
-                               "gi.require_version ('GstVideo', '1.0')"],
-        stderr=subprocess.DEVNULL) == 0 and subprocess.call(
-            ["gst-inspect-1.0", "--exists", "cairooverlay"]) == 0
+    return has_gi("import cairo; gi.require_foreign ('cairo')") and subprocess.call(
+        ["gst-inspect-1.0", "--exists", "cairooverlay"]) == 0
 
 
 @pytest.mark.skipif(not has_cairo(), reason="no PyGObject, pycairo or cairooverlay")
@@ -223,6 +226,20 @@ def test_boxes_are_drawn(start, example, camera):
         stop(source)
         detects.end_well()
         draws.end_well()
+
+
+@pytest.mark.skipif(not has_gi(), reason="no PyGObject")
+def test_a_camera_is_on_only_while_somebody_looks(start):
+    service = start(sys.executable, os.path.join(EXAMPLES, "ondemand.py"),
+                    "videotestsrc is-live=true ! videoconvert")
+    service.find("^the camera is off$")
+    for _ in range(2):
+        with ndsh.Reader("cam") as reader:
+            first = reader.read(timeout=DEADLINE).sequence
+            service.find("^the camera is on$")
+            while reader.read(timeout=DEADLINE).sequence < first + 3:
+                pass
+        service.find("^the camera is off$")
 
 
 @pytest.mark.parametrize("first", [1, 2])
