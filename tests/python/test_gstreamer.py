@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 
@@ -93,6 +94,50 @@ def test_time_codes_are_read(launch):
 
     assert [meta.name for meta in metas] == ["GstVideoTimeCodeMeta"]
     assert metas[0].fields["fps-n"] == 25 and metas[0].fields["hours"] < 24
+
+
+# --- Beyond one machine ------------------------------------------------------
+
+def test_nothing_is_lost_over_tcp(launch):
+    """The last recipe of doc/network.md, with numbers of which each is another."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    n = 300
+    with ndsh.Writer("a", lossless_timeout=DEADLINE) as writer, \
+            ndsh.Reader("b", mode="lossless", queue=32) as reader:
+        launch("ndshsrc channel=a leaky-type=none ! gdppay !"
+               " tcpserversink name=s host=127.0.0.1 port=%d" % port)
+        wait_for_a_reader(writer)
+        wait_for_a_port(port)
+        launch("tcpclientsrc host=127.0.0.1 port=%d ! gdpdepay !"
+               " ndshsink channel=b wait-for-connection=true" % port)
+        first = None
+        while first is None:              # until the far end is there
+            writer.write(np.full((3, 1000), 0, np.int32))
+            if reader.wait(timeout=0.05):
+                first = reader.read()
+        for number in range(1, n + 1):
+            writer.write(np.full((3, 1000), number, np.int32))
+        seen = []
+        while not seen or seen[-1] < n:
+            array = reader.read(timeout=DEADLINE).array
+            assert array.shape == (3, 1000) and array.dtype == np.int32
+            assert (array == array[0, 0]).all()
+            seen.append(int(array[0, 0]))
+
+    assert [number for number in seen if number > 0] == list(range(1, n + 1))
+
+
+def wait_for_a_port(port):
+    until = time.monotonic() + DEADLINE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < until
+            time.sleep(0.02)
 
 
 # --- NumPy into a pipeline ---------------------------------------------------
