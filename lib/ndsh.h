@@ -36,9 +36,9 @@ G_BEGIN_DECLS
  *   by one thread at a time, but for ndsh_reader_set_flushing (). Frames may be
  *   used and released in any.
  * Blocking: ndsh_reader_read () and ndsh_reader_wait () sleep, and
- *   ndsh_writer_begin () does where a lossless reader has to catch up. Nothing else waits for another process,
- *   but ndsh_writer_new () and ndsh_channel_info_new () up to two seconds for
- *   one that has stopped.
+ *   ndsh_writer_begin () does where a lossless reader has to catch up. Nothing
+ *   else waits for another process, but ndsh_writer_new () and
+ *   ndsh_channel_info_new () up to two seconds for one that has stopped.
  * Units: sizes, offsets and strides are bytes; points in time are nanoseconds of
  *   CLOCK_MONOTONIC as the writer sees it, which in another time namespace is
  *   another clock; time-outs are microseconds.

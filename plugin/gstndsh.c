@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstndshdeviceprovider.h"
 #include "gstndshsink.h"
 #include "gstndshsrc.h"
+
+static gboolean
+register_devices (GstPlugin *plugin)
+{
+  return gst_device_provider_register (plugin, "ndshdeviceprovider", GST_RANK_SECONDARY,
+                                       GST_TYPE_NDSH_DEVICE_PROVIDER);
+}
 
 #if GST_CHECK_VERSION(1, 20, 0)
 GST_ELEMENT_REGISTER_DEFINE (ndshsink, "ndshsink", GST_RANK_NONE,
@@ -11,7 +19,7 @@ static gboolean
 plugin_init (GstPlugin *plugin)
 {
   return GST_ELEMENT_REGISTER (ndshsink, plugin)
-         && GST_ELEMENT_REGISTER (ndshsrc, plugin);
+         && GST_ELEMENT_REGISTER (ndshsrc, plugin) && register_devices (plugin);
 }
 #else
 static gboolean
@@ -20,7 +28,8 @@ plugin_init (GstPlugin *plugin)
   return gst_element_register (plugin, "ndshsink", GST_RANK_NONE,
                                GST_TYPE_NDSH_SINK)
          && gst_element_register (plugin, "ndshsrc", GST_RANK_NONE,
-                                  GST_TYPE_NDSH_SRC);
+                                  GST_TYPE_NDSH_SRC)
+         && register_devices (plugin);
 }
 #endif
 

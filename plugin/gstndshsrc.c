@@ -182,7 +182,11 @@ static GParamSpec *props[N_PROPS];
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE (
   "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS_ANY);
 
-G_DEFINE_TYPE (GstNdshSrc, gst_ndsh_src, GST_TYPE_PUSH_SRC)
+static void uri_handler_init (gpointer iface, gpointer data);
+
+G_DEFINE_TYPE_WITH_CODE (GstNdshSrc, gst_ndsh_src, GST_TYPE_PUSH_SRC,
+                         G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER,
+                                                uri_handler_init))
 
 #define GST_TYPE_NDSH_SRC_LEAKY_TYPE (leaky_type_get_type ())
 static GType
@@ -1794,6 +1798,94 @@ stop (GstElement *element, gpointer data)
 {
   (void) data;
   gst_element_set_state (element, GST_STATE_NULL);
+}
+
+/* --- ndsh://channel?property=value ---------------------------------------- */
+
+static GstURIType
+get_uri_type (GType type)
+{
+  (void) type;
+  return GST_URI_SRC;
+}
+
+static const gchar *const *
+get_protocols (GType type)
+{
+  static const gchar *const protocols[] = { "ndsh", NULL };
+
+  (void) type;
+  return protocols;
+}
+
+/* A path begins with '/', and so ndsh:///run/cam is the socket /run/cam. */
+static gchar *
+get_uri (GstURIHandler *handler)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (handler);
+  g_autofree char *escaped = NULL;
+
+  GST_OBJECT_LOCK (self);
+  escaped = g_uri_escape_string (self->channel, "/", FALSE);
+  GST_OBJECT_UNLOCK (self);
+  return g_strconcat ("ndsh://", escaped, NULL);
+}
+
+static gboolean
+fail_uri (GError **error, const char *uri, const char *why)
+{
+  g_set_error (error, GST_URI_ERROR, GST_URI_ERROR_BAD_URI,
+               "%s is no ndsh://channel?property=value: %s", uri, why);
+  return FALSE;
+}
+
+static gboolean
+set_property_from_uri (GstNdshSrc *self, const char *uri, const char *text,
+                       GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (text, "=", 2);
+  g_autofree char *value = NULL;
+  GParamSpec *pspec = g_object_class_find_property (G_OBJECT_GET_CLASS (self), parts[0]);
+
+  if (pspec == NULL || (pspec->flags & G_PARAM_WRITABLE) == 0 || parts[1] == NULL)
+    return fail_uri (error, uri, text);
+  value = g_uri_unescape_string (parts[1], NULL);
+  if (value == NULL)
+    return fail_uri (error, uri, text);
+  gst_util_set_object_arg (G_OBJECT (self), parts[0], value);
+  return TRUE;
+}
+
+static gboolean
+set_uri (GstURIHandler *handler, const gchar *uri, GError **error)
+{
+  GstNdshSrc *self = GST_NDSH_SRC (handler);
+  g_auto (GStrv) parts = g_strsplit (uri, "?", 2);
+  g_auto (GStrv) settings = NULL;
+  g_autofree char *channel = NULL;
+  gboolean done = TRUE;
+
+  if (g_ascii_strncasecmp (parts[0], "ndsh://", 7) == 0)
+    channel = g_uri_unescape_string (parts[0] + 7, NULL);
+  if (channel == NULL || *channel == '\0')
+    return fail_uri (error, uri, "it names no channel");
+  g_object_set (self, "channel", channel, NULL);
+  settings = g_strsplit (parts[1] != NULL ? parts[1] : "", "&", -1);
+  for (guint i = 0; settings[i] != NULL && done; i++)
+    done = set_property_from_uri (self, uri, settings[i], error);
+  return done;
+}
+
+static void
+uri_handler_init (gpointer iface, gpointer data)
+{
+  GstURIHandlerInterface *handler = iface;
+
+  (void) data;
+  handler->get_type = get_uri_type;
+  handler->get_protocols = get_protocols;
+  handler->get_uri = get_uri;
+  handler->set_uri = set_uri;
 }
 
 /* A program may drop its pipeline without stopping it first, as where it is interrupted

@@ -701,6 +701,82 @@ GST_START_TEST (a_pipeline_may_be_dropped_while_it_waits_for_a_writer)
 }
 GST_END_TEST
 
+/* --- Finding a channel --- */
+
+GST_START_TEST (a_uri_names_a_channel_and_properties)
+{
+  g_autoptr (GError) error = NULL;
+  GstElement *source = gst_element_make_from_uri (
+    GST_URI_SRC, "ndsh://my%20cam?max-buffers=3&max-rate=5/2&leaky-type=none", NULL, &error);
+  g_autofree char *channel = NULL, *uri = NULL;
+  guint max_buffers;
+  gint leaky;
+
+  g_assert_no_error (error);
+  gst_object_ref_sink (source);
+  g_object_get (source, "channel", &channel, "max-buffers", &max_buffers, "leaky-type",
+                &leaky, NULL);
+  uri = gst_uri_handler_get_uri (GST_URI_HANDLER (source));
+  g_assert_cmpstr (channel, ==, "my cam");
+  g_assert_cmpuint (max_buffers, ==, 3);
+  g_assert_cmpint (leaky, ==, 0);
+  g_assert_cmpstr (uri, ==, "ndsh://my%20cam");
+  g_assert_true (gst_uri_handler_set_uri (GST_URI_HANDLER (source), "ndsh:///run/x", NULL));
+  g_clear_pointer (&channel, g_free);
+  g_object_get (source, "channel", &channel, NULL);
+  g_assert_cmpstr (channel, ==, "/run/x");
+  gst_object_unref (source);
+}
+GST_END_TEST
+
+GST_START_TEST (a_uri_that_cannot_be_says_what_is_wrong)
+{
+  static const char *const uris[] = { "ndsh://", "ndsh://?max-rate=1", "ndsh://a?b",
+                                      "ndsh://a?no-such-property=1", "ndsh://a?stats=1",
+                                      "ndsh://%zz" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (uris); i++) {
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (gst_element_make_from_uri (GST_URI_SRC, uris[i], NULL, &error));
+    g_assert_error (error, GST_URI_ERROR, GST_URI_ERROR_BAD_URI);
+    g_assert_nonnull (strstr (error->message, uris[i]));
+  }
+}
+GST_END_TEST
+
+GST_START_TEST (channels_are_devices)
+{
+  GstDeviceProvider *provider
+    = gst_device_provider_factory_get_by_name ("ndshdeviceprovider");
+  GstHarness *sink = elements_harness_new ("ndshsink", "channel=test");
+  g_autoptr (NdshWriter) silent = ndsh_writer_new ("silent", NULL, NULL);
+  g_autofree char *name = NULL, *channel = NULL;
+  g_autoptr (GstCaps) caps = NULL, expected = gst_caps_from_string (CAPS);
+  GstElement *source;
+  GList *devices;
+
+  gst_harness_set_src_caps_str (sink, CAPS);
+  gst_harness_push (sink, elements_buffer_new (SIZE, 1));
+  devices = gst_device_provider_get_devices (provider);
+  g_assert_cmpuint (g_list_length (devices), ==, 1);    /* the other says nothing yet */
+  name = gst_device_get_display_name (devices->data);
+  caps = gst_device_get_caps (devices->data);
+  source = gst_device_create_element (devices->data, NULL);
+  gst_object_ref_sink (source);
+  g_object_get (source, "channel", &channel, NULL);
+
+  g_assert_cmpstr (name, ==, "test");
+  g_assert_cmpstr (channel, ==, "test");
+  g_assert_true (gst_caps_is_equal (caps, expected));
+  g_assert_true (gst_device_has_classes (devices->data, "Video/Source"));
+  gst_object_unref (source);
+  g_list_free_full (devices, gst_object_unref);
+  gst_object_unref (provider);
+  gst_harness_teardown (sink);
+}
+GST_END_TEST
+
 /* --- What an application hears --- */
 
 static void
@@ -832,6 +908,9 @@ src_suite (void)
   tcase_add_test (tcase, times_of_another_clock_are_told_of);
   tcase_add_test (tcase, caps_and_latency_are_there_before_the_pipeline_plays);
   tcase_add_test (tcase, nobody_is_asked_for_a_pool_without_caps);
+  tcase_add_test (tcase, a_uri_names_a_channel_and_properties);
+  tcase_add_test (tcase, a_uri_that_cannot_be_says_what_is_wrong);
+  tcase_add_test (tcase, channels_are_devices);
   tcase_add_test (tcase, silence_is_told_of_each_time);
   tcase_add_test (tcase, a_rate_has_its_most);
   return suite;
