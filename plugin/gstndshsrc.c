@@ -150,7 +150,7 @@ struct _GstNdshSrc {
   gint64 created_at;            /* when the last buffer went downstream, */
   gint64 pushed;                /* and how long it was there */
   gint64 due;                   /* from this timestamp on max-rate allows a frame; or 0 */
-  gint64 quiet_since_us;        /* the last frame, start, or when timeout was told of */
+  gint64 quiet_since_us;        /* when the wait began, or timeout was told of last */
   gint is_downstream;           /* the streaming thread is; atomic */
   GThread *thread;              /* that thread; atomic */
   gint wants_key;               /* downstream does, a key frame; atomic */
@@ -229,8 +229,8 @@ post_element_message (GstNdshSrc *self, const char *name)
   GstStructure *structure;
 
   GST_OBJECT_LOCK (self);
-  structure = gst_structure_new (name, "channel", G_TYPE_STRING, self->channel, "timeout",
-                                 G_TYPE_UINT64, self->timeout, NULL);
+  structure
+    = gst_structure_new (name, "channel", G_TYPE_STRING, self->channel, NULL);
   GST_OBJECT_UNLOCK (self);
   gst_element_post_message (GST_ELEMENT (self),
                             gst_message_new_element (GST_OBJECT (self), structure));
@@ -304,7 +304,6 @@ reset_stream (GstNdshSrc *self)
   self->queue_length = 0;
   self->has_warned = self->has_explained = FALSE;
   self->due = 0;
-  self->quiet_since_us = g_get_monotonic_time ();
 
   GST_OBJECT_LOCK (self);
   memset (&self->reader_info, 0, sizeof self->reader_info);
@@ -612,6 +611,8 @@ read_frame (GstNdshSrc *self, GError **error)
 static GstFlowReturn
 next_frame (GstNdshSrc *self, NdshFrame **frame)
 {
+  /* What came before, like a pause, is downstream's silence. */
+  self->quiet_since_us = g_get_monotonic_time ();
   for (;;) {
     g_autoptr (GError) error = NULL;
     GstFlowReturn result;
@@ -621,10 +622,8 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
       ndsh_reader_request_key_frame (self->reader);
     *frame = read_frame (self, &error);
     note_reader_info (self);
-    if (*frame != NULL) {
-      self->quiet_since_us = g_get_monotonic_time ();
+    if (*frame != NULL)
       return GST_FLOW_OK;
-    }
     tell_silence (self);
     result = handle_wait_error (self, error);
     if (result != GST_FLOW_OK)

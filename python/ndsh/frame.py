@@ -230,6 +230,12 @@ class Frame:
         return metas.metas(self.info.metadata)
 
     @property
+    def tags(self):
+        """A dict of the stream's tags in GStreamer, as of this frame, like
+        {"image-orientation": "rotate-90", "title": "the door"}."""
+        return metas.tags(self.info.metadata)
+
+    @property
     def format(self):
         """The caps' format, like "BGR", "NV12", "F32LE"; None if they name none."""
         return self._meaning.caps.format

@@ -13,7 +13,8 @@ from . import formats
 _MAGIC = b"ndg1"
 _HEAD = struct.Struct("<II")
 _REGION = struct.Struct("<iiIIIId")
-_TAG_REGION, _TAG_META = 5, 6
+_TAG_REGION, _TAG_META, _TAG_EVENT = 5, 6, 8
+_STREAM_TAGS, _GLOBAL_TAGS = 0, 1     # kinds of events
 
 class Region(NamedTuple):
     """A part of a picture that something is known of, like a detector's box.
@@ -59,6 +60,15 @@ def regions(metadata):
 def metas(metadata):
     found = (_read_meta(data) for tag, data in _items(metadata) if tag == _TAG_META)
     return tuple(meta for meta in found if meta is not None)
+
+
+def tags(metadata):
+    found = {}
+    for tag, data in _items(metadata):
+        if tag == _TAG_EVENT and data[:1] and data[0] in (_STREAM_TAGS, _GLOBAL_TAGS):
+            meta = _read_meta(data[1:])
+            found.update(meta.fields if meta is not None else {})
+    return found
 
 
 def _items(metadata):

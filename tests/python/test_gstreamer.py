@@ -84,6 +84,15 @@ def test_regions_and_metas_go_through_pipelines(launch):
     assert frame.metas == (crop, time_of_day)
 
 
+def test_tags_are_read(launch):
+    launch("videotestsrc is-live=true ! video/x-raw,width=64,height=48 ! taginject"
+           " tags=title=door,image-orientation=rotate-90 ! ndshsink channel=v")
+    with ndsh.Reader("v") as reader:
+        for _ in range(3):
+            assert reader.read(timeout=DEADLINE).tags == {
+                "title": "door", "image-orientation": "rotate-90"}
+
+
 def test_time_codes_are_read(launch):
     if subprocess.call(["gst-inspect-1.0", "--exists", "timecodestamper"]) != 0:
         pytest.skip("no timecodestamper")
