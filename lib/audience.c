@@ -343,6 +343,10 @@ on_woken (gpointer owner)
 
 /* --- Those that want every frame ------------------------------------------ */
 
+/* A reader that stops with more than half of its queue before it does not tell of what it
+ * has given back: that is looked for besides. */
+#define RECHECK_US (100 * 1000)
+
 /* Demotes it if its time is over, else tells until when that may take. */
 static gint64
 look_after_lossless (NdshWriter *writer, Reader *reader, gint64 since_us)
@@ -390,6 +394,7 @@ ndsh_audience_wait_for_lossless (NdshWriter *writer, gint64 since_us)
     }
   if (until_us == G_MAXINT64)
     return FALSE;
+  until_us = MIN (until_us, g_get_monotonic_time () + RECHECK_US);
   until.tv_sec = until_us / G_USEC_PER_SEC;
   until.tv_nsec = until_us % G_USEC_PER_SEC * 1000;
   pthread_cond_timedwait (&writer->changed, &writer->mutex, &until);

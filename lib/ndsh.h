@@ -197,8 +197,9 @@ typedef struct _NdshDraft NdshDraft;
  *   admit nobody). Connecting takes write permission: 0660 admits the group, 0666
  *   everybody. The directory must let them in as well.
  * @notify: called without locks from the writer's own thread after a reader came
- *   or went, and when a slot came free after NDSH_ERROR_FULL. Must not free the
- *   writer.
+ *   or went, when a slot came free after NDSH_ERROR_FULL (where a lossless reader
+ *   kept it, once half of its queue was taken), and when key_requests of
+ *   NdshWriterInfo changed. Must not free the writer.
  * @notify_data: its second argument
  * @reserved: 0
  */

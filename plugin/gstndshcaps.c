@@ -572,6 +572,7 @@ gst_ndsh_caps_from_description (const char *description)
 
   if (strchr (description, '/') == NULL)
     return NULL;
+  g_type_ensure (GST_TYPE_VIDEO_MULTIVIEW_FLAGSET);     /* or it could not be parsed */
   caps = gst_ndsh_caps_from_text (description);
   if (caps == NULL || gst_caps_get_size (caps) != 1 || !gst_caps_is_fixed (caps)
       || strchr (gst_structure_get_name (gst_caps_get_structure (caps, 0)), '/')

@@ -17,8 +17,10 @@ enum {
   ONCE
 };
 
-/* Metas of the frame find room as well. */
+/* Metas of the frame find room as well. Each event is compared with each. */
 #define MAX_EVENTS_SIZE (NDSH_MAX_METADATA / 2)
+#define MAX_EVENTS 64
+#define MAX_TAG_SIZE 4096       /* of one as text */
 
 typedef struct {
   guint8 kind;
@@ -28,7 +30,7 @@ typedef struct {
 
 struct _GstNdshEvents {
   GPtrArray *list;              /* Event * */
-  gsize size;                   /* of all texts */
+  gsize size;                   /* of all that follows from them */
 };
 
 static void
@@ -59,10 +61,17 @@ gst_ndsh_events_free (GstNdshEvents *events)
   g_free (events);
 }
 
+/* Head of the item, kind, and NUL. */
+static gsize
+get_size (const char *text)
+{
+  return 8 + 1 + strlen (text) + 1;
+}
+
 static void
 remove_event (GstNdshEvents *events, guint i)
 {
-  events->size -= strlen (((Event *) events->list->pdata[i])->text);
+  events->size -= get_size (((Event *) events->list->pdata[i])->text);
   g_ptr_array_remove_index (events->list, i);
 }
 
@@ -85,9 +94,10 @@ add (GstNdshEvents *events, guint8 kind, const char *name, char *text)
 
   if (kind != ONCE)
     remove_if (events, kind, name);
-  if (!gst_ndsh_text_is_safe (text) || events->size + strlen (text) > MAX_EVENTS_SIZE) {
-    GST_INFO ("event %s does not cross to readers: it is too long, or has values that are "
-              "structures themselves", name);
+  if (!gst_ndsh_text_is_structure (text) || events->list->len == MAX_EVENTS
+      || events->size + get_size (text) > MAX_EVENTS_SIZE) {
+    GST_INFO ("event %s does not cross to readers: it is too long, one of too many with "
+              "one frame, or has values that are structures themselves", name);
     g_free (text);
     return;
   }
@@ -95,11 +105,12 @@ add (GstNdshEvents *events, guint8 kind, const char *name, char *text)
   event->kind = kind;
   event->name = g_strdup (name);
   event->text = text;
-  events->size += strlen (text);
+  events->size += get_size (text);
   g_ptr_array_add (events->list, event);
 }
 
-/* Pictures and other samples are no text. */
+/* Pictures and other samples are no text; and one value that is too long, as lyrics may be,
+ * does not keep the rest. */
 static void
 copy_tag (const GstTagList *tags, const char *tag, gpointer to)
 {
@@ -107,9 +118,13 @@ copy_tag (const GstTagList *tags, const char *tag, gpointer to)
 
   if (type == GST_TYPE_SAMPLE || type == GST_TYPE_BUFFER)
     return;
-  for (guint i = 0; i < gst_tag_list_get_tag_size (tags, tag); i++)
-    gst_tag_list_add_value (to, GST_TAG_MERGE_APPEND, tag,
-                            gst_tag_list_get_value_index (tags, tag, i));
+  for (guint i = 0; i < gst_tag_list_get_tag_size (tags, tag); i++) {
+    const GValue *value = gst_tag_list_get_value_index (tags, tag, i);
+    g_autofree char *text = gst_value_serialize (value);
+
+    if (text != NULL && strlen (text) <= MAX_TAG_SIZE)
+      gst_tag_list_add_value (to, GST_TAG_MERGE_APPEND, tag, value);
+  }
 }
 
 static void
@@ -276,21 +291,54 @@ replace_sticky (GByteArray *sticky, const guint8 *metadata, gsize size)
   NdshItem item = { 0 };
 
   g_byte_array_set_size (sticky, 0);
-  while (ndsh_metadata_next (metadata, size, &item))
+  for (guint n = 0; n < MAX_EVENTS && ndsh_metadata_next (metadata, size, &item); n++)
     if (item.tag == GST_NDSH_TAG_EVENT && !is_once (&item))
       ndsh_metadata_append (sticky, item.tag, item.data, item.size);
+}
+
+static gboolean
+has_kind (const guint8 *metadata, gsize size, guint8 kind)
+{
+  NdshItem item = { 0 };
+
+  while (ndsh_metadata_next (metadata, size, &item))
+    if (item.tag == GST_NDSH_TAG_EVENT && item.size > 0
+        && *(const guint8 *) item.data == kind)
+      return TRUE;
+  return FALSE;
+}
+
+/* Tags that are gone, as in a new stream, are none from now on. */
+static GList *
+end_tags (GList *list, const guint8 *metadata, gsize size, const GByteArray *sticky)
+{
+  static const struct {
+    guint8 kind;
+    GstTagScope scope;
+  } kinds[] = { { STREAM_TAGS, GST_TAG_SCOPE_STREAM },
+                { GLOBAL_TAGS, GST_TAG_SCOPE_GLOBAL } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (has_kind (sticky->data, sticky->len, kinds[i].kind)
+        && !has_kind (metadata, size, kinds[i].kind))
+      list = g_list_prepend (list, make_tags ("taglist;", kinds[i].scope));
+  return list;
 }
 
 GList *
 gst_ndsh_events_read (const guint8 *metadata, gsize size, GByteArray *sticky)
 {
+  GList *list = end_tags (NULL, metadata, size, sticky);
   NdshItem item = { 0 };
-  GList *list = NULL;
+  guint n = 0;
 
-  while (ndsh_metadata_next (metadata, size, &item)) {
+  while (n < MAX_EVENTS && ndsh_metadata_next (metadata, size, &item)) {
     GstEvent *event = NULL;
 
-    if (item.tag == GST_NDSH_TAG_EVENT && (is_once (&item) || !contains (sticky, &item)))
+    if (item.tag != GST_NDSH_TAG_EVENT)
+      continue;
+    n++;
+    if (is_once (&item) || !contains (sticky, &item))
       event = make_event (&item);
     if (event != NULL)
       list = g_list_prepend (list, event);

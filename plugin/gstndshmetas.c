@@ -202,7 +202,8 @@ add_clipping (GstBuffer *buffer, const GstStructure *s)
     = name != NULL ? gst_format_get_by_nick (name) : GST_FORMAT_UNDEFINED;
   guint64 start, end;
 
-  return format != GST_FORMAT_UNDEFINED && get_uint64 (s, "start", &start)
+  /* Decoders assert that it is no other. */
+  return format == GST_FORMAT_DEFAULT && get_uint64 (s, "start", &start)
          && get_uint64 (s, "end", &end)
          && gst_buffer_add_audio_clipping_meta (buffer, format, start, end) != NULL;
 }
@@ -265,8 +266,8 @@ add_afd (GstBuffer *buffer, const GstStructure *s)
 {
   guint field, spec, afd;
 
-  return get_uints (s, G_MAXUINT8, "field", &field, "spec", &spec, "afd", &afd, NULL)
-         && field <= 1
+  return get_uints (s, 15, "field", &field, "spec", &spec, "afd", &afd, NULL)
+         && field <= 1 && spec <= GST_VIDEO_AFD_SPEC_SMPTE_ST2016_1
          && gst_buffer_add_video_afd_meta (buffer, (guint8) field, (GstVideoAFDSpec) spec,
                                            (GstVideoAFDValue) afd)
               != NULL;
@@ -463,7 +464,7 @@ append_structure (GByteArray *metadata, const GstStructure *structure)
 {
   g_autofree char *text = gst_structure_to_string (structure);
 
-  if (!gst_ndsh_text_is_safe (text))
+  if (!gst_ndsh_text_is_structure (text))
     return FALSE;
   ndsh_metadata_append (metadata, NDSH_TAG_META, text,
                         MIN (strlen (text) + 1, NDSH_MAX_METADATA));
@@ -568,7 +569,7 @@ add_region (GstBuffer *buffer, const NdshItem *item)
   g_auto (GStrv) lines = NULL;
   NdshRegion region;
 
-  if (!ndsh_item_get_region (item, &region))
+  if (!ndsh_item_get_region (item, &region) || !gst_ndsh_may_use_name (region.label))
     return FALSE;
   roi = gst_buffer_add_video_region_of_interest_meta (
     buffer, region.label, region.x, region.y, region.width, region.height);

@@ -44,6 +44,7 @@
 #include "gstndshmeta.h"
 #include "gstndshmetas.h"
 #include "gstndshpool.h"
+#include "gstndshtext.h"
 #include "gstndshtime.h"
 #include "gstndshtimeline.h"
 
@@ -993,6 +994,8 @@ caps_to_text (GstNdshSink *self, const GstCaps *caps)
 
   if (strlen (text) <= NDSH_MAX_DESCRIPTION)
     return g_steal_pointer (&text);
+  if (strstr (text, "streamheader") == NULL)
+    return g_steal_pointer (&text);     /* too long, which is an error */
   shorter = gst_caps_copy (caps);
   for (guint i = 0; i < gst_caps_get_size (shorter); i++)
     gst_structure_remove_field (gst_caps_get_structure (shorter, i), "streamheader");
@@ -1026,6 +1029,9 @@ gst_ndsh_sink_set_caps (GstBaseSink *base, GstCaps *caps)
     gst_ndsh_post_error (GST_ELEMENT (self), error, "the caps are too long");
     return FALSE;
   }
+  if (!gst_ndsh_text_is_caps (text))
+    GST_WARNING_OBJECT (self, "readers will take frames for bytes without caps, which have "
+                        "values that do not cross: %s", text);
   gst_ndsh_content_init (&self->content, caps);
   self->look.is_known = FALSE;
   self->is_encoded = gst_ndsh_caps_are_encoded_video (text);
@@ -1440,6 +1446,18 @@ has_scattered_planes (GstNdshSink *self, GstBuffer *buffer)
          && has_gaps (meta, gst_buffer_get_size (buffer));
 }
 
+static gboolean
+copy_meta (GstBuffer *from, GstMeta **meta, gpointer to)
+{
+  GstMetaTransformCopy whole = { FALSE, 0, (gsize) -1 };
+
+  /* Which says how the planes lie in the other. */
+  if ((*meta)->info->api != GST_AUDIO_META_API_TYPE
+      && (*meta)->info->transform_func != NULL)
+    (*meta)->info->transform_func (to, *meta, from, _gst_meta_transform_copy, &whole);
+  return TRUE;
+}
+
 /* A buffer of the samples that count, plane after plane, because readers know no more
  * than caps and size; NULL if @buffer is like that. */
 static GstBuffer *
@@ -1458,7 +1476,9 @@ pack_planes (GstNdshSink *self, GstBuffer *buffer)
   for (gint i = 0; i < sound.n_planes; i++)
     gst_buffer_fill (packed, (gsize) i * size, sound.planes[i], size);
   gst_audio_buffer_unmap (&sound);
-  gst_buffer_copy_into (packed, buffer, GST_BUFFER_COPY_METADATA, 0, -1);
+  gst_buffer_copy_into (packed, buffer,
+                        GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
+  gst_buffer_foreach_meta (buffer, copy_meta, packed);
   return packed;
 }
 #else

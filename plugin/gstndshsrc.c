@@ -60,6 +60,12 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
 /* Slots are made when they are needed, so to ask for many costs nothing. */
 #define N_LEASES 8
 
+/* Or messages would come faster than they are taken. */
+#define LEAST_TIMEOUT_US 1000
+
+/* Custom events that this element keeps on its pad. */
+#define MAX_STICKY 64
+
 /* How often it is seen whether a writer is there, while none is. */
 #define LOOK_INTERVAL_US 50000
 
@@ -577,7 +583,8 @@ get_patience_us (GstNdshSrc *self)
   GST_OBJECT_UNLOCK (self);
   if (timeout == 0)
     return -1;
-  until_us = self->quiet_since_us + (gint64) MIN (timeout / 1000, G_MAXINT64 / 4);
+  until_us = self->quiet_since_us
+             + (gint64) CLAMP (timeout / 1000, LEAST_TIMEOUT_US, G_MAXINT64 / 4);
   return MAX (until_us - g_get_monotonic_time (), 0);
 }
 
@@ -688,14 +695,15 @@ post_caps_error (GstNdshSrc *self, GstCaps *caps)
 }
 
 /* To those of a frame with @description and @arrays. What was bytes without caps in the
- * writer's pipeline is that here. */
+ * writer's pipeline is that here, unless there were caps before, which would be taken for
+ * its own. */
 static gboolean
 update_caps (GstNdshSrc *self, const char *description, gboolean from_gst,
              const NdshArrayInfo *arrays, guint n_arrays)
 {
   g_autoptr (GstCaps) caps = NULL;
 
-  if (from_gst && *description == '\0')
+  if (from_gst && *description == '\0' && self->caps == NULL)
     return TRUE;
   if (self->description != NULL && strcmp (self->description, description) == 0)
     return TRUE;
@@ -1401,6 +1409,23 @@ show (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
   return GST_FLOW_OK;
 }
 
+/* A pad keeps each name's last for ever, and looks through all for each. */
+static void
+push_sticky (GstNdshSrc *self, GstEvent *event)
+{
+  GstPad *pad = GST_BASE_SRC_PAD (self);
+  GstEvent *last = gst_pad_get_sticky_event (pad, GST_EVENT_CUSTOM_DOWNSTREAM_STICKY,
+                                             MAX_STICKY - 1);
+
+  if (last == NULL) {
+    gst_pad_push_event (pad, event);
+    return;
+  }
+  gst_event_unref (last);
+  gst_event_unref (event);
+  GST_LOG_OBJECT (self, "a sticky event is one of more than %d", MAX_STICKY);
+}
+
 /* Those of a frame that is not shown as well. The base class lets them go behind segment
  * and caps, and before the buffer; but not sticky ones that are custom. */
 static void
@@ -1416,7 +1441,7 @@ send_events (GstNdshSrc *self, const GstNdshMeta *meta, const guint8 *metadata,
 
     GST_DEBUG_OBJECT (self, "event %" GST_PTR_FORMAT, (gpointer) event);
     if (GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM_STICKY)
-      gst_pad_push_event (GST_BASE_SRC_PAD (self), event);
+      push_sticky (self, event);
     else
       GST_ELEMENT_CLASS (gst_ndsh_src_parent_class)
         ->send_event (GST_ELEMENT (self), event);
@@ -1450,6 +1475,8 @@ is_too_soon (GstNdshSrc *self, const NdshFrame *frame)
     return FALSE;
   if (at < 0)
     at = ndsh_frame_get_publish_ns (frame);
+  if (!gst_ndsh_time_is_sane (at))
+    return FALSE;
   if (self->due != 0 && at < self->due - interval / 8 && at >= self->due - 2 * interval)
     return TRUE;
   if (self->due != 0 && at < self->due + interval && at >= self->due - interval)
@@ -1768,7 +1795,8 @@ install_properties (GObjectClass *klass)
   props[PROP_TIMEOUT] = g_param_spec_uint64 (
     "timeout", "Timeout",
     "Post an element message, GstNdshSrcTimeout, each time that no frame has come for as "
-    "long (in nanoseconds); 0 for never",
+    "long (in nanoseconds, at least a millisecond); 0 for never. What it is when the wait "
+    "for a frame begins counts",
     0, G_MAXUINT64, DEFAULT_TIMEOUT, live);
   props[PROP_MAX_RATE] = gst_param_spec_fraction (
     "max-rate", "Maximum rate",
@@ -1778,7 +1806,8 @@ install_properties (GObjectClass *klass)
     0, 1, G_MAXINT, 1, 0, 1, live);
   props[PROP_CURRENT_LEVEL_BUFFERS] = g_param_spec_uint (
     "current-level-buffers", "Current level buffers",
-    "How far behind the writer this reader is (in frames)", 0, G_MAXUINT, 0, read);
+    "How far behind the writer this reader was when it took its last frame (in frames)", 0,
+    G_MAXUINT, 0, read);
   props[PROP_CONNECTED]
     = g_param_spec_boolean ("connected", "Connected",
                             "Whether there is a writer now", FALSE, read);

@@ -1,18 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Hides what GStreamer's parser must not be given. It was made for what programmers
- * write; of what a writer may send, it
+ * Hides what GStreamer's parser can be given. It was made for what programmers write. Of
+ * what a stranger may send, it needs stack without a bound for lists in lists, frees buffers
+ * that it goes on to use (up to 1.24), parses the text within some kinds of values again,
+ * and complains aloud of much that cannot be. So a text has to be this, and nothing else:
  *
- *   - parses lists in lists by recursion without a bound, so 64 KiB can be more than a stack;
- *   - up to 1.24 uses a buffer after it has freed it, if its text is not hexadecimal;
- *   - parses what is in the quotes of some kinds of values again, where neither can be seen;
- *   - complains aloud of ranges that cannot be, which what a frame is has no use for.
+ *   structure  name { "," field "=" value } [ ";" ]
+ *   caps       the same, with "(" feature { "," feature } ")" behind the name
+ *   value      [ "(" type ")" ] ( item | "<" values ">" | "{" values "}" )
+ *   item       a word, as the type has it, or for strings a quoted text
+ *
+ * where types are numbers, boolean, string, fraction, buffer, bitmask, date, datetime, and
+ * enums, flags and flag sets that are registered.
  */
 #include "gstndshtext.h"
 
 #include <string.h>
 
-#define MAX_DEPTH 32            /* of lists in lists */
+#define MAX_DEPTH 8             /* of lists in lists */
+#define MAX_NAME 256            /* bytes */
+#define MAX_NAMES 10000         /* that strangers may add to those of this process */
+
+typedef enum {
+  NO_TYPE,                      /* a word may be anything that it looks like */
+  PLAIN,                        /* the parser refuses what does not fit */
+  TEXT,
+  FRACTION,
+  BUFFER
+} Type;
 
 static void
 skip_space (const char **at)
@@ -21,103 +36,52 @@ skip_space (const char **at)
     (*at)++;
 }
 
-/* Bytes in hexadecimal, up to what ends a value. */
 static gboolean
-skip_hex (const char **at)
+is_word (char c)
 {
-  gsize n = 0;
-
-  skip_space (at);
-  for (; g_ascii_isxdigit (**at); (*at)++)
-    n++;
-  skip_space (at);
-  return n % 2 == 0 && strchr (",;}>", **at) != NULL;   /* or the end */
+  return g_ascii_isalnum (c) || (c != '\0' && strchr ("_-+/:.", c) != NULL);
 }
 
-/* Behind "(buffer)": bytes, or a list of bytes. A list whose items say again that they are
- * buffers has their own brackets. */
-static gboolean
-is_hex (const char *at)
+/* A word, copied: NULL if there is none, or a longer one than any can be. */
+static char *
+take_word (const char **at)
 {
-  skip_space (&at);
-  if (*at != '<' && *at != '{')
-    return skip_hex (&at);
-  do {
-    at++;
-    skip_space (&at);
-    if (*at == '(')
-      return TRUE;
-    if (!skip_hex (&at))
-      return FALSE;
-  } while (*at == ',');
-  return *at == '>' || *at == '}';
+  const char *start = *at;
+
+  while (is_word (**at))
+    (*at)++;
+  return *at > start && *at - start <= MAX_NAME ? g_strndup (start, (gsize) (*at - start))
+                                                : NULL;
 }
 
-/* Values that are text within text. */
-static gboolean
-is_nested (const char *name)
-{
-  static const char *const short_names[]
-    = { "structure", "caps", "sample", "taglist", "structures" };
-  GType type = g_type_from_name (name);
-
-  for (guint i = 0; i < G_N_ELEMENTS (short_names); i++)
-    if (strcmp (short_names[i], name) == 0)
-      return TRUE;
-  return type != 0 && g_type_is_a (type, G_TYPE_BOXED) && type != G_TYPE_DATE
-         && type != GST_TYPE_DATE_TIME;
-}
-
-/* Behind a '(', which mostly begins the name of a type. */
-static gboolean
-is_safe_value (const char *at)
-{
-  g_autofree char *name = NULL;
-  gsize length;
-
-  skip_space (&at);
-  length = strcspn (at, " \t\n\v\f\r)");
-  name = g_strndup (at, MIN (length, 64));
-  at += length;
-  skip_space (&at);
-  if (*at != ')')
-    return TRUE;                /* no type */
-  if (strcmp (name, "buffer") == 0 || strcmp (name, "GstBuffer") == 0)
-    return is_hex (at + 1);
-  return !is_nested (name);
-}
+/* --- Names ---------------------------------------------------------------- */
 
 gboolean
-gst_ndsh_text_is_safe (const char *text)
+gst_ndsh_may_use_name (const char *name)
 {
-  guint depth = 0;
+  static gint n_names;
 
-  /* Also in quotes: nobody has so many brackets there, nor such types. */
-  for (const char *at = text; *at != '\0'; at++) {
-    if ((*at == '{' || *at == '<') && ++depth > MAX_DEPTH)
-      return FALSE;
-    if ((*at == '}' || *at == '>') && depth > 0)
-      depth--;
-    if (*at == '[' && (at == text || at[-1] != '\\'))
-      return FALSE;
-    if (*at == '(' && !is_safe_value (at + 1))
-      return FALSE;
-  }
+  if (strlen (name) > MAX_NAME)
+    return FALSE;
+  if (g_quark_try_string (name) != 0)
+    return TRUE;
+  if (g_atomic_int_get (&n_names) >= MAX_NAMES)
+    return FALSE;
+  g_atomic_int_inc (&n_names);
   return TRUE;
 }
-
-/* --- Names, of which GStreamer complains aloud if they cannot be ----------- */
 
 static gboolean
 skip_name (const char **at)
 {
+  g_autofree char *name = NULL;
+
   skip_space (at);
   if (!g_ascii_isalpha (**at))
     return FALSE;
-  while (g_ascii_isalnum (**at) || (**at != '\0' && strchr ("/-_.:+", **at) != NULL))
-    (*at)++;
+  name = take_word (at);
   skip_space (at);
-  return TRUE;
+  return name != NULL && gst_ndsh_may_use_name (name);
 }
 
 /* "(memory:SystemMemory, format:Interlaced)", or nothing. */
@@ -146,30 +110,199 @@ skip_features (const char **at)
   return TRUE;
 }
 
-/* What follows are fields; or it is the end. */
+/* --- Types ---------------------------------------------------------------- */
+
 static gboolean
-is_over (const char *at)
+is_one_of (const char *name, const char *const *names)
 {
-  return *at == '\0' || *at == ',' || *at == ';';
+  for (; *names != NULL; names++)
+    if (strcmp (*names, name) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* Not their bases, of which there are no values. */
+static gboolean
+is_enumeration (const char *name)
+{
+  GType type = g_type_from_name (name);
+
+  return type != 0 && type != G_TYPE_ENUM && type != G_TYPE_FLAGS
+         && (g_type_is_a (type, G_TYPE_ENUM) || g_type_is_a (type, G_TYPE_FLAGS)
+             || g_type_is_a (type, GST_TYPE_FLAG_SET));
+}
+
+static gboolean
+find_type (const char *name, Type *type)
+{
+  static const char *const plain[]
+    = { "int",     "i",        "gint",    "uint",    "u",    "guint",  "gint64",  "guint64",
+        "int64",   "uint64",   "float",   "f",       "gfloat", "double", "d",     "gdouble",
+        "boolean", "bool",     "b",       "gboolean", "bitmask", "GstBitmask", "flagset",
+        "GDate",   "date",     "datetime", "GstDateTime", "guchar", "uchar", "glong",
+        "gulong",  NULL };
+  static const char *const text[] = { "string", "str", "s", "gchararray", NULL };
+  static const char *const fraction[] = { "fraction", "GstFraction", NULL };
+  static const char *const buffer[] = { "buffer", "GstBuffer", NULL };
+
+  if (is_one_of (name, text))
+    *type = TEXT;
+  else if (is_one_of (name, fraction))
+    *type = FRACTION;
+  else if (is_one_of (name, buffer))
+    *type = BUFFER;
+  else if (is_one_of (name, plain) || is_enumeration (name))
+    *type = PLAIN;
+  else
+    return FALSE;
+  return TRUE;
+}
+
+/* "(type)", or nothing: then it is that of the list. */
+static gboolean
+skip_type (const char **at, Type *type)
+{
+  g_autofree char *name = NULL;
+
+  skip_space (at);
+  if (**at != '(')
+    return TRUE;
+  (*at)++;
+  skip_space (at);
+  name = take_word (at);
+  skip_space (at);
+  if (name == NULL || **at != ')' || !find_type (name, type))
+    return FALSE;
+  (*at)++;
+  skip_space (at);
+  return TRUE;
+}
+
+/* --- Values --------------------------------------------------------------- */
+
+/* An empty one without a type is warned of. */
+static gboolean
+skip_quoted (const char **at, Type type)
+{
+  if (type != TEXT && (type != NO_TYPE || (*at)[1] == '"'))
+    return FALSE;
+  for ((*at)++; **at != '"'; (*at)++) {
+    if (**at == '\\')
+      (*at)++;
+    if (**at == '\0')
+      return FALSE;
+  }
+  (*at)++;
+  return TRUE;
+}
+
+static gboolean
+is_hex (const char *word)
+{
+  gsize n = 0;
+
+  for (; g_ascii_isxdigit (*word); word++)
+    n++;
+  return *word == '\0' && n % 2 == 0;
+}
+
+/* The least number of 32 bits cannot be in one, nor 0 below. */
+static gboolean
+is_fraction (const char *word)
+{
+  const char *slash = strchr (word, '/');
+  gint64 n = g_ascii_strtoll (word, NULL, 10);
+  gint64 d = slash != NULL ? g_ascii_strtoll (slash + 1, NULL, 10) : 1;
+
+  return n > G_MININT && n <= G_MAXINT && d > G_MININT && d <= G_MAXINT && d != 0;
+}
+
+static gboolean
+skip_word (const char **at, Type type)
+{
+  const char *start = *at;
+  g_autofree char *word = NULL;
+
+  while (is_word (**at))
+    (*at)++;
+  if (*at == start)
+    return FALSE;
+  word = g_strndup (start, (gsize) (*at - start));
+  if (type == BUFFER)
+    return is_hex (word);
+  if (type == FRACTION
+      || (type == NO_TYPE && strspn (word, "+-0123456789/") == strlen (word)))
+    return is_fraction (word);
+  return TRUE;
+}
+
+static gboolean
+skip_value (const char **at, Type type, guint depth)
+{
+  char end;
+
+  if (depth > MAX_DEPTH || !skip_type (at, &type))
+    return FALSE;
+  if (**at == '"')
+    return skip_quoted (at, type);
+  if (**at != '<' && **at != '{')
+    return skip_word (at, type);
+  end = **at == '<' ? '>' : '}';
+  (*at)++;
+  skip_space (at);
+  while (**at != end) {
+    if (!skip_value (at, type, depth + 1))
+      return FALSE;
+    skip_space (at);
+    if (**at == ',')
+      (*at)++;
+    else if (**at != end)
+      return FALSE;
+  }
+  (*at)++;
+  return TRUE;
+}
+
+static gboolean
+are_fields (const char *at)
+{
+  while (*at == ',') {
+    at++;
+    if (!skip_name (&at) || *at != '=')
+      return FALSE;
+    at++;
+    if (!skip_value (&at, NO_TYPE, 0))
+      return FALSE;
+    skip_space (&at);
+  }
+  if (*at == ';')
+    at++;
+  skip_space (&at);
+  return *at == '\0';
+}
+
+/* --- The whole ------------------------------------------------------------ */
+
+gboolean
+gst_ndsh_text_is_structure (const char *text)
+{
+  return skip_name (&text) && are_fields (text);
+}
+
+gboolean
+gst_ndsh_text_is_caps (const char *text)
+{
+  return skip_name (&text) && skip_features (&text) && are_fields (text);
 }
 
 GstStructure *
 gst_ndsh_structure_from_text (const char *text)
 {
-  const char *at = text;
-
-  return skip_name (&at) && is_over (at) && gst_ndsh_text_is_safe (text)
-           ? gst_structure_from_string (text, NULL)
-           : NULL;
+  return gst_ndsh_text_is_structure (text) ? gst_structure_from_string (text, NULL) : NULL;
 }
 
 GstCaps *
 gst_ndsh_caps_from_text (const char *text)
 {
-  const char *at = text;
-
-  return skip_name (&at) && skip_features (&at) && is_over (at)
-             && gst_ndsh_text_is_safe (text)
-           ? gst_caps_from_string (text)
-           : NULL;
+  return gst_ndsh_text_is_caps (text) ? gst_caps_from_string (text) : NULL;
 }

@@ -116,12 +116,14 @@ def _split(text, separator):
     return parts + [text[start:at]]
 
 
-_TYPES = {
-    "int": int, "i": int, "uint": int, "u": int, "gint": int, "guint": int,
-    "int64": int, "gint64": int, "uint64": int, "guint64": int,
-    "double": float, "d": float, "float": float, "f": float,
-    "fraction": Fraction,
-}
+# As GStreamer names them.
+_INTEGERS = ("int", "i", "gint", "uint", "u", "guint", "int64", "gint64", "uint64",
+             "guint64", "uchar", "guchar", "glong", "gulong")
+_FLOATS = ("double", "d", "gdouble", "float", "f", "gfloat")
+_BOOLEANS = ("boolean", "bool", "b", "gboolean")
+_INTEGER = re.compile(r"[+-]?(0x[0-9a-fA-F]{1,16}|\d{1,20})$")
+_FRACTION = re.compile(r"[+-]?\d{1,10}(/\d{0,9}[1-9]\d{0,9})?$")
+_FLOAT = re.compile(r"[+-]?(\d{1,400}\.?\d{0,400}([eE][+-]?\d{1,3})?|inf|nan)$")
 
 
 def _value(text):
@@ -136,23 +138,26 @@ def _value(text):
         return _unquote(text) if len(text) > 1 and text[-1] == '"' else text
     if name in ("buffer", "GstBuffer"):
         return bytes.fromhex(text)
-    if name in ("boolean", "bool", "b"):
+    if name in _BOOLEANS:
         return text.lower() in ("true", "yes", "1", "t")
-    if name in _TYPES:
-        try:
-            return _TYPES[name](text)
-        except (ValueError, ZeroDivisionError):
-            return text
-    return _guess(text) if not name else text
+    if name in _INTEGERS and _INTEGER.match(text):
+        return int(text, 16 if "x" in text else 10)
+    if name in _FLOATS and _FLOAT.match(text):
+        return float(text)
+    if name in ("fraction", "GstFraction") and _FRACTION.match(text):
+        return Fraction(text)
+    return text if name else _guess(text)
 
 
 def _guess(text):
     """As GStreamer reads what has no type: a number, a fraction, else text."""
-    if re.match(r"[+-]?\d+$", text):
-        return int(text)
-    if re.match(r"[+-]?\d+/[1-9]\d*$", text):
+    if _INTEGER.match(text):
+        return int(text, 16 if "x" in text else 10)
+    if _FLOAT.match(text):
+        return float(text)
+    if "/" in text and _FRACTION.match(text):
         return Fraction(text)
-    return text
+    return text.lower() == "true" if text.lower() in ("true", "false") else text
 
 
 def _unquote(text):
@@ -173,7 +178,11 @@ def _value_text(value):
     if isinstance(value, float):
         return "(double)%r" % value
     if isinstance(value, Fraction):
+        if max(abs(value.numerator), value.denominator) >= 1 << 31:
+            raise ValueError("%s has more than 32 bits" % value)
         return "(fraction)%d/%d" % (value.numerator, value.denominator)
+    if isinstance(value, bytes) and not value:
+        raise ValueError("bytes can be a value here, but not none")
     if isinstance(value, bytes):
         return "(buffer)%s" % value.hex()
     if isinstance(value, (tuple, list)):

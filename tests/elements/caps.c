@@ -324,9 +324,21 @@ GST_START_TEST (text_that_harms_the_parser_is_no_caps)
         "video/x-test, x=(structure)\"a\\, x\\=\\050buffer\\051zz\"",
         "video/x-test, x=(GstSample)abcd", "1/2", "-/x",
         "video/x-test(1)", "video/x-test(, )", "video/x-test(memory:x",
-        "video/x-test, x=[5,1]", "video/x-test, x=(double)[ 2, 1 ]", "video/x-test, x=(taglist)\"taglist\"" };
+        "video/x-test, x=[5,1]", "video/x-test, x=(double)[ 2, 1 ]",
+        "video/x-test, x=(buffer)<(int)5,zz>", "video/x-test, x=(buffer){(buffer)ab,zz}",
+        "video/x-test, x=(GEnum)1", "video/x-test, x=(GFlags)1", "video/x-test, x=(void)1",
+        "video/x-test, x=(GTypePlugin)1", "video/x-test, x=-2147483648/1",
+        "video/x-test, x=(fraction)1/-2147483648", "video/x-test, x=1/0",
+        "video/x-test; 1", "video/x-test, x=1; video/x-test", "video/x-test, x=\"\"",
+        "video/x-test, x=(GstIntRange)\"x\"", "video/x-test, x=<1", "video/x-test, x=",
+        "video/x-test, =5", "video/x-test, x=(int)\"5\"", "video/x-test, x=\"a", "video/x-test, x=(taglist)\"taglist\"" };
   g_autofree char *deep = nest (30000);
+  /* With as many that close in quotes. */
+  g_autoptr (GString) hidden = g_string_new ("video/x-test, y=");
 
+  for (guint i = 0; i < 1000; i++)
+    g_string_append (hidden, "<<<<<<<<\">>>>>>>>\",");
+  g_assert_null (gst_ndsh_caps_from_description (hidden->str));
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
     g_assert_null (gst_ndsh_caps_from_description (texts[i]));
   g_assert_null (gst_ndsh_caps_from_description (deep));

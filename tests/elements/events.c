@@ -52,6 +52,8 @@ note_event (GString *seen, GstEvent *event)
   switch (GST_EVENT_TYPE (event)) {
   case GST_EVENT_TAG:
     gst_event_parse_tag (event, &tags);
+    if (gst_tag_list_is_empty (tags))
+      g_string_append_printf (seen, "no tags(%d) ", gst_tag_list_get_scope (tags));
     gst_tag_list_foreach (tags, note_tag, seen);
     break;
   case GST_EVENT_CUSTOM_DOWNSTREAM:
@@ -188,6 +190,30 @@ GST_START_TEST (a_custom_event_goes_with_the_next_frame)
 }
 GST_END_TEST
 
+/* As one process has it, where a stream-start takes them away. */
+GST_START_TEST (tags_end_with_their_stream)
+{
+  Link *link = link_new ("", "", CAPS, TRUE);
+  g_autoptr (GstCaps) caps = gst_caps_from_string (CAPS);
+  GstSegment segment;
+  Watch watch;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (link->sink, tag_event (GST_TAG_SCOPE_STREAM, "title", "a"));
+  pass (link);
+  watch_pad (&watch, link->src->sinkpad);
+  gst_harness_push_event (link->sink, gst_event_new_stream_start ("another"));
+  gst_harness_push_event (link->sink, gst_event_new_caps (caps));
+  gst_harness_push_event (link->sink, gst_event_new_segment (&segment));
+  pass (link);
+  assert_seen (&watch, "no tags(0) buffer ");
+  pass (link);
+  assert_seen (&watch, "buffer ");
+  link_free (link);
+  watch_clear (&watch);
+}
+GST_END_TEST
+
 /* A new stream has tags of its own. */
 GST_START_TEST (a_new_stream_forgets_the_tags_of_the_last)
 {
@@ -220,7 +246,30 @@ GST_START_TEST (events_without_end_are_bounded)
   }
   gst_ndsh_events_append (events, metadata);
 
-  g_assert_cmpuint (metadata->len, <=, NDSH_MAX_METADATA);
+  g_assert_cmpuint (metadata->len, <=, NDSH_MAX_METADATA / 2);
+  gst_ndsh_events_free (events);
+}
+GST_END_TEST
+
+GST_START_TEST (one_tag_that_is_too_long_does_not_keep_the_rest)
+{
+  g_autoptr (GByteArray) metadata = g_byte_array_new (), sticky = g_byte_array_new ();
+  GstNdshEvents *events = gst_ndsh_events_new ();
+  g_autofree char *lyrics = g_strnfill (40000, 'a'), *title = NULL;
+  GstTagList *tags = gst_tag_list_new ("lyrics", lyrics, "title", "<<<<[[[({\n\"", NULL);
+  GstEvent *event = gst_event_new_tag (tags);
+  GList *list;
+
+  gst_ndsh_events_note (events, event);
+  gst_event_unref (event);
+  gst_ndsh_events_append (events, metadata);
+  list = gst_ndsh_events_read (metadata->data, metadata->len, sticky);
+  g_assert_cmpuint (g_list_length (list), ==, 1);
+  gst_event_parse_tag (list->data, &tags);
+  g_assert_cmpint (gst_tag_list_n_tags (tags), ==, 1);
+  g_assert_true (gst_tag_list_get_string (tags, "title", &title));
+  g_assert_cmpstr (title, ==, "<<<<[[[({\n\"");
+  g_list_free_full (list, (GDestroyNotify) gst_mini_object_unref);
   gst_ndsh_events_free (events);
 }
 GST_END_TEST
@@ -390,6 +439,8 @@ events_suite (void)
   tcase_add_test (tcase, who_comes_late_gets_what_is_sticky);
   tcase_add_test (tcase, a_custom_event_goes_with_the_next_frame);
   tcase_add_test (tcase, a_new_stream_forgets_the_tags_of_the_last);
+  tcase_add_test (tcase, tags_end_with_their_stream);
+  tcase_add_test (tcase, one_tag_that_is_too_long_does_not_keep_the_rest);
   tcase_add_test (tcase, events_without_end_are_bounded);
   tcase_add_test (tcase, what_strangers_write_in_their_place_harms_nobody);
   tcase_add_test (tcase, a_stream_without_caps_stays_without);

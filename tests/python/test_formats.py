@@ -51,6 +51,19 @@ def test_lists_in_lists_without_end_are_no_caps():
     assert Caps("a/b, x=" + "<" * 30000 + ">" * 30000).media == ""
 
 
+def test_numbers_without_end_take_no_time():
+    for text in ("(fraction)1e9999999999", "(int)" + "9" * 60000, "1e9999999999",
+                 "(double)1e99999999", "9" * 60000):
+        assert isinstance(Caps("a/b, x=" + text).fields["x"], (str, int, float))
+
+
+def test_values_are_read_as_gstreamer_reads_them():
+    assert Caps("a/b, a=(gboolean)true, b=(guchar)5, c=(gdouble)1.5, d=(GstFraction)1/2, "
+                "e=1.5, f=true, g=(int)0x10, h=(float)1e-3, i=30/1, j=5, k=text").fields == {
+                    "a": True, "b": 5, "c": 1.5, "d": Fraction(1, 2), "e": 1.5, "f": True,
+                    "g": 16, "h": 0.001, "i": Fraction(30), "j": 5, "k": "text"}
+
+
 def test_odd_values_do_not_raise():
     for value in ("(int)abc", "(fraction)1/0", "(int)", "<<1,2>,3>", "[ 1, 5 ]",
                   "{ a, b }", '"', "(unknown)x", "=", "\\"):

@@ -79,6 +79,8 @@ def test_metadata_of_items_goes_with_regions():
 
 @pytest.mark.parametrize("region", [
     ("x", -1, 0, 1, 1), ("x", 0, 0, 1 << 32, 1), ("x", 0.5, 0, 1, 1),
+    ("x", 0, 0, 1, 1, None, {"a": {"b": b""}}),
+    ("x", 0, 0, 1, 1, None, {"a": {"b": Fraction(1 << 40, 3)}}),
     ("x\0y", 0, 0, 1, 1), ("x", 0, 0, 1, 1, None, {"a b": {}}),
     ("x", 0, 0, 1, 1, None, {"a": {"b": 1 << 64}})])
 def test_a_region_that_cannot_be_is_a_value_error(region):
