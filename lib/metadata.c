@@ -53,15 +53,18 @@ are_items (const guint8 *at, const guint8 *end)
 NDSH_API gboolean
 ndsh_metadata_next (gconstpointer metadata, gsize size, NdshItem *item)
 {
-  const guint8 *at = metadata, *end = at + size;
+  const guint8 *at = metadata, *end;
 
   g_return_val_if_fail (metadata != NULL || size == 0, FALSE);
   g_return_val_if_fail (item != NULL, FALSE);
 
+  if (size <= sizeof magic)
+    return FALSE;
+  end = at + size;
   if (item->data != NULL)
     return read_item ((const guint8 *) item->data + item->size,
                       (gsize) (end - (const guint8 *) item->data) - item->size, item);
-  return size > sizeof magic && memcmp (at, magic, sizeof magic) == 0
+  return memcmp (at, magic, sizeof magic) == 0
          && are_items (at + sizeof magic, end)
          && read_item (at + sizeof magic, size - sizeof magic, item);
 }

@@ -520,13 +520,13 @@ append_meta (GByteArray *metadata, GstMeta *meta)
   return append_custom (metadata, meta) || append_serialised (metadata, meta);
 }
 
-/* How bytes lie is told elsewhere. */
+/* Which is told elsewhere. */
 static gboolean
-is_of_the_layout (const GstMeta *meta)
+says_how_bytes_lie (const GstMetaInfo *info)
 {
-  return meta->info->api == GST_VIDEO_META_API_TYPE
+  return info->api == GST_VIDEO_META_API_TYPE
 #if GST_CHECK_VERSION(1, 16, 0)
-         || meta->info->api == GST_AUDIO_META_API_TYPE
+         || info->api == GST_AUDIO_META_API_TYPE
 #endif
     ;
 }
@@ -540,7 +540,7 @@ gst_ndsh_metas_append (GstBuffer *buffer, GByteArray *metadata, GstElement *elem
   while ((meta = gst_buffer_iterate_meta (buffer, &state)) != NULL) {
     guint before = metadata->len;
 
-    if (is_of_the_layout (meta))
+    if (says_how_bytes_lie (meta->info))
       continue;
     if (!append_meta (metadata, meta))
       leave_out (meta->info, explain (g_type_name (meta->info->type)), element);
@@ -631,6 +631,52 @@ add_structure (GstBuffer *buffer, const NdshItem *item)
   return added;
 }
 
+#if GST_CHECK_VERSION(1, 24, 0)
+/* GStreamer's format: u32 size of all, u32 length of the name, the name and its NUL, u8
+ * version, and what the meta makes of itself. The name that a stranger gives, if it is
+ * that of a meta which this process knows, that says nothing of how bytes lie, which is
+ * checked elsewhere, and that has no text for GStreamer to parse. */
+static const char *
+get_serialised_name (const NdshItem *item)
+{
+  const guint8 *data = item->data;
+  guint32 total, length;
+  const GstMetaInfo *info;
+  const char *name = (const char *) data + 8;
+
+  if (item->size < 10)
+    return NULL;
+  memcpy (&total, data, sizeof total);
+  memcpy (&length, data + 4, sizeof length);
+  total = GUINT32_FROM_LE (total);
+  length = GUINT32_FROM_LE (length);
+  if (total != item->size || length > item->size - 10 || name[length] != '\0')
+    return NULL;
+  info = gst_meta_get_info (name);
+  return info != NULL && info->deserialize_func != NULL && find_kind (name) == NULL
+             && !gst_meta_info_is_custom (info) && !says_how_bytes_lie (info)
+           ? name
+           : NULL;
+}
+
+static gboolean
+add_serialised (GstBuffer *buffer, const NdshItem *item)
+{
+  guint32 consumed;
+
+  return get_serialised_name (item) != NULL
+         && gst_meta_deserialize (buffer, item->data, item->size, &consumed) != NULL;
+}
+#else
+static gboolean
+add_serialised (GstBuffer *buffer, const NdshItem *item)
+{
+  (void) buffer;
+  (void) item;
+  return FALSE;
+}
+#endif
+
 static gboolean
 add_item (GstBuffer *buffer, const NdshItem *item)
 {
@@ -639,16 +685,10 @@ add_item (GstBuffer *buffer, const NdshItem *item)
     return add_region (buffer, item);
   case NDSH_TAG_META:
     return add_structure (buffer, item);
-#if GST_CHECK_VERSION(1, 24, 0)
-  case GST_NDSH_TAG_SERIALISED: {
-    guint32 consumed;
-
-    return item->size > 0
-           && gst_meta_deserialize (buffer, item->data, item->size, &consumed) != NULL;
-  }
-#endif
+  case GST_NDSH_TAG_SERIALISED:
+    return add_serialised (buffer, item);
   default:
-    return !gst_ndsh_tag_is_meta (item->tag);
+    return TRUE;
   }
 }
 

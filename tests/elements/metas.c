@@ -229,6 +229,101 @@ GST_START_TEST (user_data_crosses)
 GST_END_TEST
 #endif
 
+/* --- Those that serialise themselves -------------------------------------- */
+
+#if GST_CHECK_VERSION(1, 24, 0)
+typedef struct {
+  GstMeta meta;
+  guint8 number;
+} OwnMeta;
+
+static gboolean
+init_own (GstMeta *meta, gpointer params, GstBuffer *buffer)
+{
+  (void) params, (void) buffer;
+  ((OwnMeta *) meta)->number = 0;
+  return TRUE;
+}
+
+static gboolean
+serialise_own (const GstMeta *meta, GstByteArrayInterface *data, guint8 *version)
+{
+  *version = 3;
+  return gst_byte_array_interface_append_data (data, &((const OwnMeta *) meta)->number, 1);
+}
+
+static GstMeta *
+deserialise_own (const GstMetaInfo *info, GstBuffer *buffer, const guint8 *data, gsize size,
+                 guint8 version)
+{
+  GstMeta *meta = NULL;
+
+  if (size == 1 && version == 3) {
+    meta = gst_buffer_add_meta (buffer, info, NULL);
+    ((OwnMeta *) meta)->number = data[0];
+  }
+  return meta;
+}
+
+static const GstMetaInfo *
+register_own (void)
+{
+  static const char *no_tags[] = { NULL };
+  GType api = gst_meta_api_type_register ("OwnMetaAPI", no_tags);
+  GstMetaInfo *info = gst_meta_info_new (api, "OwnMeta", sizeof (OwnMeta));
+
+  info->init_func = init_own;
+  info->serialize_func = serialise_own;
+  info->deserialize_func = deserialise_own;
+  return gst_meta_info_register (info);
+}
+
+GST_START_TEST (a_meta_that_serialises_itself_crosses)
+{
+  g_autoptr (GstBuffer) buffer = gst_buffer_new (), got = NULL;
+  GstMeta *meta = gst_buffer_add_meta (buffer, register_own (), NULL);
+
+  ((OwnMeta *) meta)->number = 42;
+  got = pass_through_bytes (buffer);
+
+  meta = get_meta (got, "OwnMeta");
+  g_assert_nonnull (meta);
+  g_assert_cmpuint (((OwnMeta *) meta)->number, ==, 42);
+}
+GST_END_TEST
+
+/* Of names that have a way of their own, or none, and of what is cut. */
+GST_START_TEST (what_a_stranger_serialised_is_left_out)
+{
+  static const char *const names[]
+    = { "GstVideoMeta", "GstAudioMeta", "GstReferenceTimestampMeta", "GstVideoCropMeta",
+        "GstParentBufferMeta", "no-such-meta", "" };
+  g_autoptr (GByteArray) whole = g_byte_array_new ();
+  g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+  gpointer state = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    guint32 length = (guint32) strlen (names[i]);
+    guint32 head[2] = { GUINT32_TO_LE (8 + length + 2 + 100), GUINT32_TO_LE (length) };
+    g_autoptr (GByteArray) metadata = g_byte_array_new ();
+    guint8 payload[101] = { 0 };
+
+    g_byte_array_set_size (whole, 0);
+    g_byte_array_append (whole, (const guint8 *) head, sizeof head);
+    g_byte_array_append (whole, (const guint8 *) names[i], length + 1);
+    g_byte_array_append (whole, payload, sizeof payload);
+    for (guint size = 0; size <= whole->len; size++)
+      ndsh_metadata_append (metadata, 7, whole->data, size);
+    head[1] = GUINT32_TO_LE (G_MAXUINT32 - 9);
+    memcpy (whole->data, head, sizeof head);
+    ndsh_metadata_append (metadata, 7, whole->data, whole->len);
+    gst_ndsh_metas_add (buffer, metadata->data, metadata->len, NULL);
+  }
+  g_assert_null (gst_buffer_iterate_meta (buffer, &state));
+}
+GST_END_TEST
+#endif
+
 /* --- Regions -------------------------------------------------------------- */
 
 static GstVideoRegionOfInterestMeta *
@@ -469,6 +564,10 @@ metas_suite (void)
 #endif
 #if GST_CHECK_VERSION(1, 22, 0)
   tcase_add_test (tcase, user_data_crosses);
+#endif
+#if GST_CHECK_VERSION(1, 24, 0)
+  tcase_add_test (tcase, a_meta_that_serialises_itself_crosses);
+  tcase_add_test (tcase, what_a_stranger_serialised_is_left_out);
 #endif
   tcase_add_test (tcase, regions_cross_a_channel_with_their_parameters);
   tcase_add_test (tcase, a_program_reads_the_regions_of_a_pipeline);
