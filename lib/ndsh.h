@@ -567,12 +567,13 @@ void ndsh_metadata_append (GByteArray *metadata, guint32 tag, gconstpointer data
 /*
  * NdshRegion: a part of a picture that something is known of, like a detector's box; a
  * GstVideoRegionOfInterestMeta in pipelines.
- * @label: what it is; UTF-8
+ * @label: what it is; UTF-8; NULL is ""
  * @id: -1 for none
  * @parent_id: the id of the region in which it was found, -1 for none
  * @x, @y, @width, @height: pixels
  * @confidence: 0 to 1; less than 0 if unknown
- * @parameters: any more: lines, each a GstStructure as text; "" for none
+ * @parameters: any more: lines, each a GstStructure as text; "" or NULL for none
+ * Begin with NDSH_REGION_INIT, for 0 is a number and a confidence.
  */
 typedef struct {
   const char *label;
@@ -585,6 +586,9 @@ typedef struct {
   double confidence;
   const char *parameters;
 } NdshRegion;
+
+#define NDSH_REGION_INIT                                                       \
+  { .id = -1, .parent_id = -1, .confidence = -1 }
 
 void ndsh_metadata_append_region (GByteArray *metadata, const NdshRegion *region);
 

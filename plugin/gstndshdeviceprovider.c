@@ -55,15 +55,18 @@ gst_ndsh_device_class_init (GstNdshDeviceClass *klass)
 static const char *
 get_device_class (const GstCaps *caps)
 {
-  const char *media = gst_structure_get_name (gst_caps_get_structure (caps, 0));
+  const char *media;
 
+  if (gst_caps_is_any (caps))
+    return "Source";
+  media = gst_structure_get_name (gst_caps_get_structure (caps, 0));
   if (g_str_has_prefix (media, "video/") || g_str_has_prefix (media, "image/"))
     return "Video/Source";
   return g_str_has_prefix (media, "audio/") ? "Audio/Source" : "Source";
 }
 
-/* Those of frames that came without any are their arrays'; before the first frame there
- * are none. */
+/* Those of frames that came without any are their arrays'; before the first frame there may
+ * be any. */
 static GstCaps *
 get_caps (const NdshChannelInfo *info)
 {
@@ -71,7 +74,7 @@ get_caps (const NdshChannelInfo *info)
 
   if (caps == NULL && info->n_arrays > 0)
     caps = gst_ndsh_caps_from_arrays (info->arrays, info->n_arrays);
-  return caps;
+  return caps != NULL ? caps : gst_caps_new_any ();
 }
 
 static GstDevice *
@@ -81,8 +84,6 @@ make_device (const char *channel, const NdshChannelInfo *info)
   GstStructure *properties;
   GstNdshDevice *device;
 
-  if (caps == NULL)
-    return NULL;
   properties = gst_structure_new ("ndsh-properties", "channel", G_TYPE_STRING, channel,
                                   "writer-pid", G_TYPE_INT64, info->pid, "readers",
                                   G_TYPE_UINT, info->n_readers, NULL);
@@ -111,10 +112,10 @@ gst_ndsh_device_provider_probe (GstDeviceProvider *provider)
   (void) provider;
   for (guint i = 0; channels[i] != NULL; i++) {
     g_autoptr (NdshChannelInfo) info = ndsh_channel_info_new (channels[i], NULL);
-    GstDevice *device = info != NULL ? make_device (channels[i], info) : NULL;
 
-    if (device != NULL)
-      devices = g_list_prepend (devices, gst_object_ref_sink (device));
+    if (info != NULL)
+      devices = g_list_prepend (devices,
+                                gst_object_ref_sink (make_device (channels[i], info)));
   }
   return g_list_reverse (devices);
 }

@@ -1801,8 +1801,8 @@ install_properties (GObjectClass *klass)
   props[PROP_MAX_RATE] = gst_param_spec_fraction (
     "max-rate", "Maximum rate",
     "Skip frames so that no more than this many a second are shown, before anything is "
-    "done with them; 0 for all. Without effect on sound, and on encoded frames that refer "
-    "to others",
+    "done with them; 0 for all. The framerate of the caps stays the writer's. Without "
+    "effect on sound, and on encoded frames that refer to others",
     0, 1, G_MAXINT, 1, 0, 1, live);
   props[PROP_CURRENT_LEVEL_BUFFERS] = g_param_spec_uint (
     "current-level-buffers", "Current level buffers",
@@ -1872,15 +1872,18 @@ set_property_from_uri (GstNdshSrc *self, const char *uri, const char *text,
                        GError **error)
 {
   g_auto (GStrv) parts = g_strsplit (text, "=", 2);
-  g_autofree char *value = NULL;
   GParamSpec *pspec = g_object_class_find_property (G_OBJECT_GET_CLASS (self), parts[0]);
+  g_autofree char *value_text
+    = parts[1] != NULL ? g_uri_unescape_string (parts[1], NULL) : NULL;
+  g_auto (GValue) value = G_VALUE_INIT;
 
-  if (pspec == NULL || (pspec->flags & G_PARAM_WRITABLE) == 0 || parts[1] == NULL)
+  if (pspec == NULL || (pspec->flags & G_PARAM_WRITABLE) == 0 || value_text == NULL)
     return fail_uri (error, uri, text);
-  value = g_uri_unescape_string (parts[1], NULL);
-  if (value == NULL)
+  g_value_init (&value, pspec->value_type);
+  if (!gst_value_deserialize (&value, value_text)
+      || g_param_value_validate (pspec, &value))
     return fail_uri (error, uri, text);
-  gst_util_set_object_arg (G_OBJECT (self), parts[0], value);
+  g_object_set_property (G_OBJECT (self), parts[0], &value);
   return TRUE;
 }
 

@@ -37,8 +37,8 @@ def on_element_message(bus, message):
 loop = GLib.MainLoop()
 pipeline.bus.add_signal_watch()
 pipeline.bus.connect("message::element", on_element_message)
-pipeline.bus.connect("message::error", lambda bus, message: sys.exit(
-    message.parse_error()[0].message))
+pipeline.bus.connect("message::error", lambda bus, message: (
+    print(message.parse_error()[0].message, file=sys.stderr), loop.quit()))
 switch_camera(False)
 pipeline.set_state(Gst.State.PLAYING)
 try:

@@ -22,7 +22,8 @@ class Region(NamedTuple):
     In pipelines it is a GstVideoRegionOfInterestMeta.
 
     label: what it is
-    x, y, w, h: pixels, whole and not negative
+    x, y, w, h: pixels; they become whole, and what lies left of the picture or above it is
+        cut off
     confidence: 0 to 1, None if unknown
     parameters: what more is known: {name: {field: value}}, or None
     id, parent: its number, and that of the region it was found in; None if there is none
@@ -134,19 +135,45 @@ def pack(metadata, regions, metas):
 
 def _pack_region(region):
     region = Region(*region)
-    confidence = -1 if region.confidence is None else region.confidence
     lines = "\n".join(formats.structure_text(name, fields)
                       for name, fields in (region.parameters or {}).items())
-    try:
-        numbers = _REGION.pack(_number(region.id), _number(region.parent), region.x,
-                               region.y, region.w, region.h, confidence)
-    except struct.error as error:
-        raise ValueError("%r is no region: %s" % (region, error))
+    x, w = _clip(region, "x", "w")
+    y, h = _clip(region, "y", "h")
+    numbers = _REGION.pack(_id(region, "id"), _id(region, "parent"), x, y, w, h,
+                           _confidence(region))
+    if not isinstance(region.label, str):
+        raise TypeError("the label of %r is no text" % (region,))
     return numbers + _pack_text(region.label) + _pack_text(lines)
 
 
-def _number(id):
-    return -1 if id is None else id
+def _whole(region, field, least):
+    value = getattr(region, field)
+    try:
+        whole = int(round(float(value)))
+    except (TypeError, ValueError, OverflowError):
+        whole = None
+    if whole is None or not least <= whole < 1 << 31:
+        raise ValueError("%s of %r is not possible" % (field, region))
+    return whole
+
+
+def _clip(region, at, length):
+    """Whole pixels, from 0 on: boxes of detectors are neither."""
+    start, size = _whole(region, at, -1 << 31), _whole(region, length, 0)
+    return max(start, 0), max(size + min(start, 0), 0)
+
+
+def _id(region, field):
+    return -1 if getattr(region, field) is None else _whole(region, field, 0)
+
+
+def _confidence(region):
+    if region.confidence is None:
+        return -1.0
+    confidence = float(region.confidence)
+    if not -1e-3 <= confidence <= 1 + 1e-3:
+        raise ValueError("confidence of %r is not from 0 to 1" % (region,))
+    return min(max(confidence, 0.0), 1.0)
 
 
 def _pack_text(text):

@@ -733,6 +733,8 @@ GST_START_TEST (a_uri_that_cannot_be_says_what_is_wrong)
 {
   static const char *const uris[] = { "ndsh://", "ndsh://?max-rate=1", "ndsh://a?b",
                                       "ndsh://a?no-such-property=1", "ndsh://a?stats=1",
+                                      "ndsh://a?max-rate=abc", "ndsh://a?leaky-type=foo",
+                                      "ndsh://a?max-buffers=99", "ndsh://a?max-rate=",
                                       "ndsh://%zz" };
 
   for (guint i = 0; i < G_N_ELEMENTS (uris); i++) {
@@ -750,16 +752,22 @@ GST_START_TEST (channels_are_devices)
   GstDeviceProvider *provider
     = gst_device_provider_factory_get_by_name ("ndshdeviceprovider");
   GstHarness *sink = elements_harness_new ("ndshsink", "channel=test");
-  g_autoptr (NdshWriter) silent = ndsh_writer_new ("silent", NULL, NULL);
+  NdshWriter *silent = ndsh_writer_new ("silent", NULL, NULL);
   g_autofree char *name = NULL, *channel = NULL;
   g_autoptr (GstCaps) caps = NULL, expected = gst_caps_from_string (CAPS);
+  g_autoptr (GstCaps) silent_caps = NULL;
   GstElement *source;
   GList *devices;
 
   gst_harness_set_src_caps_str (sink, CAPS);
   gst_harness_push (sink, elements_buffer_new (SIZE, 1));
   devices = gst_device_provider_get_devices (provider);
-  g_assert_cmpuint (g_list_length (devices), ==, 1);    /* the other says nothing yet */
+  g_assert_cmpuint (g_list_length (devices), ==, 2);
+  silent_caps = gst_device_get_caps (devices->data);
+  g_assert_true (gst_caps_is_any (silent_caps));        /* it says nothing yet */
+  g_assert_true (gst_device_has_classes (devices->data, "Source"));
+  gst_object_unref (devices->data);
+  devices = g_list_delete_link (devices, devices);
   name = gst_device_get_display_name (devices->data);
   caps = gst_device_get_caps (devices->data);
   source = gst_device_create_element (devices->data, NULL);
@@ -773,6 +781,7 @@ GST_START_TEST (channels_are_devices)
   gst_object_unref (source);
   g_list_free_full (devices, gst_object_unref);
   gst_object_unref (provider);
+  ndsh_writer_free (silent);
   gst_harness_teardown (sink);
 }
 GST_END_TEST
@@ -796,17 +805,16 @@ GST_START_TEST (silence_is_told_of_each_time)
 {
   GstElement *pipeline
     = elements_launch ("ndshsrc channel=test timeout=20000000 ! fakesink");
+  NdshWriter *writer;
 
   elements_play (pipeline);
   wait_element_message (pipeline, "GstNdshSrcTimeout");
   wait_element_message (pipeline, "GstNdshSrcTimeout");
-  {
-    g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
-
-    wait_element_message (pipeline, "GstNdshSrcConnected");
-    wait_element_message (pipeline, "GstNdshSrcTimeout");
-    wait_element_message (pipeline, "GstNdshSrcTimeout");
-  }
+  writer = ndsh_test_writer (NULL);
+  wait_element_message (pipeline, "GstNdshSrcConnected");
+  wait_element_message (pipeline, "GstNdshSrcTimeout");
+  wait_element_message (pipeline, "GstNdshSrcTimeout");
+  ndsh_writer_free (writer);
   wait_element_message (pipeline, "GstNdshSrcDisconnected");
   elements_stop (pipeline);
 }

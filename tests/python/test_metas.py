@@ -78,7 +78,8 @@ def test_metadata_of_items_goes_with_regions():
 
 
 @pytest.mark.parametrize("region", [
-    ("x", -1, 0, 1, 1), ("x", 0, 0, 1 << 32, 1), ("x", 0.5, 0, 1, 1),
+    ("x", 0, 0, -1, 1), ("x", 0, 0, 1 << 32, 1), ("x", float("nan"), 0, 1, 1),
+    ("x", None, 0, 1, 1), ("x", 0, 0, 1, 1, 1.5), ("x", 0, 0, 1, 1, None, None, -5),
     ("x", 0, 0, 1, 1, None, {"a": {"b": b""}}),
     ("x", 0, 0, 1, 1, None, {"a": {"b": Fraction(1 << 40, 3)}}),
     ("x\0y", 0, 0, 1, 1), ("x", 0, 0, 1, 1, None, {"a b": {}}),
@@ -86,6 +87,12 @@ def test_metadata_of_items_goes_with_regions():
 def test_a_region_that_cannot_be_is_a_value_error(region):
     with pytest.raises(ValueError):
         pass_on(regions=[region])
+
+
+def test_boxes_of_detectors_are_forgiven():
+    frame = pass_on(regions=[Region("x", -3.4, 2.6, 10.2, np.float32(4), 1.0000001)])
+
+    assert frame.regions == (Region("x", 0, 3, 7, 4, 1.0),)
 
 
 def test_a_value_that_cannot_be_is_a_type_error():

@@ -126,13 +126,16 @@ test_a_confidence_that_cannot_be_is_unknown (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (values); i++) {
     g_autoptr (GByteArray) metadata = g_byte_array_new ();
-    NdshRegion region = { .confidence = values[i] };
+    NdshRegion region = NDSH_REGION_INIT;
     NdshItem item = { 0 };
 
+    region.confidence = values[i];
     ndsh_metadata_append_region (metadata, &region);
     ndsh_metadata_next (metadata->data, metadata->len, &item);
     g_assert_true (ndsh_item_get_region (&item, &region));
     g_assert_cmpfloat (region.confidence, ==, -1);
+    g_assert_cmpint (region.id, ==, -1);
+    g_assert_cmpint (region.parent_id, ==, -1);
     g_assert_cmpstr (region.label, ==, "");
   }
 }
