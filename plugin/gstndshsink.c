@@ -143,8 +143,7 @@ struct _GstNdshSink {
   GCond readers_changed;        /* or unlocked did */
   NdshReaderInfo *readers;
   guint n_readers;
-  guint64 n_joined;             /* so far, about */
-  guint64 keys_wanted;          /* by who joined or asked, so far */
+  guint64 key_requests;         /* of readers, so far */
   gboolean unlocked;
   guint n_unlocks;
 };
@@ -311,7 +310,9 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
   g_mutex_lock (&self->readers_lock);
   before = self->readers;
   n_before = self->n_readers;
-  self->n_joined += n_now > n_before ? n_now - n_before : 0;
+  /* Before it can be seen that somebody came. */
+  if (n_now > n_before)
+    g_atomic_int_set (&self->wants_key, TRUE);
   self->readers = now;
   self->n_readers = n_now;
   g_cond_broadcast (&self->readers_changed);
@@ -347,19 +348,16 @@ update_readers (GstNdshSink *self, NdshWriter *writer)
   set_readers (self, now, MIN (n, max_readers));
 }
 
-/* Readers that have come, or asked. */
 static void
 note_key_requests (GstNdshSink *self, NdshWriter *writer)
 {
-  guint64 wanted;
   NdshWriterInfo info;
 
   ndsh_writer_get_info (writer, &info);
   g_mutex_lock (&self->readers_lock);
-  wanted = self->n_joined + info.key_requests;
-  if (wanted != self->keys_wanted)
+  if (info.key_requests != self->key_requests)
     g_atomic_int_set (&self->wants_key, TRUE);
-  self->keys_wanted = wanted;
+  self->key_requests = info.key_requests;
   g_mutex_unlock (&self->readers_lock);
 }
 
