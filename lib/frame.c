@@ -141,10 +141,13 @@ copy_payload (NdshFrame *frame, NdshLink *link, NdshSegment *segment,
 }
 
 static NdshFrame *
-frame_alloc (const NdshFrameRecord *r)
+frame_alloc (NdshLink *link, const NdshFrameRecord *r)
 {
-  NdshFrame *frame = g_malloc (sizeof *frame);
+  NdshFrame *frame = g_atomic_pointer_get (&link->spare_frame);
 
+  if (frame == NULL
+      || !g_atomic_pointer_compare_and_exchange (&link->spare_frame, frame, NULL))
+    frame = g_malloc (sizeof *frame);
   frame->copy = NULL;
   frame->format = NULL;
   frame->size = (gsize) r->payload_size;
@@ -166,9 +169,11 @@ static void
 frame_free (NdshFrame *frame, NdshLink *link)
 {
   ndsh_link_give_copy (link, frame->copy);
-  g_free (frame->metadata);
+  if (frame->metadata != NULL)
+    g_free (frame->metadata);
   ndsh_format_unref (frame->format);
-  g_free (frame);
+  if (!g_atomic_pointer_compare_and_exchange (&link->spare_frame, NULL, frame))
+    g_free (frame);
 }
 
 static gboolean
@@ -223,7 +228,7 @@ ndsh_frame_new (NdshLink *link, NdshSegment *segment, const NdshLease *lease,
     refuse_record (error);
     return NULL;
   }
-  frame = frame_alloc (r);
+  frame = frame_alloc (link, r);
   if (!copy_all (frame, link, segment, lease, *last, &packed)) {
     frame_free (frame, link);
     return NULL;

@@ -116,9 +116,14 @@ ndsh_lifeline_close (int fd)
 }
 
 guint
+ndsh_lifeline_watch (void)
+{
+  pthread_once (&once, start);
+  return process;
+}
+
+guint
 ndsh_lifeline_process (void)
 {
-  /* A fork is noticed from here on. */
-  pthread_once (&once, start);
   return process;
 }

@@ -21,7 +21,10 @@ int ndsh_lifeline_add (int fd);
 /* Without the lock. Ignores a negative one, keeps errno. */
 void ndsh_lifeline_close (int fd);
 
-/* Differs between a process and its forked children. */
+/* A number of this process, which in a child forked from now on is another. */
+guint ndsh_lifeline_watch (void);
+
+/* That number; for who has watched. */
 guint ndsh_lifeline_process (void);
 
 #endif

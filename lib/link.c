@@ -96,7 +96,7 @@ ndsh_link_new (int fd, NdshMessage *welcome, GError **error)
 
   link->refs = 1;
   link->fd = link->bell_fd = -1;
-  link->process = ndsh_lifeline_process ();
+  link->process = ndsh_lifeline_watch ();
   if (!join (link, welcome, error)) {
     ndsh_link_unref (link);
     return NULL;
@@ -134,6 +134,7 @@ ndsh_link_unref (NdshLink *link)
   if (link->bell_fd >= 0)
     close (link->bell_fd);
   copy_free (link->spare);
+  g_free (link->spare_frame);
   g_free (link);
 }
 

@@ -33,6 +33,7 @@ typedef struct {
   guint32 n_segments_at_first;  /* that come without a frame's being new */
   guint32 ends;                 /* before the first frame that it can have */
   NdshCopy *spare;              /* of a frame that was released; atomic, or NULL */
+  gpointer spare_frame;         /* such a frame itself; atomic, or NULL */
   struct {
     guint32 generation;
     NdshSegment *segment;

@@ -84,7 +84,7 @@ ndsh_reader_new (const char *name, const NdshReaderOptions *options,
     return NULL;
   reader = g_new0 (NdshReader, 1);
   reader->name = g_strdup (name);
-  reader->process = ndsh_lifeline_process ();
+  reader->process = ndsh_lifeline_watch ();
   reader->greeting_fd = -1;
   pthread_mutex_init (&reader->flush_mutex, NULL);
   reader->retry_us = FIRST_RETRY_US;

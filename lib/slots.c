@@ -606,8 +606,8 @@ ndsh_leases_count (const NdshLeases *leases)
 {
   uint32_t n = 0;
 
-  for (uint32_t k = 0; k < leases->n_leases; k++)
-    n += (load_relaxed (&leases->used[k / 32]) >> k % 32) & 1;
+  for (uint32_t i = 0; 32 * i < leases->n_leases; i++)
+    n += (uint32_t) __builtin_popcount (load_relaxed (&leases->used[i]));
   return n;
 }
 

@@ -164,7 +164,7 @@ ndsh_writer_new_at (const char *channel, const NdshWriterOptions *options,
   NdshWriter *writer = g_new0 (NdshWriter, 1);
 
   writer->refs = 1;
-  writer->process = ndsh_lifeline_process ();
+  writer->process = ndsh_lifeline_watch ();
   writer->channel = g_strdup (channel);
   writer->retired
     = g_ptr_array_new_with_free_func ((GDestroyNotify) ndsh_segment_unref);

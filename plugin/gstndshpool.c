@@ -214,7 +214,7 @@ new_draft_memory (GstNdshBufferPool *self, gboolean may_block)
     return NULL;
   memory = gst_ndsh_allocator_new_draft (
     self->allocator, self->size + self->params.padding,
-    may_block ? GST_BUFFER_POOL (self) : NULL);
+    may_block ? GST_BUFFER_POOL_CAST (self) : NULL);
   if (memory != NULL)
     gst_memory_resize (memory, 0, self->size);
   return memory;
@@ -279,15 +279,15 @@ gst_ndsh_buffer_pool_new (GstNdshAllocator *allocator, GstCaps *caps)
   gst_object_ref_sink (self);
   self->allocator = gst_object_ref (allocator);
 
-  config = gst_buffer_pool_get_config (GST_BUFFER_POOL (self));
+  config = gst_buffer_pool_get_config (GST_BUFFER_POOL_CAST (self));
   gst_buffer_pool_config_set_params (config, caps,
                                      (guint) GST_VIDEO_INFO_SIZE (&info), 2, 0);
   gst_buffer_pool_config_add_option (config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-  if (!gst_buffer_pool_set_config (GST_BUFFER_POOL (self), config)) {
+  if (!gst_buffer_pool_set_config (GST_BUFFER_POOL_CAST (self), config)) {
     gst_object_unref (self);
     return NULL;
   }
-  return GST_BUFFER_POOL (self);
+  return GST_BUFFER_POOL_CAST (self);
 }
 
 static void

@@ -293,8 +293,8 @@ post_readers (GstNdshSink *self, guint n_readers)
                                  self->channel, "num-readers", G_TYPE_UINT, n_readers,
                                  NULL);
   GST_OBJECT_UNLOCK (self);
-  gst_element_post_message (GST_ELEMENT (self),
-                            gst_message_new_element (GST_OBJECT (self), structure));
+  gst_element_post_message (GST_ELEMENT_CAST (self),
+                            gst_message_new_element (GST_OBJECT_CAST (self), structure));
 }
 
 /* @now becomes who reads. */
@@ -499,7 +499,7 @@ apply_offset (GstNdshSink *self)
   GST_OBJECT_LOCK (self);
   offset = self->ts_offset + self->delay - (GstClockTimeDiff) self->latency;
   GST_OBJECT_UNLOCK (self);
-  gst_base_sink_set_ts_offset (GST_BASE_SINK (self), offset);
+  gst_base_sink_set_ts_offset (GST_BASE_SINK_CAST (self), offset);
   g_atomic_int_set (&self->offset_is_old, TRUE);
 }
 
@@ -591,7 +591,7 @@ ask_upstream (GstNdshSink *self)
 static gboolean
 is_part_of_segment (GstNdshSink *self, GstBuffer *buffer)
 {
-  const GstSegment *segment = &GST_BASE_SINK (self)->segment;
+  const GstSegment *segment = &GST_BASE_SINK_CAST (self)->segment;
   GstClockTime end = GST_BUFFER_PTS (buffer);
 
   if (GST_BUFFER_DURATION_IS_VALID (buffer))
@@ -614,7 +614,7 @@ gst_ndsh_sink_get_times (GstBaseSink *base, GstBuffer *buffer,
   if (segment->format != GST_FORMAT_TIME || segment->rate < 0
       || !GST_BUFFER_PTS_IS_VALID (buffer) || !GST_CLOCK_TIME_IS_VALID (*start)
       || *start >= segment->start
-      || !is_part_of_segment (GST_NDSH_SINK (base), buffer))
+      || !is_part_of_segment (GST_NDSH_SINK_CAST (base), buffer))
     return;
   *start = segment->start;
   /* It takes the distance between the two for the duration. */
@@ -627,7 +627,7 @@ gst_ndsh_sink_get_times (GstBaseSink *base, GstBuffer *buffer,
 static gboolean
 is_after_segment (GstNdshSink *self, GstBuffer *buffer)
 {
-  const GstSegment *segment = &GST_BASE_SINK (self)->segment;
+  const GstSegment *segment = &GST_BASE_SINK_CAST (self)->segment;
 
   return self->is_encoded && segment->rate > 0
          && GST_CLOCK_TIME_IS_VALID (segment->stop)
@@ -678,12 +678,12 @@ update_timing (GstNdshSink *self)
   gboolean syncs;
   NdshTiming timing = { NDSH_CLOCK_NONE, self->opened_at, 0 };
   gboolean has_clock
-    = gst_ndsh_time_base_update (&self->base, GST_ELEMENT (self));
+    = gst_ndsh_time_base_update (&self->base, GST_ELEMENT_CAST (self));
 
   if (timing_is_known (self, has_clock))
     return;
   self->base_zero = self->base.zero;
-  syncs = gst_base_sink_get_sync (GST_BASE_SINK (self));
+  syncs = gst_base_sink_get_sync (GST_BASE_SINK_CAST (self));
   if (g_atomic_int_compare_and_exchange (&self->timing_is_old, TRUE, FALSE))
     ask_upstream (self);
   if (has_clock)
@@ -707,7 +707,7 @@ to_timestamp (GstNdshSink *self, GstClockTime time, gint64 *timestamp)
 {
   gint64 running;
 
-  if (!gst_ndsh_segment_to_running (&GST_BASE_SINK (self)->segment, time,
+  if (!gst_ndsh_segment_to_running (&GST_BASE_SINK_CAST (self)->segment, time,
                                     &running))
     return FALSE;
   *timestamp = gst_ndsh_running_to_monotonic (running, self->zero);
@@ -743,7 +743,7 @@ fill_frame_info (GstNdshSink *self, GstBuffer *buffer, NdshFrameInfo *info)
   if (!to_timestamp (self, GST_BUFFER_PTS (buffer), &info->timestamp_ns))
     info->timestamp_ns = -1;
   info->duration_ns = gst_ndsh_segment_scale_duration (
-    &GST_BASE_SINK (self)->segment, GST_BUFFER_DURATION (buffer));
+    &GST_BASE_SINK_CAST (self)->segment, GST_BUFFER_DURATION (buffer));
   info->offset = GST_BUFFER_OFFSET (buffer);
   info->flags
     = gst_ndsh_buffer_flags_filter (GST_BUFFER_FLAGS (buffer)) | GST_NDSH_FLAG_GST;
@@ -806,10 +806,10 @@ open_channel (GstNdshSink *self)
 
   writer = ndsh_writer_new (channel, &options, &error);
   if (writer == NULL) {
-    gst_ndsh_post_error (GST_ELEMENT (self), error, channel);
+    gst_ndsh_post_error (GST_ELEMENT_CAST (self), error, channel);
     return FALSE;
   }
-  self->timeline = gst_ndsh_timeline_join (GST_ELEMENT (self));
+  self->timeline = gst_ndsh_timeline_join (GST_ELEMENT_CAST (self));
   self->waited = 0;
   GST_OBJECT_LOCK (self);
   self->allocator = gst_ndsh_allocator_new (writer, &options);
@@ -1024,7 +1024,7 @@ gst_ndsh_sink_set_caps (GstBaseSink *base, GstCaps *caps)
     return FALSE;
   }
   if (!set_description (self, text, &error)) {
-    gst_ndsh_post_error (GST_ELEMENT (self), error, "the caps are too long");
+    gst_ndsh_post_error (GST_ELEMENT_CAST (self), error, "the caps are too long");
     return FALSE;
   }
   if (!gst_ndsh_text_is_caps (text))
@@ -1112,7 +1112,7 @@ describe (GstNdshSink *self, NdshDraft *draft, GstBuffer *buffer, GstNdshMeta *m
   g_byte_array_set_size (self->metadata, 0);
   gst_ndsh_meta_append (meta, self->metadata);
   gst_ndsh_events_append (self->events, self->metadata);
-  gst_ndsh_metas_append (buffer, self->metadata, GST_ELEMENT (self));
+  gst_ndsh_metas_append (buffer, self->metadata, GST_ELEMENT_CAST (self));
   return ndsh_draft_describe (draft, look->arrays, look->n_arrays, size,
                               self->metadata->data, self->metadata->len, error);
 }
@@ -1230,7 +1230,7 @@ static void
 post_qos (GstNdshSink *self, GstBuffer *buffer, guint64 n_published,
           guint64 n_dropped)
 {
-  GstSegment *segment = &GST_BASE_SINK (self)->segment;
+  GstSegment *segment = &GST_BASE_SINK_CAST (self)->segment;
   GstClockTime pts = GST_BUFFER_PTS (buffer);
   guint64 running = GST_CLOCK_TIME_NONE, stream = GST_CLOCK_TIME_NONE;
   GstMessage *message;
@@ -1239,11 +1239,11 @@ post_qos (GstNdshSink *self, GstBuffer *buffer, guint64 n_published,
     running = gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts);
     stream = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts);
   }
-  message = gst_message_new_qos (GST_OBJECT (self), FALSE, running, stream, pts,
+  message = gst_message_new_qos (GST_OBJECT_CAST (self), FALSE, running, stream, pts,
                                  GST_BUFFER_DURATION (buffer));
   gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, n_published,
                              n_dropped);
-  gst_element_post_message (GST_ELEMENT (self), message);
+  gst_element_post_message (GST_ELEMENT_CAST (self), message);
 }
 
 /* That the machine has no memory is for who runs it, once; QoS messages are for
@@ -1298,7 +1298,7 @@ begin_copy (GstNdshSink *self, gsize size, NdshDraft **draft, GError **error)
       return GST_FLOW_OK;
     /* It was not the slots: the pipeline pauses or flushes. */
     g_clear_error (error);
-    result = gst_base_sink_wait_preroll (GST_BASE_SINK (self));
+    result = gst_base_sink_wait_preroll (GST_BASE_SINK_CAST (self));
     if (result != GST_FLOW_OK)
       return result;
   }
@@ -1321,7 +1321,7 @@ post_begin_error (GstNdshSink *self, gsize size, const GError *error)
                         size, max_memory),
                        ("%s", error->message));
   else
-    gst_ndsh_post_error (GST_ELEMENT (self), error, "no slot for the copy of a frame");
+    gst_ndsh_post_error (GST_ELEMENT_CAST (self), error, "no slot for the copy of a frame");
   return GST_FLOW_ERROR;
 }
 
@@ -1436,8 +1436,7 @@ has_scattered_planes (GstNdshSink *self, GstBuffer *buffer)
   const GstAudioInfo *info = &self->content.audio;
   GstAudioMeta *meta = gst_buffer_get_audio_meta (buffer);
 
-  return meta != NULL && self->content.kind == GST_NDSH_CONTENT_AUDIO
-         && info->layout == GST_AUDIO_LAYOUT_NON_INTERLEAVED
+  return meta != NULL && info->layout == GST_AUDIO_LAYOUT_NON_INTERLEAVED
          && meta->info.layout == info->layout
          && meta->info.finfo == info->finfo
          && meta->info.channels == info->channels
@@ -1465,7 +1464,8 @@ pack_planes (GstNdshSink *self, GstBuffer *buffer)
   GstAudioBuffer sound;
   gsize size;
 
-  if (!has_scattered_planes (self, buffer)
+  if (self->content.kind != GST_NDSH_CONTENT_AUDIO
+      || !has_scattered_planes (self, buffer)
       || !gst_audio_buffer_map (&sound, &self->content.audio, buffer,
                                 GST_MAP_READ))
     return NULL;
@@ -1511,7 +1511,7 @@ publish (GstNdshSink *self, GstBuffer *buffer, gboolean allow_copy)
 static GstFlowReturn
 wait_while_alone (GstNdshSink *self, GstBuffer *buffer)
 {
-  GstBaseSink *base = GST_BASE_SINK (self);
+  GstBaseSink *base = GST_BASE_SINK_CAST (self);
 
   if (get_num_readers (self) == 0)
     GST_ELEMENT_INFO (self, RESOURCE, NOT_FOUND,
@@ -1553,7 +1553,7 @@ request_key_frame (GstNdshSink *self, GstBuffer *buffer)
 static GstFlowReturn
 gst_ndsh_sink_render (GstBaseSink *base, GstBuffer *buffer)
 {
-  GstNdshSink *self = GST_NDSH_SINK (base);
+  GstNdshSink *self = GST_NDSH_SINK_CAST (base);
   g_autoptr (GstBuffer) packed = NULL;
   gboolean allow_copy, wants_key;
   GstFlowReturn result;
@@ -1667,7 +1667,7 @@ static GstStructure *
 base_stats (GstNdshSink *self)
 {
 #if GST_CHECK_VERSION(1, 18, 0)
-  return gst_base_sink_get_stats (GST_BASE_SINK (self));
+  return gst_base_sink_get_stats (GST_BASE_SINK_CAST (self));
 #else
   (void) self;
   return gst_structure_new ("stats", "average-rate", G_TYPE_DOUBLE, 0.0,
@@ -1945,10 +1945,10 @@ gst_ndsh_sink_init (GstNdshSink *self)
   g_cond_init (&self->readers_changed);
   g_signal_connect (self, "notify::sync", G_CALLBACK (on_sync_changed), NULL);
   /* The last sample would hold a slot, and be copied at each new caps. */
-  gst_base_sink_set_last_sample_enabled (GST_BASE_SINK (self), FALSE);
+  gst_base_sink_set_last_sample_enabled (GST_BASE_SINK_CAST (self), FALSE);
 #if GST_CHECK_VERSION(1, 16, 0)
   /* Nobody need wait for what this sink takes to hand a frame over. */
-  gst_base_sink_set_processing_deadline (GST_BASE_SINK (self), 0);
+  gst_base_sink_set_processing_deadline (GST_BASE_SINK_CAST (self), 0);
 #endif
 }
 

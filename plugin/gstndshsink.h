@@ -9,6 +9,9 @@ G_BEGIN_DECLS
 #define GST_TYPE_NDSH_SINK (gst_ndsh_sink_get_type ())
 G_DECLARE_FINAL_TYPE (GstNdshSink, gst_ndsh_sink, GST, NDSH_SINK, GstBaseSink)
 
+/* Unchecked, for what happens at each buffer. */
+#define GST_NDSH_SINK_CAST(obj) ((GstNdshSink *) (obj))
+
 #if GST_CHECK_VERSION(1, 20, 0)
 GST_ELEMENT_REGISTER_DECLARE (ndshsink)
 #endif

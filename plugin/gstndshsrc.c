@@ -238,21 +238,19 @@ post_element_message (GstNdshSrc *self, const char *name)
   structure
     = gst_structure_new (name, "channel", G_TYPE_STRING, self->channel, NULL);
   GST_OBJECT_UNLOCK (self);
-  gst_element_post_message (GST_ELEMENT (self),
-                            gst_message_new_element (GST_OBJECT (self), structure));
+  gst_element_post_message (GST_ELEMENT_CAST (self),
+                            gst_message_new_element (GST_OBJECT_CAST (self), structure));
 }
 
+/* Changed here alone, and by one thread at a time. */
 static void
 set_connected (GstNdshSrc *self, gboolean connected)
 {
-  gboolean changed;
-
+  if (self->connected == connected)
+    return;
   GST_OBJECT_LOCK (self);
-  changed = self->connected != connected;
   self->connected = connected;
   GST_OBJECT_UNLOCK (self);
-  if (!changed)
-    return;
   GST_DEBUG_OBJECT (self, "%s", connected ? "connected" : "disconnected");
   post_element_message (self, connected ? "GstNdshSrcConnected"
                                         : "GstNdshSrcDisconnected");
@@ -388,8 +386,8 @@ set_expected (GstNdshSrc *self, gboolean expected)
   self->was_asked = FALSE;
   GST_OBJECT_UNLOCK (self);
   if (asked)
-    gst_element_post_message (GST_ELEMENT (self),
-                              gst_message_new_latency (GST_OBJECT (self)));
+    gst_element_post_message (GST_ELEMENT_CAST (self),
+                              gst_message_new_latency (GST_OBJECT_CAST (self)));
 }
 
 /* A source in this process has caps and a latency before the pipeline plays; so has
@@ -428,7 +426,7 @@ gst_ndsh_src_start (GstBaseSrc *base)
 
   reader = ndsh_reader_new (channel, &options, &error);
   if (reader == NULL) {
-    gst_ndsh_post_error (GST_ELEMENT (self), error, channel);
+    gst_ndsh_post_error (GST_ELEMENT_CAST (self), error, channel);
     return FALSE;
   }
   GST_OBJECT_LOCK (self);
@@ -436,7 +434,7 @@ gst_ndsh_src_start (GstBaseSrc *base)
   ndsh_reader_set_flushing (reader, g_atomic_int_get (&self->is_flushing));
   GST_OBJECT_UNLOCK (self);
   self->is_live = gst_base_src_is_live (base);
-  self->timeline = gst_ndsh_timeline_join (GST_ELEMENT (self));
+  self->timeline = gst_ndsh_timeline_join (GST_ELEMENT_CAST (self));
   gst_ndsh_pacer_init (&self->pacer, self->timeline);
   ask_writer (self, channel);
   return TRUE;
@@ -549,7 +547,7 @@ handle_wait_error (GstNdshSrc *self, const GError *error)
   case NDSH_ERROR_CLOSED:
     return handle_disconnect (self);
   default:
-    gst_ndsh_post_error (GST_ELEMENT (self), error, NULL);
+    gst_ndsh_post_error (GST_ELEMENT_CAST (self), error, NULL);
     return GST_FLOW_ERROR;
   }
 }
@@ -725,7 +723,7 @@ update_caps (GstNdshSrc *self, const char *description, gboolean from_gst,
     post_caps_error (self, caps);
     return FALSE;
   }
-  if (!gst_base_src_set_caps (GST_BASE_SRC (self), caps))
+  if (!gst_base_src_set_caps (GST_BASE_SRC_CAST (self), caps))
     return FALSE;
   query_allocation (self);
   return TRUE;
@@ -1038,8 +1036,8 @@ static void
 note_playing (GstNdshSrc *self)
 {
   gint64 now = gst_ndsh_get_monotonic_time ();
-  GstClockTime start = gst_element_get_start_time (GST_ELEMENT (self));
-  GstClockTime base_time = gst_element_get_base_time (GST_ELEMENT (self));
+  GstClockTime start = gst_element_get_start_time (GST_ELEMENT_CAST (self));
+  GstClockTime base_time = gst_element_get_base_time (GST_ELEMENT_CAST (self));
 
   GST_OBJECT_LOCK (self);
   self->is_playing = TRUE;
@@ -1121,7 +1119,7 @@ find_now (GstNdshSrc *self, GstNdshNow *now)
 {
   now->is_live = self->is_live;
   now->has_clock
-    = gst_ndsh_time_base_update (&self->base, GST_ELEMENT (self));
+    = gst_ndsh_time_base_update (&self->base, GST_ELEMENT_CAST (self));
   now->zero = self->base.zero;
   now->time = gst_ndsh_get_monotonic_time ();
   GST_OBJECT_LOCK (self);
@@ -1271,16 +1269,16 @@ update_queue_length (GstNdshSrc *self, const GstNdshNow *now)
 static void
 update_latency (GstNdshSrc *self)
 {
-  if (refresh_latency (self) && gst_base_src_is_live (GST_BASE_SRC (self)))
-    gst_element_post_message (GST_ELEMENT (self),
-                              gst_message_new_latency (GST_OBJECT (self)));
+  if (refresh_latency (self) && gst_base_src_is_live (GST_BASE_SRC_CAST (self)))
+    gst_element_post_message (GST_ELEMENT_CAST (self),
+                              gst_message_new_latency (GST_OBJECT_CAST (self)));
 }
 
 /* Running time went back, as when a live writer follows one that was ahead. */
 static void
 push_segment (GstNdshSrc *self)
 {
-  GstBaseSrc *base = GST_BASE_SRC (self);
+  GstBaseSrc *base = GST_BASE_SRC_CAST (self);
 
   GST_INFO_OBJECT (self, "times go back: a new segment");
 #if GST_CHECK_VERSION(1, 18, 0)
@@ -1299,7 +1297,7 @@ set_times (GstNdshSrc *self, GstBuffer *buffer, const GstNdshTimes *times)
   if (times->duration >= 0)
     GST_BUFFER_DURATION (buffer) = (GstClockTime) times->duration;
   /* The base class puts the time in at which a buffer is here. */
-  if (gst_base_src_get_do_timestamp (GST_BASE_SRC (self)))
+  if (gst_base_src_get_do_timestamp (GST_BASE_SRC_CAST (self)))
     return;
   if (times->pts >= 0)
     GST_BUFFER_PTS (buffer) = (GstClockTime) times->pts;
@@ -1347,7 +1345,7 @@ add_metas (GstNdshSrc *self, GstBuffer *buffer, GBytes *metas)
   if (metas == NULL)
     return;
   metadata = g_bytes_get_data (metas, &size);
-  gst_ndsh_metas_add (buffer, metadata, size, GST_ELEMENT (self));
+  gst_ndsh_metas_add (buffer, metadata, size, GST_ELEMENT_CAST (self));
 }
 
 /* Takes @frame. Downstream elements parse what they get, so all that says how to
@@ -1444,7 +1442,7 @@ send_events (GstNdshSrc *self, const GstNdshMeta *meta, const guint8 *metadata,
       push_sticky (self, event);
     else
       GST_ELEMENT_CLASS (gst_ndsh_src_parent_class)
-        ->send_event (GST_ELEMENT (self), event);
+        ->send_event (GST_ELEMENT_CAST (self), event);
   }
   g_list_free (events);
 }
@@ -1532,9 +1530,9 @@ wait_playing (GstNdshSrc *self)
   GST_OBJECT_LOCK (self);
   is_playing = self->is_playing;
   GST_OBJECT_UNLOCK (self);
-  if (is_playing || !gst_base_src_is_live (GST_BASE_SRC (self)))
+  if (is_playing || !gst_base_src_is_live (GST_BASE_SRC_CAST (self)))
     return GST_FLOW_OK;
-  return gst_base_src_wait_playing (GST_BASE_SRC (self));
+  return gst_base_src_wait_playing (GST_BASE_SRC_CAST (self));
 }
 
 /* Takes @frame. */
@@ -1552,7 +1550,7 @@ handle_frame (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
 static GstFlowReturn
 gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
 {
-  GstNdshSrc *self = GST_NDSH_SRC (push);
+  GstNdshSrc *self = GST_NDSH_SRC_CAST (push);
   NdshFrame *frame = NULL;
   GstFlowReturn result;
 
@@ -1650,7 +1648,7 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
   if (!may_change_now (self, pspec))
     return;
   if (id == PROP_IS_LIVE) {
-    gst_base_src_set_live (GST_BASE_SRC (self), g_value_get_boolean (value));
+    gst_base_src_set_live (GST_BASE_SRC_CAST (self), g_value_get_boolean (value));
     return;
   }
   GST_OBJECT_LOCK (self);
@@ -1697,7 +1695,7 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
   GstNdshSrc *self = GST_NDSH_SRC (object);
 
   if (id == PROP_IS_LIVE) {
-    g_value_set_boolean (value, gst_base_src_is_live (GST_BASE_SRC (self)));
+    g_value_set_boolean (value, gst_base_src_is_live (GST_BASE_SRC_CAST (self)));
     return;
   }
   if (id == PROP_STATS) {
@@ -1969,8 +1967,8 @@ gst_ndsh_src_init (GstNdshSrc *self)
   self->sticky = g_byte_array_new ();
   gst_pad_add_probe (GST_BASE_SRC_PAD (self), GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM,
                      on_query, NULL, NULL);
-  gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
-  gst_base_src_set_live (GST_BASE_SRC (self), DEFAULT_IS_LIVE);
+  gst_base_src_set_format (GST_BASE_SRC_CAST (self), GST_FORMAT_TIME);
+  gst_base_src_set_live (GST_BASE_SRC_CAST (self), DEFAULT_IS_LIVE);
 }
 
 static void

@@ -28,13 +28,15 @@
 #include <gst/base/gstpushsrc.h>
 #include <gst/video/video.h>
 
+#include "stages.h"
+
 typedef struct {
   guint64 number;               /* from 1 on */
   gint64 stamp_ns;              /* CLOCK_MONOTONIC */
 } Header;
 
 static gint width = 1920, height = 1080, fps = 60, n_frames = 300, n_skipped = 60;
-static gboolean touches;
+static gboolean touches, marks_stages, times_stages;
 static char *format, *sink_text, *source_text, *through_text;
 static GMainLoop *loop;
 
@@ -53,6 +55,9 @@ static const GOptionEntry entries[] = {
   { "skip", 0, 0, G_OPTION_ARG_INT, &n_skipped, "Frames before those", "60" },
   { "touch", 0, 0, G_OPTION_ARG_NONE, &touches, "Write and read all of each frame",
     NULL },
+  { "stages", 0, 0, G_OPTION_ARG_NONE, &marks_stages,
+    "Mark what a frame goes through, for a trace of memory", NULL },
+  { "stage-times", 0, 0, G_OPTION_ARG_NONE, &times_stages, "The same, and time it", NULL },
   { 0 },
 };
 
@@ -112,7 +117,10 @@ report (void)
   for (guint i = 0; i < latencies->len; i++)
     printf ("%s%.2f", i > 0 ? ", " : "",
             (double) g_array_index (latencies, gint64, i) / 1e3);
-  puts ("]}");
+  putchar (']');
+  if (marks_stages || times_stages)
+    stages_report ();
+  puts ("}");
 }
 
 /* --- A source ------------------------------------------------------------- */
@@ -368,6 +376,10 @@ main (int argc, char **argv)
   if (error != NULL) {
     g_printerr ("%s: %s\n", text, error->message);
     return 1;
+  }
+  if (marks_stages || times_stages) {
+    stages_init (times_stages);
+    stages_watch (GST_BIN (pipeline));
   }
   bus = gst_element_get_bus (pipeline);
   gst_bus_add_watch (bus, on_message, NULL);

@@ -9,6 +9,8 @@
 #                                          as can be
 #   tests/bench/run.sh hops --fps 60 ...   what bench.py is told
 #   tests/bench/run.sh messages ...        the other; what messages.py is told
+#   tests/bench/run.sh stages ...          what a frame touches on its way, or, with
+#                                          --times, how long that takes
 #
 # Figures go to the terminal, and to hops.csv, hops.html, messages.csv and messages.html
 # in build-tests/bench.
@@ -43,7 +45,10 @@ case ${1-} in
   messages)
     shift
     measure messages messages.py "$@" ;;
+  stages)
+    shift
+    /usr/bin/python3 tests/bench/stages.py "$@" ;;
   *)
-    echo "$0: '$1' is neither hops nor messages" >&2
+    echo "$0: '$1' is neither hops, messages nor stages" >&2
     exit 2 ;;
 esac

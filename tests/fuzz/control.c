@@ -311,6 +311,7 @@ tear_down_link (void)
   if (the_link.spare != NULL)
     free (the_link.spare->data);
   g_free (the_link.spare);
+  g_free (the_link.spare_frame);
 }
 
 int

@@ -450,7 +450,7 @@ test_a_child_of_who_only_looked_knows (void)
     g_test_trap_assert_passed ();
     return;
   }
-  process = ndsh_lifeline_process ();
+  process = ndsh_lifeline_watch ();
   pid = fork ();
   if (pid == 0)
     _exit (ndsh_lifeline_process () == process);
