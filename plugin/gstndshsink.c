@@ -13,11 +13,12 @@
  * sync=false the file goes as fast as its readers allow. The latency of what is before
  * this element travels with the frames, so that readers wait for it.
  *
- * Elements that take a buffer pool from downstream (most that make raw video do)
- * write straight into the shared memory. Anything else is copied once: also what a
- * camera's driver has in memory of its own, and a converter that has nothing to convert
- * hands on. The #GstNdshSink:stats tell which it was, and a message of level INFO says
- * why.
+ * Elements that take a buffer pool from downstream (most that make raw video do), or an
+ * allocator (most that make sound, and some encoders), write straight into the shared
+ * memory. Anything else is copied once: also what a camera's driver has in memory of its
+ * own, and a converter that has nothing to convert hands on. With `v4l2src
+ * io-mode=userptr` most drivers fill the shared memory. The #GstNdshSink:stats tell which
+ * it was, and a message of level INFO says why.
  *
  * ## Example launch lines
  * |[
@@ -1038,38 +1039,43 @@ gst_ndsh_sink_set_caps (GstBaseSink *base, GstCaps *caps)
   return TRUE;
 }
 
+/* A new one each time. The old one may be busy with the old caps. */
+static void
+offer_pool (GstQuery *query, GstNdshAllocator *allocator, GstCaps *caps)
+{
+  GstBufferPool *pool = gst_ndsh_buffer_pool_new (allocator, caps);
+  GstVideoInfo info;
+
+  if (pool == NULL)
+    return;
+  gst_video_info_from_caps (&info, caps);
+  /* A maximum of less than 32 makes libav's decoders do without the pool. */
+  gst_query_add_allocation_pool (query, pool, (guint) GST_VIDEO_INFO_SIZE (&info), 2, 0);
+  gst_object_unref (pool);
+}
+
+/* Raw video gets a pool: elements that would put the allocator into one of their own are
+ * served by ours. All else is allocated piece by piece, of sizes that are known then. */
 static gboolean
 gst_ndsh_sink_propose_allocation (GstBaseSink *base, GstQuery *query)
 {
   GstNdshAllocator *allocator = ref_allocator (GST_NDSH_SINK (base));
+  gboolean need_pool, is_video, is_ours;
   GstAllocationParams params;
-  GstBufferPool *pool = NULL;
-  gboolean need_pool;
   GstCaps *caps;
 
   gst_query_parse_allocation (query, &caps, &need_pool);
   gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
-  /* Our allocator is not offered: the elements that would put it into a pool of
-   * their own are served by ours. */
+  is_ours = caps != NULL && allocator != NULL
+            && gst_ndsh_caps_get_foreign_memory (caps) == NULL;
+  is_video = is_ours
+             && gst_structure_has_name (gst_caps_get_structure (caps, 0), "video/x-raw");
   gst_allocation_params_init (&params);
   params.align = 31;
-  gst_query_add_allocation_param (query, NULL, &params);
-
-  /* A new pool each time. The old one may be busy with the old caps. */
-  if (caps != NULL && need_pool && allocator != NULL
-      && gst_structure_has_name (gst_caps_get_structure (caps, 0),
-                                 "video/x-raw")
-      && gst_ndsh_caps_get_foreign_memory (caps) == NULL)
-    pool = gst_ndsh_buffer_pool_new (allocator, caps);
-  if (pool != NULL) {
-    GstVideoInfo info;
-
-    gst_video_info_from_caps (&info, caps);
-    /* A maximum of less than 32 makes libav's decoders do without the pool. */
-    gst_query_add_allocation_pool (query, pool,
-                                   (guint) GST_VIDEO_INFO_SIZE (&info), 2, 0);
-    gst_object_unref (pool);
-  }
+  gst_query_add_allocation_param (
+    query, is_ours && !is_video ? GST_ALLOCATOR (allocator) : NULL, &params);
+  if (is_video && need_pool)
+    offer_pool (query, allocator, caps);
   if (allocator != NULL)
     gst_object_unref (allocator);
   return TRUE;
@@ -1208,7 +1214,10 @@ explain_copy (GstNdshSink *self, const char *reason)
     return;
   self->copy_explained = TRUE;
   name = name_maker (self);
-  GST_INFO_OBJECT (self, "copying what %s gives, because %s", name, reason);
+  GST_INFO_OBJECT (self, "copying what %s gives, because %s%s", name, reason,
+                   g_str_has_prefix (name, "v4l2src")
+                     ? "; with its io-mode=userptr most drivers fill that"
+                     : "");
 }
 
 static GstFlowReturn

@@ -54,6 +54,24 @@ class Copies(e2e.TestCase):
             with self.subTest(pipeline=pipeline):
                 self.assert_copies(pipeline, 30, 0)
 
+    def test_sound_and_what_base_classes_encode_are_not_copied(self):
+        for pipeline, elements in (
+                ("audiotestsrc num-buffers=30", ""),
+                ("audiotestsrc num-buffers=30 ! audioconvert ! "
+                 "audio/x-raw,format=F32LE,channels=2", ""),
+                ("audiotestsrc num-buffers=30 ! "
+                 "audio/x-raw,layout=non-interleaved,channels=2", ""),
+                ("audiotestsrc num-buffers=30 ! audioconvert ! opusenc", "opusenc"),
+                ("videotestsrc num-buffers=30 ! " + RAW + " ! openh264enc",
+                 "openh264enc")):
+            with self.subTest(pipeline=pipeline):
+                if elements and not e2e.has_elements(elements):
+                    e2e.figure("no %s here" % elements)
+                    continue
+                stats = self.run_stats(pipeline + " ! " + SINK)
+                self.assertGreaterEqual(stats["frames-published"], 30)
+                self.assertEqual(stats["frames-copied"], 0, stats)
+
     def test_decoders_are_not_copied(self):
         ran = 0
         for encoder, decoder in DECODERS:
