@@ -29,3 +29,14 @@ gst_ndsh_post_error (GstElement *element, const GError *error, const char *debug
                             find_code (element, error), g_strdup (error->message),
                             g_strdup (debug), __FILE__, GST_FUNCTION, __LINE__);
 }
+
+void
+gst_ndsh_post_structure (GstElement *element, GstStructure *structure)
+{
+  g_autofree char *channel = NULL;
+
+  g_object_get (element, "channel", &channel, NULL);
+  gst_structure_set (structure, "channel", G_TYPE_STRING, channel, NULL);
+  gst_element_post_message (
+    element, gst_message_new_element (GST_OBJECT_CAST (element), structure));
+}

@@ -11,6 +11,9 @@ G_BEGIN_DECLS
 void gst_ndsh_post_error (GstElement *element, const GError *error,
                           const char *debug);
 
+/* Takes @structure, and posts it with the channel of @element. Not with its object lock. */
+void gst_ndsh_post_structure (GstElement *element, GstStructure *structure);
+
 G_END_DECLS
 
 #endif

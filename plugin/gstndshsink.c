@@ -116,6 +116,8 @@ struct _GstNdshSink {
   gboolean want_explained;      /* of memory */
   gsize largest;                /* frame so far */
   GstClockTime last_warning;
+  GstClockTime tell_dropped_at;
+  guint64 n_dropped_told;
   GstNdshTimeBase base;
   GstNdshTimeline *timeline;
   gint64 waited;                /* for a reader, in all */
@@ -287,15 +289,9 @@ emit_difference (GstNdshSink *self, guint signal, const NdshReaderInfo *infos,
 static void
 post_readers (GstNdshSink *self, guint n_readers)
 {
-  GstStructure *structure;
-
-  GST_OBJECT_LOCK (self);
-  structure = gst_structure_new ("GstNdshSinkReaders", "channel", G_TYPE_STRING,
-                                 self->channel, "num-readers", G_TYPE_UINT, n_readers,
-                                 NULL);
-  GST_OBJECT_UNLOCK (self);
-  gst_element_post_message (GST_ELEMENT_CAST (self),
-                            gst_message_new_element (GST_OBJECT_CAST (self), structure));
+  gst_ndsh_post_structure (GST_ELEMENT_CAST (self),
+                           gst_structure_new ("GstNdshSinkReaders", "num-readers",
+                                              G_TYPE_UINT, n_readers, NULL));
 }
 
 /* @now becomes who reads. */
@@ -782,6 +778,7 @@ reset_stream (GstNdshSink *self)
   self->copy_explained = self->want_explained = FALSE;
   self->largest = 0;
   self->last_warning = GST_CLOCK_TIME_NONE;
+  self->tell_dropped_at = self->n_dropped_told = 0;
   self->opened_at = gst_ndsh_get_monotonic_time ();
   memset (&self->timing, 0, sizeof self->timing);
   set_latency (self, 0);
@@ -1268,6 +1265,21 @@ warn_of_want (GstNdshSink *self, const GError *error)
                        ("smaller frames, a smaller history or more memory would help"));
 }
 
+/* At most once a second. */
+static void
+post_dropped (GstNdshSink *self, GstClockTime now, guint64 n_dropped)
+{
+  if (now < self->tell_dropped_at)
+    return;
+  gst_ndsh_post_structure (
+    GST_ELEMENT_CAST (self),
+    gst_structure_new ("GstNdshSinkFramesDropped", "dropped", G_TYPE_UINT64,
+                       n_dropped - self->n_dropped_told, "frames-dropped", G_TYPE_UINT64,
+                       n_dropped, NULL));
+  self->n_dropped_told = n_dropped;
+  self->tell_dropped_at = now + GST_SECOND;
+}
+
 /* There is no room for it. The stream goes on, without this frame. */
 static GstFlowReturn
 drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
@@ -1279,6 +1291,7 @@ drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
   n_dropped = ++self->n_dropped;
   n_published = self->n_published;
   GST_OBJECT_UNLOCK (self);
+  post_dropped (self, now, n_dropped);
   if (!GST_CLOCK_TIME_IS_VALID (self->last_warning)
       || now - self->last_warning >= WARNING_INTERVAL) {
     self->last_warning = now;

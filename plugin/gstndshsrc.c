@@ -156,6 +156,9 @@ struct _GstNdshSrc {
   gint64 created_at;            /* when the last buffer went downstream, */
   gint64 pushed;                /* and how long it was there */
   gint64 due;                   /* from this timestamp on max-rate allows a frame; or 0 */
+  guint64 n_unwanted;           /* of those skipped, for max-rate */
+  guint64 n_lost_told;
+  gint64 tell_loss_at;
   gint64 quiet_since_us;        /* when the wait began, or timeout was told of last */
   gint is_downstream;           /* the streaming thread is; atomic */
   GThread *thread;              /* that thread; atomic */
@@ -230,16 +233,9 @@ on_disconnect_get_type (void)
 /* --- Opening and closing --- */
 
 static void
-post_element_message (GstNdshSrc *self, const char *name)
+post_event (GstNdshSrc *self, const char *name)
 {
-  GstStructure *structure;
-
-  GST_OBJECT_LOCK (self);
-  structure
-    = gst_structure_new (name, "channel", G_TYPE_STRING, self->channel, NULL);
-  GST_OBJECT_UNLOCK (self);
-  gst_element_post_message (GST_ELEMENT_CAST (self),
-                            gst_message_new_element (GST_OBJECT_CAST (self), structure));
+  gst_ndsh_post_structure (GST_ELEMENT_CAST (self), gst_structure_new_empty (name));
 }
 
 /* Changed here alone, and by one thread at a time. */
@@ -252,8 +248,7 @@ set_connected (GstNdshSrc *self, gboolean connected)
   self->connected = connected;
   GST_OBJECT_UNLOCK (self);
   GST_DEBUG_OBJECT (self, "%s", connected ? "connected" : "disconnected");
-  post_element_message (self, connected ? "GstNdshSrcConnected"
-                                        : "GstNdshSrcDisconnected");
+  post_event (self, connected ? "GstNdshSrcConnected" : "GstNdshSrcDisconnected");
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CONNECTED]);
 }
 
@@ -264,7 +259,8 @@ warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
   gboolean may_lose = self->leaky_type == LEAKY_NONE && info->max_leases > 0
                       && info->mode != NDSH_READ_LOSSLESS;
 
-  if (may_lose && !self->may_lose)
+  if (may_lose && !self->may_lose) {
+    post_event (self, "GstNdshSrcModeLost");
     GST_ELEMENT_WARNING (
       self, RESOURCE, FAILED,
       ("From now on this reader of channel '%s' may lose frames, though leaky-type is "
@@ -272,7 +268,27 @@ warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
        self->channel),
       ("the writer waits for readers of its own user only, and for each no longer than "
        "its lossless-timeout"));
+  }
   self->may_lose = may_lose;
+}
+
+/* What was lost since this was last told, but at most once a second; while nobody waits. */
+static void
+tell_loss (GstNdshSrc *self)
+{
+  const guint64 n_lost = self->reader_info.missed + self->n_skipped - self->n_unwanted;
+  const gint64 now = gst_ndsh_get_monotonic_time ();
+
+  if (n_lost == self->n_lost_told || now < self->tell_loss_at)
+    return;
+  gst_ndsh_post_structure (
+    GST_ELEMENT_CAST (self),
+    gst_structure_new ("GstNdshSrcFramesDropped", "dropped", G_TYPE_UINT64,
+                       n_lost - self->n_lost_told, "frames-missed", G_TYPE_UINT64,
+                       self->reader_info.missed, "frames-skipped", G_TYPE_UINT64,
+                       self->n_skipped, NULL));
+  self->n_lost_told = n_lost;
+  self->tell_loss_at = now + (gint64) GST_SECOND;
 }
 
 /* For the properties, since only the streaming thread may ask the reader; and for that
@@ -307,7 +323,8 @@ reset_stream (GstNdshSrc *self)
   self->downstream_takes_layouts = FALSE;
   self->queue_length = 0;
   self->has_warned = self->has_explained = FALSE;
-  self->due = 0;
+  self->due = self->tell_loss_at = 0;
+  self->n_unwanted = self->n_lost_told = 0;
 
   GST_OBJECT_LOCK (self);
   memset (&self->reader_info, 0, sizeof self->reader_info);
@@ -593,7 +610,7 @@ tell_silence (GstNdshSrc *self)
   if (get_patience_us (self) != 0)
     return;
   self->quiet_since_us = g_get_monotonic_time ();
-  post_element_message (self, "GstNdshSrcTimeout");
+  post_event (self, "GstNdshSrcTimeout");
 }
 
 /* While there is no writer the wait is cut short, so that it is told when one is there
@@ -1504,6 +1521,7 @@ judge_and_show (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
   find_facts (self, frame, &meta, from_gst, &facts);
   if (is_too_soon (self, frame)) {
     ndsh_frame_release (frame);
+    self->n_unwanted++;
     note_skipped (self);
     return GST_FLOW_OK;
   }
@@ -1558,6 +1576,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
   g_atomic_pointer_set (&self->thread, g_thread_self ());
   g_atomic_int_set (&self->is_downstream, FALSE);
   prepare_envelope (self);
+  tell_loss (self);
   self->pushed = gst_ndsh_get_monotonic_time () - self->created_at;
   for (;;) {
     result = next_frame (self, &frame);

@@ -649,6 +649,22 @@ assert_drop_told (GstBus *bus, GstClockTime pts, guint64 n_published,
   g_assert_cmpuint (dropped, ==, n_dropped);
 }
 
+/* The message that is posted at most once a second. */
+static void
+assert_first_drop_posted (GstBus *bus)
+{
+  g_autoptr (GstMessage) message = gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT);
+  const GstStructure *structure;
+  guint64 dropped, in_all;
+
+  g_assert_true (gst_message_has_name (message, "GstNdshSinkFramesDropped"));
+  structure = gst_message_get_structure (message);
+  g_assert_true (gst_structure_get_uint64 (structure, "dropped", &dropped));
+  g_assert_true (gst_structure_get_uint64 (structure, "frames-dropped", &in_all));
+  g_assert_cmpuint (dropped, ==, 1);
+  g_assert_cmpuint (in_all, ==, 1);
+}
+
 /* Four drafts of a small size, which upstream keeps, leave room for frames of that size
  * and none for one that takes nearly half of all there is. */
 GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
@@ -668,6 +684,8 @@ GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
 
   for (guint i = 1; i <= 3; i++) {
     push_at (harness, elements_buffer_new (40000, i), i * GST_SECOND);
+    if (i == 1)
+      assert_first_drop_posted (bus);
     assert_drop_told (bus, i * GST_SECOND, 1, i);
   }
   g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==, 1);

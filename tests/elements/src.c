@@ -560,6 +560,19 @@ GST_START_TEST (caps_that_downstream_does_not_take_are_told_with_its_own)
 }
 GST_END_TEST
 
+static void
+wait_element_message (GstElement *pipeline, const char *name)
+{
+  gboolean found = FALSE;
+
+  while (!found) {
+    GstMessage *message = elements_wait_message (pipeline, GST_MESSAGE_ELEMENT);
+
+    found = gst_message_has_name (message, name);
+    gst_message_unref (message);
+  }
+}
+
 GST_START_TEST (a_reader_that_may_lose_frames_against_its_wish_is_told)
 {
   NdshWriterOptions options = { .lossless_timeout_us = -1 };
@@ -570,6 +583,7 @@ GST_START_TEST (a_reader_that_may_lose_frames_against_its_wish_is_told)
   g_autoptr (GError) error = NULL;
 
   elements_play (pipeline);
+  wait_element_message (pipeline, "GstNdshSrcModeLost");
   message = elements_wait_message (pipeline, GST_MESSAGE_WARNING);
   gst_message_parse_warning (message, &error, NULL);
   g_assert_nonnull (strstr (error->message, "may lose frames"));
@@ -788,18 +802,40 @@ GST_END_TEST
 
 /* --- What an application hears --- */
 
-static void
-wait_element_message (GstElement *pipeline, const char *name)
+/* A reader that takes longer for each frame than its writer. */
+GST_START_TEST (losses_are_told_and_counted)
 {
-  gboolean found = FALSE;
+  GstElement *writer = elements_launch (
+    "videotestsrc is-live=true ! video/x-raw,width=16,height=16,framerate=500/1 ! "
+    "ndshsink channel=test");
+  GstElement *reader = elements_launch (
+    "ndshsrc channel=test max-buffers=1 ! identity sleep-time=20000 ! fakesink");
+  guint64 sum = 0, dropped, missed = 0, skipped;
 
-  while (!found) {
-    GstMessage *message = elements_wait_message (pipeline, GST_MESSAGE_ELEMENT);
+  elements_play (reader);
+  elements_play (writer);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (GstMessage) message = NULL;
+    const GstStructure *structure;
 
-    found = gst_message_has_name (message, name);
-    gst_message_unref (message);
+    while (message == NULL
+           || !gst_message_has_name (message, "GstNdshSrcFramesDropped")) {
+      g_clear_pointer (&message, gst_message_unref);
+      message = elements_wait_message (reader, GST_MESSAGE_ELEMENT);
+    }
+    structure = gst_message_get_structure (message);
+    g_assert_cmpstr (gst_structure_get_string (structure, "channel"), ==, "test");
+    g_assert_true (gst_structure_get_uint64 (structure, "dropped", &dropped));
+    g_assert_true (gst_structure_get_uint64 (structure, "frames-missed", &missed));
+    g_assert_true (gst_structure_get_uint64 (structure, "frames-skipped", &skipped));
+    g_assert_cmpuint (dropped, >, 0);
+    sum += dropped;
+    g_assert_cmpuint (sum, ==, missed + skipped);
   }
+  elements_stop (writer);
+  elements_stop (reader);
 }
+GST_END_TEST
 
 GST_START_TEST (silence_is_told_of_each_time)
 {
@@ -920,6 +956,7 @@ src_suite (void)
   tcase_add_test (tcase, a_uri_that_cannot_be_says_what_is_wrong);
   tcase_add_test (tcase, channels_are_devices);
   tcase_add_test (tcase, silence_is_told_of_each_time);
+  tcase_add_test (tcase, losses_are_told_and_counted);
   tcase_add_test (tcase, a_rate_has_its_most);
   return suite;
 }
