@@ -672,6 +672,62 @@ gst_ndsh_layout_init_from_arrays (GstNdshLayout *layout,
   return TRUE;
 }
 
+/* Rows come first, then pixels, then what a pixel has. */
+static void
+complete_video (GstStructure *structure, const NdshArrayInfo *array)
+{
+  static const char *const fields[] = { "height", "width" };
+
+  for (guint i = 0; i < 2 && array->n_dims >= 2; i++)
+    if (!gst_structure_has_field (structure, fields[i])
+        && array->shape[i] <= G_MAXINT)
+      gst_structure_set (structure, fields[i], G_TYPE_INT, (gint) array->shape[i], NULL);
+  if (!gst_structure_has_field (structure, "framerate"))
+    gst_structure_set (structure, "framerate", GST_TYPE_FRACTION, 0, 1, NULL);
+}
+
+static gboolean
+content_can_be (const GstNdshContent *content, const NdshArrayInfo *arrays,
+                guint n_arrays)
+{
+  gboolean is_one = n_arrays == 1 && array_is_dense (&arrays[0]);
+  gsize size = ndsh_array_info_get_size (&arrays[0]);
+  GstNdshLayout layout;
+
+  switch (content->kind) {
+  case GST_NDSH_CONTENT_VIDEO:
+    return gst_ndsh_layout_init_from_arrays (&layout, &content->video, arrays, n_arrays)
+           || (is_one && size == GST_VIDEO_INFO_SIZE (&content->video));
+  case GST_NDSH_CONTENT_AUDIO:
+    return is_one && content->audio.bpf > 0 && size % (guint) content->audio.bpf == 0;
+  default:
+    return TRUE;
+  }
+}
+
+GstCaps *
+gst_ndsh_caps_for_arrays (const GstCaps *wanted, const NdshArrayInfo *arrays,
+                          guint n_arrays)
+{
+  g_autoptr (GstCaps) caps = gst_caps_copy (wanted);
+  GstNdshContent content;
+  GstStructure *structure;
+
+  if (gst_caps_get_size (caps) != 1)
+    return NULL;
+  structure = gst_caps_get_structure (caps, 0);
+  if (gst_structure_has_name (structure, "video/x-raw"))
+    complete_video (structure, &arrays[0]);
+  if (!gst_caps_is_fixed (caps))
+    return NULL;
+  gst_ndsh_content_init (&content, caps);
+  /* What they leave out is not known. */
+  if (content.kind == GST_NDSH_CONTENT_BYTES
+      && g_str_has_suffix (gst_structure_get_name (structure), "/x-raw"))
+    return NULL;
+  return content_can_be (&content, arrays, n_arrays) ? g_steal_pointer (&caps) : NULL;
+}
+
 gboolean
 gst_ndsh_layout_is_default (const GstNdshLayout *layout,
                             const GstVideoInfo *info)

@@ -65,6 +65,11 @@ GstCaps *gst_ndsh_caps_from_description (const char *description);
 GstCaps *gst_ndsh_caps_from_arrays (const NdshArrayInfo *arrays,
                                     guint n_arrays);
 
+/* The same for somebody who knows what they are: @wanted, with what it leaves out of the
+ * size of pictures; NULL if frames of these arrays cannot be that. */
+GstCaps *gst_ndsh_caps_for_arrays (const GstCaps *wanted, const NdshArrayInfo *arrays,
+                                   guint n_arrays);
+
 /* Whether frames of these caps may refer to others; looks at the name only. */
 gboolean gst_ndsh_caps_are_encoded_video (const char *caps);
 

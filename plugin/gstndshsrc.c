@@ -107,6 +107,7 @@ struct _GstNdshSrc {
   GstClockTime timeout;
   gint max_rate_n;
   gint max_rate_d;
+  GstCaps *array_caps;          /* or NULL */
 
   /* What the properties show; the object lock. */
   gboolean connected;
@@ -180,6 +181,7 @@ enum {
   PROP_IGNORE_EOS,
   PROP_TIMEOUT,
   PROP_MAX_RATE,
+  PROP_ARRAY_CAPS,
   PROP_CURRENT_LEVEL_BUFFERS,
   PROP_CONNECTED,
   PROP_STATS,
@@ -709,6 +711,35 @@ post_caps_error (GstNdshSrc *self, GstCaps *caps)
                       "or audioconvert, or have the writer convert"));
 }
 
+/* NULL, and an error is posted, if they cannot be what array-caps says. */
+static GstCaps *
+caps_from_arrays (GstNdshSrc *self, const NdshArrayInfo *arrays, guint n_arrays)
+{
+  g_autoptr (GstCaps) wanted = NULL;
+  g_autofree char *wanted_text = NULL, *text = NULL;
+  GstCaps *plain, *caps;
+
+  GST_OBJECT_LOCK (self);
+  wanted = self->array_caps != NULL ? gst_caps_ref (self->array_caps) : NULL;
+  GST_OBJECT_UNLOCK (self);
+  plain = gst_ndsh_caps_from_arrays (arrays, n_arrays);
+  if (wanted == NULL)
+    return plain;
+  caps = gst_ndsh_caps_for_arrays (wanted, arrays, n_arrays);
+  if (caps == NULL) {
+    wanted_text = gst_caps_to_string (wanted);
+    text = gst_caps_to_string (plain);
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+                       ("Frames of channel '%s' are %s, which cannot be the %s that "
+                        "array-caps says.",
+                        self->channel, text, wanted_text),
+                       ("array-caps must name a format that has as many bytes, and no "
+                        "ranges or lists"));
+  }
+  gst_caps_unref (plain);
+  return caps;
+}
+
 /* To those of a frame with @description and @arrays. What was bytes without caps in the
  * writer's pipeline is that here, unless there were caps before, which would be taken for
  * its own. */
@@ -727,7 +758,9 @@ update_caps (GstNdshSrc *self, const char *description, gboolean from_gst,
   /* Without caps in it, the next frame with this one may have others. */
   self->description = caps != NULL ? g_strdup (description) : NULL;
   if (caps == NULL)
-    caps = gst_ndsh_caps_from_arrays (arrays, n_arrays);
+    caps = caps_from_arrays (self, arrays, n_arrays);
+  if (caps == NULL)
+    return FALSE;
   if (self->caps != NULL && gst_caps_is_equal (caps, self->caps))
     return TRUE;
 
@@ -1700,6 +1733,9 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
     self->max_rate_n = gst_value_get_fraction_numerator (value);
     self->max_rate_d = gst_value_get_fraction_denominator (value);
     break;
+  case PROP_ARRAY_CAPS:
+    gst_caps_replace (&self->array_caps, (GstCaps *) gst_value_get_caps (value));
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
     break;
@@ -1746,6 +1782,9 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
     break;
   case PROP_MAX_RATE:
     gst_value_set_fraction (value, self->max_rate_n, self->max_rate_d);
+    break;
+  case PROP_ARRAY_CAPS:
+    gst_value_set_caps (value, self->array_caps);
     break;
   case PROP_CURRENT_LEVEL_BUFFERS:
     g_value_set_uint (value, self->reader_info.lag);
@@ -1821,6 +1860,13 @@ install_properties (GObjectClass *klass)
     "done with them; 0 for all. The framerate of the caps stays the writer's. Without "
     "effect on sound, and on encoded frames that refer to others",
     0, 1, G_MAXINT, 1, 0, 1, live);
+  props[PROP_ARRAY_CAPS] = g_param_spec_boxed (
+    "array-caps", "Array caps",
+    "Caps of frames that are arrays without caps, as programs write them that know nothing "
+    "of GStreamer; NULL for application/x-ndarray. Width, height and framerate of pictures "
+    "may be left out: the first two are those of the array, as in "
+    "video/x-raw,format=BGR. Frames that cannot be that are an error",
+    GST_TYPE_CAPS, open);
   props[PROP_CURRENT_LEVEL_BUFFERS] = g_param_spec_uint (
     "current-level-buffers", "Current level buffers",
     "How far behind the writer this reader was when it took its last frame (in frames)", 0,
@@ -1968,6 +2014,7 @@ gst_ndsh_src_finalize (GObject *object)
   g_free (self->description);
   g_byte_array_unref (self->sticky);
   gst_caps_replace (&self->caps, NULL);
+  gst_caps_replace (&self->array_caps, NULL);
 }
 
 static void

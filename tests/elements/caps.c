@@ -293,6 +293,67 @@ GST_START_TEST (a_shape_that_no_caps_can_tell_is_bytes)
 }
 GST_END_TEST
 
+/* What array-caps makes of an array of bytes with @shape, or NULL. */
+static char *
+apply (const char *wanted, guint n_dims, const gsize *shape)
+{
+  g_autoptr (GstCaps) wish = gst_caps_from_string (wanted);
+  g_autoptr (GstCaps) caps = NULL;
+  NdshArrayInfo array;
+
+  g_assert_true (ndsh_array_info_init (&array, NDSH_DTYPE_UINT8, n_dims, shape));
+  caps = gst_ndsh_caps_for_arrays (wish, &array, 1);
+  return caps != NULL ? gst_caps_to_string (caps) : NULL;
+}
+
+GST_START_TEST (arrays_are_what_somebody_says_they_are)
+{
+  static const struct {
+    const char *wanted;
+    gsize shape[3];
+    guint n_dims;
+    gboolean fits;
+  } cases[] = {
+    { "video/x-raw,format=BGR", { 48, 64, 3 }, 3, TRUE },
+    { "video/x-raw,format=BGR,width=64,height=48,framerate=30/1", { 48, 64, 3 }, 3, TRUE },
+    { "video/x-raw,format=BGR", { 48, 63, 3 }, 3, TRUE },        /* rows without padding */
+    { "video/x-raw,format=GRAY8", { 48, 64 }, 2, TRUE },
+    { "video/x-raw,format=NV12,width=64,height=48", { 72, 64 }, 2, TRUE },
+    { "audio/x-raw,format=S16LE,channels=2,rate=48000,layout=interleaved", { 400 }, 1,
+      TRUE },
+    { "image/jpeg", { 12345 }, 1, TRUE },
+    { "video/x-raw,format=BGR", { 3, 48, 64 }, 3, FALSE },
+    { "video/x-raw,format=BGRx", { 48, 64, 3 }, 3, FALSE },
+    { "video/x-raw,format=BGR,width=32", { 48, 64, 3 }, 3, FALSE },
+    { "video/x-raw,format=BGR", { 9216 }, 1, FALSE },
+    { "video/x-raw,format={ BGR, RGB }", { 48, 64, 3 }, 3, FALSE },
+    { "video/x-raw,format=NV12,width=64,height=48", { 48, 64 }, 2, FALSE },
+    { "audio/x-raw,format=S16LE,channels=2,rate=48000,layout=interleaved", { 401 }, 1,
+      FALSE },
+    { "video/x-raw; audio/x-raw", { 9216 }, 1, FALSE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *text = apply (cases[i].wanted, cases[i].n_dims, cases[i].shape);
+
+    if ((text != NULL) != cases[i].fits)
+      g_error ("%s of case %u is %s", cases[i].wanted, i, text);
+  }
+}
+GST_END_TEST
+
+GST_START_TEST (what_array_caps_leave_out_is_the_array_s)
+{
+  const gsize shape[] = { 48, 64, 3 };
+  g_autofree char *text = apply ("video/x-raw,format=BGR", 3, shape);
+  g_autoptr (GstCaps) caps = gst_caps_from_string (text);
+  g_autoptr (GstCaps) wanted = gst_caps_from_string (
+    "video/x-raw,format=BGR,height=48,width=64,framerate=0/1");
+
+  g_assert_true (gst_caps_is_equal (caps, wanted));
+}
+GST_END_TEST
+
 GST_START_TEST (memory_features_but_system_memory_are_foreign)
 {
   g_autoptr (GstCaps) nvmm
@@ -386,6 +447,8 @@ caps_suite (void)
   tcase_add_test (tcase, caps_made_from_an_array_give_that_array);
   tcase_add_test (tcase, large_strides_beside_small_ones_are_kept);
   tcase_add_test (tcase, a_shape_that_no_caps_can_tell_is_bytes);
+  tcase_add_test (tcase, arrays_are_what_somebody_says_they_are);
+  tcase_add_test (tcase, what_array_caps_leave_out_is_the_array_s);
   tcase_add_test (tcase, memory_features_but_system_memory_are_foreign);
   tcase_add_test (tcase, text_that_harms_the_parser_is_no_caps);
   tcase_add_test (tcase, text_of_caps_is_safe);

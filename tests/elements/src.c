@@ -802,6 +802,50 @@ GST_END_TEST
 
 /* --- What an application hears --- */
 
+static void
+publish_picture (NdshWriter *writer)
+{
+  const gsize shape[] = { 48, 64, 3 };
+  g_autoptr (NdshDraft) draft = NULL;
+  NdshArrayInfo array;
+
+  g_assert_true (ndsh_array_info_init (&array, NDSH_DTYPE_UINT8, 3, shape));
+  draft = ndsh_writer_begin (writer, &array, 1, NULL);
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), >, 0);
+}
+
+GST_START_TEST (arrays_without_caps_get_those_of_array_caps)
+{
+  NdshWriterOptions options = { .history = 1 };
+  NdshWriter *writer = ndsh_test_writer (&options);
+  GstElement *pipeline = elements_launch (
+    "ndshsrc name=src channel=test array-caps=video/x-raw,format=BGR num-buffers=1 ! "
+    "videoconvert ! video/x-raw,format=I420,width=64,height=48 ! fakesink");
+
+  publish_picture (writer);
+  elements_play (pipeline);
+  elements_wait_eos (pipeline);
+  elements_stop (pipeline);
+  ndsh_writer_free (writer);
+}
+GST_END_TEST
+
+GST_START_TEST (arrays_that_cannot_be_what_array_caps_says_are_an_error)
+{
+  NdshWriterOptions options = { .history = 1 };
+  NdshWriter *writer = ndsh_test_writer (&options);
+  GstElement *pipeline = elements_launch (
+    "ndshsrc name=src channel=test array-caps=video/x-raw,format=BGRx ! fakesink");
+
+  publish_picture (writer);
+  elements_play (pipeline);
+  elements_wait_error (pipeline, "src", GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
+                       "array-caps");
+  elements_stop (pipeline);
+  ndsh_writer_free (writer);
+}
+GST_END_TEST
+
 /* A reader that takes longer for each frame than its writer. */
 GST_START_TEST (losses_are_told_and_counted)
 {
@@ -957,6 +1001,8 @@ src_suite (void)
   tcase_add_test (tcase, channels_are_devices);
   tcase_add_test (tcase, silence_is_told_of_each_time);
   tcase_add_test (tcase, losses_are_told_and_counted);
+  tcase_add_test (tcase, arrays_without_caps_get_those_of_array_caps);
+  tcase_add_test (tcase, arrays_that_cannot_be_what_array_caps_says_are_an_error);
   tcase_add_test (tcase, a_rate_has_its_most);
   return suite;
 }
