@@ -462,6 +462,12 @@ int ndsh_reader_get_fd (NdshReader *reader);
  * Of no effect in mode LATEST. */
 void ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length);
 
+/* The same for both: @queue_length as in NdshReaderOptions. The reader leaves the writer
+ * and joins it again, with the next read, and goes on after the last frame that it took;
+ * of those published meanwhile it gets what the writer still has (its history), and the
+ * rest counts as missed. Meanwhile ndsh_reader_is_connected () says no. */
+void ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length);
+
 /* Asks the writer, if there is one, for a frame that refers to no other: an encoder's key
  * frame. It may take no notice. */
 void ndsh_reader_request_key_frame (NdshReader *reader);

@@ -139,6 +139,13 @@ stop_greeting (NdshReader *reader)
   reader->greeting_fd = -1;
 }
 
+static void
+set_next (NdshReader *reader, gint64 at_us)
+{
+  reader->next_us = at_us;
+  ndsh_waiter_set_timer (&reader->waiter, at_us);
+}
+
 NDSH_API void
 ndsh_reader_free (NdshReader *reader)
 {
@@ -173,6 +180,24 @@ ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length)
     ndsh_leases_set_queue_length (&reader->link->leases, queue_length);
 }
 
+/* A link that is gone ends by itself, once all that is to be said of it was. */
+NDSH_API void
+ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length)
+{
+  g_return_if_fail (reader != NULL);
+  g_return_if_fail ((guint) mode <= NDSH_READ_LOSSLESS);
+  g_return_if_fail (queue_length <= NDSH_MAX_QUEUE);
+
+  reader->options.mode = mode;
+  reader->options.queue_length = queue_length > 0 ? queue_length : DEFAULT_QUEUE;
+  if (is_forked (reader) || (reader->link != NULL && reader->link->gone))
+    return;
+  leave (reader);
+  stop_greeting (reader);
+  reader->retry_us = FIRST_RETRY_US;
+  set_next (reader, g_get_monotonic_time ());
+}
+
 NDSH_API void
 ndsh_reader_request_key_frame (NdshReader *reader)
 {
@@ -185,13 +210,6 @@ ndsh_reader_request_key_frame (NdshReader *reader)
 }
 
 /* --- ALONE and GREETING --------------------------------------------------- */
-
-static void
-set_next (NdshReader *reader, gint64 at_us)
-{
-  reader->next_us = at_us;
-  ndsh_waiter_set_timer (&reader->waiter, at_us);
-}
 
 static void
 try_again_later (NdshReader *reader)

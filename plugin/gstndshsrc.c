@@ -131,6 +131,10 @@ struct _GstNdshSrc {
   gboolean was_asked;           /* meanwhile */
 
   gboolean is_live;             /* does not change while there is a reader */
+  gint mode_is_old;             /* leaky-type or max-buffers was set; atomic */
+  NdshReadMode mode;            /* that follows from them */
+  guint longest;                /* what max-buffers was then */
+  gboolean is_rejoining;        /* in another mode: it is as good as connected */
   NdshReader *reader;           /* set and cleared with the object lock, */
   gint is_flushing;             /* like this; read without it */
   NdshChannelInfo *writer;      /* that was there at the start, until its caps are out */
@@ -258,7 +262,7 @@ set_connected (GstNdshSrc *self, gboolean connected)
 static void
 warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
 {
-  gboolean may_lose = self->leaky_type == LEAKY_NONE && info->max_leases > 0
+  gboolean may_lose = self->mode == NDSH_READ_LOSSLESS && info->max_leases > 0
                       && info->mode != NDSH_READ_LOSSLESS;
 
   if (may_lose && !self->may_lose) {
@@ -296,11 +300,15 @@ tell_loss (GstNdshSrc *self)
 /* For the properties, since only the streaming thread may ask the reader; and for that
  * thread itself. */
 static void
-note_reader_info (GstNdshSrc *self)
+note_reader_info (GstNdshSrc *self, const GError *error)
 {
   gboolean connected = ndsh_reader_is_connected (self->reader);
   NdshReaderInfo info;
 
+  if (connected || (error != NULL && error->code != NDSH_ERROR_TIMEOUT))
+    self->is_rejoining = FALSE;
+  if (self->is_rejoining)
+    return;
   ndsh_reader_get_info (self->reader, &info);
   GST_OBJECT_LOCK (self);
   self->reader_info = info;
@@ -327,6 +335,7 @@ reset_stream (GstNdshSrc *self)
   self->has_warned = self->has_explained = FALSE;
   self->due = self->tell_loss_at = 0;
   self->n_unwanted = self->n_lost_told = 0;
+  self->is_rejoining = FALSE;
 
   GST_OBJECT_LOCK (self);
   memset (&self->reader_info, 0, sizeof self->reader_info);
@@ -354,15 +363,45 @@ fill_options (GstNdshSrc *self, NdshReaderOptions *options)
   options->max_leases = N_LEASES;
 }
 
+/* With the object lock. */
+static void
+note_mode (GstNdshSrc *self, const NdshReaderOptions *options)
+{
+  g_atomic_int_set (&self->mode_is_old, FALSE);
+  self->mode = options->mode;
+  self->longest = self->max_buffers;
+}
+
+/* Only the streaming thread may use the reader, so it looks before each frame. How long a
+ * queue is follows with the next (update_queue_length ()). */
+static void
+update_mode (GstNdshSrc *self)
+{
+  NdshReaderOptions options = { 0 };
+  NdshReadMode before = self->mode;
+
+  if (!g_atomic_int_get (&self->mode_is_old))
+    return;
+  GST_OBJECT_LOCK (self);
+  fill_options (self, &options);
+  note_mode (self, &options);
+  GST_OBJECT_UNLOCK (self);
+  if (options.mode == before)
+    return;
+  self->queue_length = 0;
+  self->is_rejoining = ndsh_reader_is_connected (self->reader);
+  ndsh_reader_set_mode (self->reader, options.mode, options.queue_length);
+}
+
 /* How many frames this reader can be behind, 0 for any number. Two are not kept for it:
  * the next is being made, and one may be on its way out. */
 static guint
 get_longest_queue (GstNdshSrc *self)
 {
-  guint length = self->max_buffers > 0 ? self->max_buffers : NDSH_MAX_QUEUE - 2;
+  guint length = self->longest > 0 ? self->longest : NDSH_MAX_QUEUE - 2;
   guint room = self->reader_info.room;
 
-  if (self->leaky_type == LEAKY_NONE)
+  if (self->mode == NDSH_READ_LOSSLESS)
     return 0;
   return room > 0 ? MIN (length, MAX (room, 3) - 2) : length;
 }
@@ -441,6 +480,7 @@ gst_ndsh_src_start (GstBaseSrc *base)
   GST_OBJECT_LOCK (self);
   channel = g_strdup (self->channel);
   fill_options (self, &options);
+  note_mode (self, &options);
   GST_OBJECT_UNLOCK (self);
 
   reader = ndsh_reader_new (channel, &options, &error);
@@ -644,8 +684,9 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
     /* At the pace of frames: only this thread may use the reader. */
     if (g_atomic_int_compare_and_exchange (&self->wants_key, TRUE, FALSE))
       ndsh_reader_request_key_frame (self->reader);
+    update_mode (self);
     *frame = read_frame (self, &error);
-    note_reader_info (self);
+    note_reader_info (self, error);
     if (*frame != NULL)
       return GST_FLOW_OK;
     tell_silence (self);
@@ -1305,11 +1346,11 @@ note_skipped (GstNdshSrc *self)
 static void
 update_queue_length (GstNdshSrc *self, const GstNdshNow *now)
 {
-  guint length = self->max_buffers > 0
-                   ? self->max_buffers
+  guint length = self->longest > 0
+                   ? self->longest
                    : gst_ndsh_pacer_get_queue_length (&self->pacer, now);
 
-  if (self->leaky_type == LEAKY_NONE || length == self->queue_length)
+  if (self->mode == NDSH_READ_LOSSLESS || length == self->queue_length)
     return;
   self->queue_length = length;
   ndsh_reader_set_queue_length (self->reader, length);
@@ -1713,9 +1754,11 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
     break;
   case PROP_LEAKY_TYPE:
     self->leaky_type = (LeakyType) g_value_get_enum (value);
+    g_atomic_int_set (&self->mode_is_old, TRUE);
     break;
   case PROP_MAX_BUFFERS:
     self->max_buffers = g_value_get_uint (value);
+    g_atomic_int_set (&self->mode_is_old, TRUE);
     break;
   case PROP_MAX_AGE:
     self->max_age = g_value_get_uint64 (value);
@@ -1823,14 +1866,14 @@ install_properties (GObjectClass *klass)
     "leaky-type", "Leaky type",
     "What happens to frames that come faster than they are taken: none makes the "
     "writer, and so all its readers, go at this one's pace, if it allows that and runs "
-    "as the same user",
-    GST_TYPE_NDSH_SRC_LEAKY_TYPE, DEFAULT_LEAKY_TYPE, open);
+    "as the same user. Set while it plays it counts from the next frame on",
+    GST_TYPE_NDSH_SRC_LEAKY_TYPE, DEFAULT_LEAKY_TYPE, live);
   props[PROP_MAX_BUFFERS] = g_param_spec_uint (
     "max-buffers", "Maximum buffers",
     "How far to fall behind the writer before frames are dropped (in frames); 1 "
     "takes the newest each time, 0 falls behind as far as max-age allows. Without "
-    "effect if leaky-type is none",
-    0, NDSH_MAX_QUEUE, DEFAULT_MAX_BUFFERS, open);
+    "effect if leaky-type is none. Set while it plays it counts from the next frame on",
+    0, NDSH_MAX_QUEUE, DEFAULT_MAX_BUFFERS, live);
   props[PROP_MAX_AGE] = g_param_spec_uint64 (
     "max-age", "Maximum age",
     "Skip frames that are older than this if there is a newer one (in nanoseconds). "

@@ -802,6 +802,59 @@ GST_END_TEST
 
 /* --- What an application hears --- */
 
+/* What the writer takes its one reader for. */
+static gboolean
+is_read_as (GstElement *sink, const char *mode)
+{
+  g_autofree char *wanted = g_strdup_printf ("mode\\=\\(string\\)%s", mode);
+  g_autofree char *text = NULL;
+  GstStructure *stats;
+
+  g_object_get (sink, "stats", &stats, NULL);
+  text = gst_structure_to_string (stats);
+  gst_structure_free (stats);
+  return strstr (text, wanted) != NULL;
+}
+
+static void
+pass_numbers (Link *link, guint first, guint last)
+{
+  for (guint n = first; n <= last; n++) {
+    GstBuffer *wanted = elements_buffer_new (SIZE, n);
+    GstBuffer *arrived = link_pass (link, elements_buffer_new (SIZE, n));
+
+    elements_assert_equal_bytes (wanted, arrived);
+    gst_buffer_unref (wanted);
+    gst_buffer_unref (arrived);
+  }
+}
+
+/* The next frame is taken as it was before: the streaming thread waits for it. */
+GST_START_TEST (what_is_lost_may_change_while_it_plays)
+{
+  Link *link = link_new ("sync=false", "max-buffers=1", CAPS, TRUE);
+  g_autoptr (GstBus) bus = gst_bus_new ();
+
+  elements_wait_property (link->src->element, "connected");
+  gst_element_set_bus (link->src->element, bus);
+  pass_numbers (link, 1, 2);
+  g_assert_true (is_read_as (link->sink->element, "latest"));
+  gst_util_set_object_arg (G_OBJECT (link->src->element), "leaky-type", "none");
+  pass_numbers (link, 3, 5);
+  g_assert_true (is_read_as (link->sink->element, "lossless"));
+  g_object_set (link->src->element, "max-buffers", 5, NULL);
+  gst_util_set_object_arg (G_OBJECT (link->src->element), "leaky-type", "downstream");
+  pass_numbers (link, 6, 8);
+  g_assert_true (is_read_as (link->sink->element, "queue"));
+
+  g_assert_cmpuint (elements_get_stat (link->src->element, "frames-missed"), ==, 0);
+  g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT | GST_MESSAGE_ERROR
+                                              | GST_MESSAGE_WARNING));
+  gst_element_set_bus (link->src->element, NULL);
+  link_free (link);
+}
+GST_END_TEST
+
 static void
 publish_picture (NdshWriter *writer)
 {
@@ -1001,6 +1054,7 @@ src_suite (void)
   tcase_add_test (tcase, channels_are_devices);
   tcase_add_test (tcase, silence_is_told_of_each_time);
   tcase_add_test (tcase, losses_are_told_and_counted);
+  tcase_add_test (tcase, what_is_lost_may_change_while_it_plays);
   tcase_add_test (tcase, arrays_without_caps_get_those_of_array_caps);
   tcase_add_test (tcase, arrays_that_cannot_be_what_array_caps_says_are_an_error);
   tcase_add_test (tcase, a_rate_has_its_most);

@@ -876,6 +876,62 @@ test_a_reader_that_joins_again_goes_on_where_it_was (void)
   g_assert_cmpuint (ndsh_test_log_stop (), ==, 2);
 }
 
+static void
+mode_is (NdshReader *reader, NdshReadMode mode)
+{
+  NdshReaderInfo info;
+
+  ndsh_reader_get_info (reader, &info);
+  g_assert_cmpint (info.mode, ==, mode);
+}
+
+/* What was published before it has joined again is not lost as long as it is kept. */
+static void
+test_a_reader_may_change_its_mode (void)
+{
+  NdshWriterOptions options = { .history = 8 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  g_autoptr (NdshFrame) held = NULL;
+
+  ndsh_test_publish (writer, 1000, 1);
+  held = ndsh_test_next (reader);
+  ndsh_reader_set_mode (reader, NDSH_READ_LOSSLESS, 0);
+  ndsh_test_publish (writer, 1000, 3);
+  for (guint n = 2; n <= 4; n++)
+    next_is (reader, n, 0);
+  mode_is (reader, NDSH_READ_LOSSLESS);
+
+  ndsh_reader_set_mode (reader, NDSH_READ_QUEUE, 3);
+  ndsh_reader_set_mode (reader, NDSH_READ_QUEUE, 2);
+  ndsh_test_publish (writer, 1000, 4);
+  next_is (reader, 7, 2);
+  mode_is (reader, NDSH_READ_QUEUE);
+  next_is (reader, 8, 2);
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_TIMEOUT);
+  ndsh_test_check_bytes (held);
+}
+
+/* It is told what is left to be told of that writer first. */
+static void
+test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+
+  ndsh_test_publish (writer, 1000, 2);
+  ndsh_writer_end (writer);
+  ndsh_writer_free (writer);
+  next_is (reader, 1, 0);
+  next_is (reader, 2, 0);
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_ENDED);
+  g_assert_false (ndsh_reader_is_connected (reader));
+  ndsh_reader_set_mode (reader, NDSH_READ_LATEST, 0);
+  ndsh_test_wait_fails (reader, 0, NDSH_ERROR_CLOSED);
+}
+
 /* The writer is not to blame, so what came before the reader left is taken. */
 static void
 test_want_of_fds_loses_no_more_than_it_must (void)
@@ -1438,6 +1494,9 @@ main (int argc, char **argv)
   ADD ("want-of-fds-is-told", test_want_of_fds_is_told);
   ADD ("a-reader-that-joins-again-goes-on-where-it-was",
        test_a_reader_that_joins_again_goes_on_where_it_was);
+  ADD ("a-reader-may-change-its-mode", test_a_reader_may_change_its_mode);
+  ADD ("a-mode-that-changes-when-the-writer-has-gone-loses-nothing",
+       test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing);
   ADD ("want-of-fds-loses-no-more-than-it-must",
        test_want_of_fds_loses_no_more_than_it_must);
   ADD ("a-wait-can-be-as-long-as-a-number",
