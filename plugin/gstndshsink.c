@@ -40,7 +40,7 @@
 #include "gstndshsink.h"
 
 #include "gstndshcaps.h"
-#include "gstndsherror.h"
+#include "gstndshelement.h"
 #include "gstndshevents.h"
 #include "gstndshmeta.h"
 #include "gstndshmetas.h"
@@ -1723,22 +1723,16 @@ get_stats (GstNdshSink *self)
   return stats;
 }
 
-/* What is settled when the channel is opened. */
+/* Then what is MUTABLE_READY stays as it is. */
 static gboolean
-may_change_now (GstNdshSink *self, GParamSpec *pspec)
+is_open (GstNdshSink *self)
 {
   gboolean open;
 
-  if (pspec == props[PROP_WAIT_FOR_CONNECTION]
-      || pspec == props[PROP_ALLOW_COPY] || pspec == props[PROP_TS_OFFSET])
-    return TRUE;
   GST_OBJECT_LOCK (self);
   open = self->allocator != NULL;
   GST_OBJECT_UNLOCK (self);
-  if (open)
-    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only",
-                        g_param_spec_get_name (pspec));
-  return !open;
+  return open;
 }
 
 static void
@@ -1747,8 +1741,10 @@ gst_ndsh_sink_set_property (GObject *object, guint id, const GValue *value,
 {
   GstNdshSink *self = GST_NDSH_SINK (object);
 
-  if (!may_change_now (self, pspec))
+  if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) == 0 && is_open (self)) {
+    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only", pspec->name);
     return;
+  }
   GST_OBJECT_LOCK (self);
   switch (id) {
   case PROP_CHANNEL:

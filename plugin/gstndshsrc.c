@@ -37,7 +37,7 @@
 #include "gstndshsrc.h"
 
 #include "gstndshcaps.h"
-#include "gstndsherror.h"
+#include "gstndshelement.h"
 #include "gstndshevents.h"
 #include "gstndshmeta.h"
 #include "gstndshmetas.h"
@@ -1715,21 +1715,16 @@ get_stats (GstNdshSrc *self)
   return stats;
 }
 
-/* What is settled when the reader is made. */
+/* Then what is MUTABLE_READY stays as it is. */
 static gboolean
-may_change_now (GstNdshSrc *self, GParamSpec *pspec)
+is_open (GstNdshSrc *self)
 {
   gboolean open;
 
-  if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) != 0)
-    return TRUE;
   GST_OBJECT_LOCK (self);
   open = self->reader != NULL;
   GST_OBJECT_UNLOCK (self);
-  if (open)
-    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only",
-                        g_param_spec_get_name (pspec));
-  return !open;
+  return open;
 }
 
 static void
@@ -1738,8 +1733,10 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
 {
   GstNdshSrc *self = GST_NDSH_SRC (object);
 
-  if (!may_change_now (self, pspec))
+  if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) == 0 && is_open (self)) {
+    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only", pspec->name);
     return;
+  }
   if (id == PROP_IS_LIVE) {
     gst_base_src_set_live (GST_BASE_SRC_CAST (self), g_value_get_boolean (value));
     return;

@@ -6,6 +6,8 @@
 
 G_BEGIN_DECLS
 
+/* What ndshsink and ndshsrc do alike. */
+
 /* Ends the pipeline of @element with what the library says, which is of #NDSH_ERROR.
  * @debug: more, for who looks for the cause; or NULL. */
 void gst_ndsh_post_error (GstElement *element, const GError *error,
