@@ -134,7 +134,6 @@ struct _GstNdshSrc {
   gint mode_is_old;             /* leaky-type or max-buffers was set; atomic */
   NdshReadMode mode;            /* that follows from them */
   guint longest;                /* what max-buffers was then */
-  gboolean is_rejoining;        /* in another mode: it is as good as connected */
   NdshReader *reader;           /* set and cleared with the object lock, */
   gint is_flushing;             /* like this; read without it */
   NdshChannelInfo *writer;      /* that was there at the start, until its caps are out */
@@ -300,15 +299,11 @@ tell_loss (GstNdshSrc *self)
 /* For the properties, since only the streaming thread may ask the reader; and for that
  * thread itself. */
 static void
-note_reader_info (GstNdshSrc *self, const GError *error)
+note_reader_info (GstNdshSrc *self)
 {
   gboolean connected = ndsh_reader_is_connected (self->reader);
   NdshReaderInfo info;
 
-  if (connected || (error != NULL && error->code != NDSH_ERROR_TIMEOUT))
-    self->is_rejoining = FALSE;
-  if (self->is_rejoining)
-    return;
   ndsh_reader_get_info (self->reader, &info);
   GST_OBJECT_LOCK (self);
   self->reader_info = info;
@@ -335,7 +330,6 @@ reset_stream (GstNdshSrc *self)
   self->has_warned = self->has_explained = FALSE;
   self->due = self->tell_loss_at = 0;
   self->n_unwanted = self->n_lost_told = 0;
-  self->is_rejoining = FALSE;
 
   GST_OBJECT_LOCK (self);
   memset (&self->reader_info, 0, sizeof self->reader_info);
@@ -389,7 +383,6 @@ update_mode (GstNdshSrc *self)
   if (options.mode == before)
     return;
   self->queue_length = 0;
-  self->is_rejoining = ndsh_reader_is_connected (self->reader);
   ndsh_reader_set_mode (self->reader, options.mode, options.queue_length);
 }
 
@@ -686,7 +679,7 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
       ndsh_reader_request_key_frame (self->reader);
     update_mode (self);
     *frame = read_frame (self, &error);
-    note_reader_info (self, error);
+    note_reader_info (self);
     if (*frame != NULL)
       return GST_FLOW_OK;
     tell_silence (self);
