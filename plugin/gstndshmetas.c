@@ -3,6 +3,7 @@
  * Hides how GstMetas cross to another process, which may have another GStreamer, or none:
  *
  *   regions of interest     as NdshRegion, which C and Python programs read and write
+ *                           (gstndshanalytics.c: detected objects, as such as well)
  *   kinds of the table, and custom metas of 1.20 and later
  *                           as the text of a GstStructure that is named like the meta
  *   any other that can serialise itself, from 1.24 on
@@ -14,6 +15,7 @@
 #include <gst/video/video.h>
 #include <string.h>
 
+#include "gstndshanalytics.h"
 #include "gstndshcaps.h"
 #include "gstndshmeta.h"
 #include "gstndshtext.h"
@@ -413,6 +415,7 @@ explain (const char *name)
     { "GstParentBufferMeta", "it keeps a buffer of this process" },
     { "GstVideoOverlayCompositionMeta",
       "its pictures are memory of their own; compose them before ndshsink" },
+    { "GstAnalyticsRelationMeta", "of it only detected objects do, as regions" },
     { "GstProtectionMeta", "it is about keys of this process" },
     { "GstVideoGLTextureUploadMeta", "it is a function of this process" },
     { "GstVideoCodecAlphaMeta", "it is a second buffer" },
@@ -505,6 +508,7 @@ static gboolean
 append_meta (GByteArray *metadata, GstMeta *meta)
 {
   const Kind *kind = find_kind (g_type_name (meta->info->type));
+  gboolean all;
 
   if (meta->info->api == GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE) {
     append_region (metadata, (GstVideoRegionOfInterestMeta *) meta);
@@ -517,6 +521,8 @@ append_meta (GByteArray *metadata, GstMeta *meta)
     gst_structure_free (structure);
     return appended;
   }
+  if (gst_ndsh_analytics_append (metadata, meta, &all))
+    return all;
   return append_custom (metadata, meta) || append_serialised (metadata, meta);
 }
 
@@ -571,6 +577,8 @@ add_region (GstBuffer *buffer, const NdshItem *item)
 
   if (!ndsh_item_get_region (item, &region) || !gst_ndsh_may_use_name (region.label))
     return FALSE;
+  if (gst_ndsh_analytics_add (buffer, &region))
+    return TRUE;
   roi = gst_buffer_add_video_region_of_interest_meta (
     buffer, region.label, region.x, region.y, region.width, region.height);
   roi->id = region.id;

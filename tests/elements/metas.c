@@ -4,6 +4,10 @@
  * know GStreamer and from them, and from bytes that nobody should have written. */
 #include "elements.h"
 
+#ifdef HAVE_ANALYTICS
+#include <gst/analytics/analytics.h>
+#endif
+
 #include "gstndshmetas.h"
 
 #include <gst/audio/audio.h>
@@ -381,6 +385,55 @@ GST_START_TEST (regions_cross_a_channel_with_their_parameters)
 }
 GST_END_TEST
 
+#ifdef HAVE_ANALYTICS
+/* What else is in it stays behind. */
+GST_START_TEST (detected_objects_cross_as_what_they_are)
+{
+  Link *link = link_new ("", "", CAPS, TRUE);
+  GstBuffer *buffer = elements_buffer_new (FRAME_SIZE, 1), *got;
+  GstAnalyticsRelationMeta *relations = gst_buffer_add_analytics_relation_meta (buffer);
+  gint x, y, width, height;
+  GstAnalyticsMtd mtd;
+  gfloat confidence;
+
+  g_assert_true (gst_analytics_relation_meta_add_od_mtd (
+    relations, g_quark_from_string ("cat"), 1, 2, 30, 40, 0.5f, &mtd));
+  g_assert_true (gst_analytics_relation_meta_add_tracking_mtd (relations, 7, 0, &mtd));
+  g_assert_true (gst_analytics_relation_meta_add_od_mtd (
+    relations, g_quark_from_string ("dog"), -5, 3, 12, 10, 0.25f, &mtd));
+  got = link_pass (link, buffer);
+
+  relations = gst_buffer_get_analytics_relation_meta (got);
+  g_assert_nonnull (relations);
+  g_assert_cmpuint (gst_analytics_relation_get_length (relations), ==, 2);
+  g_assert_true (gst_analytics_relation_meta_get_od_mtd (relations, 0, &mtd));
+  g_assert_cmpstr (g_quark_to_string (gst_analytics_od_mtd_get_obj_type (&mtd)), ==,
+                   "cat");
+  g_assert_true (gst_analytics_od_mtd_get_location (&mtd, &x, &y, &width, &height,
+                                                    &confidence));
+  g_assert_cmpint (x, ==, 1);
+  g_assert_cmpint (y, ==, 2);
+  g_assert_cmpint (width, ==, 30);
+  g_assert_cmpint (height, ==, 40);
+  g_assert_cmpfloat (confidence, ==, 0.5f);
+  g_assert_true (gst_analytics_relation_meta_get_od_mtd (relations, 1, &mtd));
+  g_assert_true (gst_analytics_od_mtd_get_location (&mtd, &x, &y, &width, &height,
+                                                    &confidence));
+  g_assert_cmpint (x, ==, 0);
+  g_assert_cmpint (width, ==, 7);
+  g_assert_cmpuint (gst_buffer_get_n_meta (
+                      got, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE), ==, 0);
+  gst_buffer_unref (got);
+
+  /* And stay with their frame. */
+  got = link_pass (link, elements_buffer_new (FRAME_SIZE, 2));
+  g_assert_null (gst_buffer_get_analytics_relation_meta (got));
+  gst_buffer_unref (got);
+  link_free (link);
+}
+GST_END_TEST
+#endif
+
 GST_START_TEST (a_program_reads_the_regions_of_a_pipeline)
 {
   GstHarness *sink = elements_harness_new ("ndshsink", "channel=test");
@@ -570,6 +623,9 @@ metas_suite (void)
   tcase_add_test (tcase, what_a_stranger_serialised_is_left_out);
 #endif
   tcase_add_test (tcase, regions_cross_a_channel_with_their_parameters);
+#ifdef HAVE_ANALYTICS
+  tcase_add_test (tcase, detected_objects_cross_as_what_they_are);
+#endif
   tcase_add_test (tcase, a_program_reads_the_regions_of_a_pipeline);
   tcase_add_test (tcase, a_pipeline_reads_the_regions_of_a_program);
   tcase_add_test (tcase, what_cannot_cross_stays_behind_alone);
