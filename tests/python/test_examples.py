@@ -242,6 +242,30 @@ def test_a_camera_is_on_only_while_somebody_looks(start):
         service.find("^the camera is off$")
 
 
+def has_rtsp():
+    return has_gi("gi.require_version ('GstRtspServer', '1.0')") and all(
+        subprocess.call(["gst-inspect-1.0", "--exists", name]) == 0
+        for name in ("rtspsrc", "rtpvp8pay", "vp8enc", "vp8dec"))
+
+
+@pytest.mark.skipif(not has_rtsp(), reason="no PyGObject, gst-rtsp-server, RTP or VP8")
+def test_a_channel_is_served_by_rtsp(start, camera):
+    source = camera(pipelines()[0].replace("gst-launch-1.0", "gst-launch-1.0 -m"))
+    server = start(sys.executable, os.path.join(EXAMPLES, "rtsp.py"), "cam", "0")
+    url = server.find("^rtsp://.*").group()
+    with open(os.path.join(ROOT, "doc", "network.md")) as file:
+        line = re.search("gst-launch-1.0 rtspsrc .*", file.read()).group()
+    words = shlex.split(line.replace("rtsp://192.168.1.10:8554/cam", url))
+    for _ in range(2):
+        with ndsh.Reader("remote") as reader:
+            client = start(*words)
+            for _ in range(5):
+                assert reader.read(timeout=DEADLINE).arrays[0].shape[1] > 0
+            source.find("GstNdshSinkReaders.*num-readers=\\(uint\\)1")
+            client.kill()
+            source.find("GstNdshSinkReaders.*num-readers=\\(uint\\)0")
+
+
 @pytest.mark.parametrize("first", [1, 2])
 def test_two_consoles(example, first):
     consoles = {first: example("console_%d.py" % first)}
