@@ -309,17 +309,20 @@ on_writable (gpointer owner, NdshGuest *guest)
 
 /* Whether there are new ones. A count is foreign: any other is one. */
 static gboolean
-hear_key_requests (NdshWriter *writer)
+hear_wishes (NdshWriter *writer)
 {
-  guint64 before = writer->key_requests;
+  gboolean changed = FALSE;
 
   FOR_EACH_READER (writer, reader) {
-    guint32 now = ndsh_slots_get_report (&reader->slots).key_requests;
+    NdshSlotsReport now = ndsh_slots_get_report (&reader->slots);
 
-    writer->key_requests += now != reader->key_requests;
-    reader->key_requests = now;
+    writer->key_requests += now.key_requests != reader->key_requests;
+    changed |= now.key_requests != reader->key_requests
+               || now.max_rate != reader->max_rate;
+    reader->key_requests = now.key_requests;
+    reader->max_rate = now.max_rate;
   }
-  return writer->key_requests != before;
+  return changed;
 }
 
 /* A reader moved on or gave a lease back while the writer was waiting, or asks for
@@ -331,7 +334,7 @@ on_woken (gpointer owner)
   gboolean was_full, was_asked;
 
   ndsh_writer_lock (writer);
-  was_asked = hear_key_requests (writer);
+  was_asked = hear_wishes (writer);
   ndsh_wake_disarm_writer (writer->slots.control);
   was_full = writer->full;
   writer->full = FALSE;
@@ -438,6 +441,7 @@ describe_reader (NdshWriter *writer, Reader *reader, NdshReaderInfo *info)
   info->delivered = report.delivered;
   info->missed = report.missed;
   info->copied = report.copied;
+  info->max_rate = report.max_rate / 1e3;
   info->lag = ndsh_slots_get_lag (&writer->slots, &reader->slots);
 }
 

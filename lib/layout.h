@@ -169,7 +169,8 @@ typedef struct {
   shared_u32 queue_length;        /* of a queueing reader, now; 0: as granted */
   shared_u32 copied;              /* of those delivered */
   shared_u32 key_requests;        /* how often it asked for a frame that refers to none */
-  uint8_t zero1[100];
+  shared_u32 max_rate;            /* frames that it wants in 1000 s; 0: all */
+  uint8_t zero1[96];
 
   /* Written by the writer. */
   shared_u32 mode;                /* NdshReadMode as granted; lossless may become queue */
@@ -305,6 +306,7 @@ AT (NdshLeasePage, missed, 396);
 AT (NdshLeasePage, queue_length, 400);
 AT (NdshLeasePage, copied, 404);
 AT (NdshLeasePage, key_requests, 408);
+AT (NdshLeasePage, max_rate, 412);
 AT (NdshLeasePage, mode, 512);
 AT (NdshLeasePage, share, 516);
 AT (NdshLeasePage, room, 520);

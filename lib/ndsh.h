@@ -198,7 +198,8 @@ typedef struct _NdshDraft NdshDraft;
  *   everybody. The directory must let them in as well.
  * @notify: called without locks from the writer's own thread after a reader came
  *   or went, when a slot came free after NDSH_ERROR_FULL (where a lossless reader
- *   kept it, once half of its queue was taken), and when key_requests of
+ *   kept it, once half of its queue was taken), when max_rate of a reader changes, and
+ *   when key_requests of
  *   NdshWriterInfo changed. Must not free the writer.
  * @notify_data: its second argument
  * @reserved: 0
@@ -290,6 +291,7 @@ const char *ndsh_writer_get_stream_id (NdshWriter *writer);
  * @lag: frames published since the last it had
  * @room: for the reader, how many frames the writer's memory can keep, as far as is
  *   known; 0 if it is not
+ * @max_rate: frames a second that it wants at most, 0 for all
  * @reserved: 0
  */
 typedef struct {
@@ -303,6 +305,7 @@ typedef struct {
   guint64 copied;
   guint64 lag;
   guint room;
+  double max_rate;
   gpointer reserved[4];
 } NdshReaderInfo;
 
@@ -467,6 +470,11 @@ void ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length);
  * of those published meanwhile it gets what the writer still has (its history), and the
  * rest counts as missed. Meanwhile ndsh_reader_is_connected () says no. */
 void ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length);
+
+/* Tells the writer that more than @max_rate frames a second are of no use here; 0 for all
+ * of them. What it makes of that is its own business: NdshReaderInfo tells it, and notify
+ * is called. As exact as a thousandth. */
+void ndsh_reader_set_max_rate (NdshReader *reader, double max_rate);
 
 /* Asks the writer, if there is one, for a frame that refers to no other: an encoder's key
  * frame. It may take no notice. */

@@ -46,6 +46,7 @@ struct _NdshReader {
   gint flushing;                /* any thread; changed with the mutex */
   pthread_mutex_t flush_mutex;
 
+  guint32 max_rate;             /* as NdshLeasePage has it */
   guint64 delivered;            /* over earlier links */
   guint64 missed;
   guint64 copied;
@@ -198,6 +199,25 @@ ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length)
   set_next (reader, g_get_monotonic_time ());
 }
 
+static void
+tell_max_rate (NdshReader *reader)
+{
+  ndsh_leases_set_max_rate (&reader->link->leases, reader->max_rate);
+  ndsh_wake_ring (reader->link->fd);
+}
+
+NDSH_API void
+ndsh_reader_set_max_rate (NdshReader *reader, double max_rate)
+{
+  g_return_if_fail (reader != NULL);
+  g_return_if_fail (max_rate >= 0);
+
+  reader->max_rate
+    = max_rate == 0 ? 0 : (guint32) CLAMP (max_rate * 1e3 + .5, 1, G_MAXINT);
+  if (reader->link != NULL && !is_forked (reader))
+    tell_max_rate (reader);
+}
+
 NDSH_API void
 ndsh_reader_request_key_frame (NdshReader *reader)
 {
@@ -306,6 +326,8 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   /* It may have changed since HELLO. */
   ndsh_leases_set_queue_length (&reader->link->leases,
                                 reader->options.queue_length);
+  if (reader->max_rate != 0)
+    tell_max_rate (reader);
   resume (reader);
   set_next (reader, 0);
   g_clear_error (&reader->why_alone);
@@ -770,6 +792,7 @@ ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info)
   g_return_if_fail (reader != NULL && info != NULL);
 
   memset (info, 0, sizeof *info);
+  info->max_rate = reader->max_rate / 1e3;
   info->delivered = reader->delivered;
   info->missed = reader->missed;
   info->copied = reader->copied;

@@ -136,6 +136,7 @@ ndsh_slots_get_report (const NdshSlotsReader *reader)
     .missed = load_relaxed (&reader->page->missed),
     .copied = load_relaxed (&reader->page->copied),
     .key_requests = load_relaxed (&reader->page->key_requests),
+    .max_rate = load_relaxed (&reader->page->max_rate),
   };
 }
 
@@ -796,6 +797,12 @@ ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length)
 {
   leases->queue_length = queue_length;
   store_relaxed (&leases->page->queue_length, queue_length);
+}
+
+void
+ndsh_leases_set_max_rate (NdshLeases *leases, uint32_t max_rate)
+{
+  store_relaxed (&leases->page->max_rate, max_rate);
 }
 
 void

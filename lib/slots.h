@@ -120,6 +120,7 @@ typedef struct {
   uint32_t copied;
   uint32_t segments_handled;
   uint32_t key_requests;
+  uint32_t max_rate;
 } NdshSlotsReport;
 
 NdshSlotsReport ndsh_slots_get_report (const NdshSlotsReader *reader);
@@ -205,6 +206,9 @@ void ndsh_leases_stall (NdshLeases *leases, const NdshLease *lease);
 
 /* From now on this reader is up to @queue_length frames behind. */
 void ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length);
+
+/* What it wants at most, in frames a 1000 s, 0 for all; a hint. */
+void ndsh_leases_set_max_rate (NdshLeases *leases, uint32_t max_rate);
 
 /* Counts a wish for a frame that refers to no other. */
 void ndsh_leases_request_key (NdshLeases *leases);

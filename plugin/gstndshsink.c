@@ -163,6 +163,7 @@ enum {
   PROP_ALLOW_COPY,
   PROP_TS_OFFSET,
   PROP_NUM_READERS,
+  PROP_MAX_RATE,
   PROP_STATS,
   N_PROPS
 };
@@ -285,13 +286,38 @@ emit_difference (GstNdshSink *self, guint signal, const NdshReaderInfo *infos,
   }
 }
 
+/* The largest that one of them wants, G_MAXINT if it is all, 0 if there is none. */
+static double
+find_max_rate (const NdshReaderInfo *readers, guint n_readers)
+{
+  double max_rate = 0;
+
+  for (guint i = 0; i < n_readers; i++)
+    max_rate = MAX (max_rate, readers[i].max_rate > 0 ? readers[i].max_rate : G_MAXINT);
+  return max_rate;
+}
+
+static void
+set_rate (GValue *value, double rate)
+{
+  gint n, d;
+
+  gst_util_double_to_fraction (rate, &n, &d);
+  gst_value_set_fraction (value, n, d);
+}
+
 /* For who starts and stops a camera by it, and need not poll. */
 static void
-post_readers (GstNdshSink *self, guint n_readers)
+post_readers (GstNdshSink *self, guint n_readers, double max_rate)
 {
-  gst_ndsh_post_structure (GST_ELEMENT_CAST (self),
-                           gst_structure_new ("GstNdshSinkReaders", "num-readers",
-                                              G_TYPE_UINT, n_readers, NULL));
+  GstStructure *structure = gst_structure_new ("GstNdshSinkReaders", "num-readers",
+                                               G_TYPE_UINT, n_readers, NULL);
+  GValue rate = G_VALUE_INIT;
+
+  g_value_init (&rate, GST_TYPE_FRACTION);
+  set_rate (&rate, max_rate);
+  gst_structure_take_value (structure, "max-rate", &rate);
+  gst_ndsh_post_structure (GST_ELEMENT_CAST (self), structure);
 }
 
 /* @now becomes who reads. */
@@ -300,6 +326,7 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
 {
   g_autofree NdshReaderInfo *shown = g_new (NdshReaderInfo, n_now + 1);
   g_autofree NdshReaderInfo *before = NULL;
+  double rate_before, rate_now = find_max_rate (now, n_now);
   guint n_before;
 
   if (n_now > 0)
@@ -307,6 +334,7 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
   g_mutex_lock (&self->readers_lock);
   before = self->readers;
   n_before = self->n_readers;
+  rate_before = find_max_rate (before, n_before);
   /* Before it can be seen that somebody came. */
   if (n_now > n_before)
     g_atomic_int_set (&self->wants_key, TRUE);
@@ -317,10 +345,13 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
 
   emit_difference (self, SIGNAL_READER_REMOVED, before, n_before, shown, n_now);
   emit_difference (self, SIGNAL_READER_ADDED, shown, n_now, before, n_before);
-  if (n_before == n_now)
+  if (n_before == n_now && rate_before == rate_now)
     return;
-  post_readers (self, n_now);
-  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NUM_READERS]);
+  post_readers (self, n_now, rate_now);
+  if (n_before != n_now)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NUM_READERS]);
+  if (rate_before != rate_now)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_RATE]);
 }
 
 /* The bound does not change while there is a writer. */
@@ -1802,6 +1833,12 @@ gst_ndsh_sink_get_property (GObject *object, guint id, GValue *value,
     g_value_set_uint (value, get_num_readers (self));
     return;
   }
+  if (id == PROP_MAX_RATE) {
+    g_mutex_lock (&self->readers_lock);
+    set_rate (value, find_max_rate (self->readers, self->n_readers));
+    g_mutex_unlock (&self->readers_lock);
+    return;
+  }
   GST_OBJECT_LOCK (self);
   switch (id) {
   case PROP_CHANNEL:
@@ -1892,6 +1929,11 @@ install_properties (GObjectClass *klass)
   props[PROP_NUM_READERS]
     = g_param_spec_uint ("num-readers", "Number of readers", "Readers now", 0,
                          G_MAXUINT, 0, read);
+  props[PROP_MAX_RATE] = gst_param_spec_fraction (
+    "max-rate", "Maximum rate",
+    "The most frames a second that one of the readers wants (max-rate of ndshsrc); "
+    "2147483647 if one wants all, 0 if there is no reader",
+    0, 1, G_MAXINT, 1, 0, 1, read);
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "average-rate, dropped and rendered as in every sink; frames-published, "

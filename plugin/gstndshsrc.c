@@ -131,7 +131,7 @@ struct _GstNdshSrc {
   gboolean was_asked;           /* meanwhile */
 
   gboolean is_live;             /* does not change while there is a reader */
-  gint mode_is_old;             /* leaky-type or max-buffers was set; atomic */
+  gint mode_is_old;             /* leaky-type, max-buffers or max-rate was set; atomic */
   NdshReadMode mode;            /* that follows from them */
   guint longest;                /* what max-buffers was then */
   NdshReader *reader;           /* set and cleared with the object lock, */
@@ -357,13 +357,14 @@ fill_options (GstNdshSrc *self, NdshReaderOptions *options)
   options->max_leases = N_LEASES;
 }
 
-/* With the object lock. */
-static void
+/* With the object lock. Returns max-rate. */
+static double
 note_mode (GstNdshSrc *self, const NdshReaderOptions *options)
 {
   g_atomic_int_set (&self->mode_is_old, FALSE);
   self->mode = options->mode;
   self->longest = self->max_buffers;
+  return (double) self->max_rate_n / self->max_rate_d;
 }
 
 /* Only the streaming thread may use the reader, so it looks before each frame. How long a
@@ -373,13 +374,15 @@ update_mode (GstNdshSrc *self)
 {
   NdshReaderOptions options = { 0 };
   NdshReadMode before = self->mode;
+  double max_rate;
 
   if (!g_atomic_int_get (&self->mode_is_old))
     return;
   GST_OBJECT_LOCK (self);
   fill_options (self, &options);
-  note_mode (self, &options);
+  max_rate = note_mode (self, &options);
   GST_OBJECT_UNLOCK (self);
+  ndsh_reader_set_max_rate (self->reader, max_rate);
   if (options.mode == before)
     return;
   self->queue_length = 0;
@@ -468,12 +471,13 @@ gst_ndsh_src_start (GstBaseSrc *base)
   g_autofree char *channel = NULL;
   NdshReaderOptions options = { 0 };
   NdshReader *reader;
+  double max_rate;
 
   reset_stream (self);
   GST_OBJECT_LOCK (self);
   channel = g_strdup (self->channel);
   fill_options (self, &options);
-  note_mode (self, &options);
+  max_rate = note_mode (self, &options);
   GST_OBJECT_UNLOCK (self);
 
   reader = ndsh_reader_new (channel, &options, &error);
@@ -481,6 +485,7 @@ gst_ndsh_src_start (GstBaseSrc *base)
     gst_ndsh_post_error (GST_ELEMENT_CAST (self), error, channel);
     return FALSE;
   }
+  ndsh_reader_set_max_rate (reader, max_rate);
   GST_OBJECT_LOCK (self);
   self->reader = reader;
   ndsh_reader_set_flushing (reader, g_atomic_int_get (&self->is_flushing));
@@ -1765,6 +1770,7 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
   case PROP_MAX_RATE:
     self->max_rate_n = gst_value_get_fraction_numerator (value);
     self->max_rate_d = gst_value_get_fraction_denominator (value);
+    g_atomic_int_set (&self->mode_is_old, TRUE);
     break;
   case PROP_ARRAY_CAPS:
     gst_caps_replace (&self->array_caps, (GstCaps *) gst_value_get_caps (value));

@@ -46,6 +46,7 @@ class ReaderInfo(NamedTuple):
     missed: int
     copied: int
     lag: int
+    max_rate: float
 
 class WriterInfo(NamedTuple):
     published: int

@@ -13,7 +13,7 @@ import ctypes
 import errno
 import time
 from collections import namedtuple
-from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_ssize_t
+from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int64, c_size_t, c_ssize_t
 from ctypes import c_uint, c_uint32, c_uint64, c_void_p
 
 LATEST, QUEUE, LOSSLESS = 0, 1, 2
@@ -60,7 +60,7 @@ timing: a Timing
 """
 
 ReaderInfo = namedtuple("ReaderInfo", "pid uid mode max_leases n_leases "
-                                      "delivered missed copied lag")
+                                      "delivered missed copied lag max_rate")
 ReaderInfo.__doc__ = """A reader as its writer sees it, or as it sees itself.
 
 pid, uid: of the process at the other end; pid 0 in another pid namespace
@@ -70,6 +70,7 @@ max_leases, n_leases: frames it may hold, and holds; as its writer sees it, thos
 delivered, missed: frames it has had, and those that it did not get
 copied: frames it has had as copies, because there was no lease for them
 lag: frames published since the last it had
+max_rate: frames a second that it wants at most, 0 for all
 """
 
 WriterInfo = namedtuple("WriterInfo", "published slots bytes max_bytes max_frames "
@@ -155,6 +156,7 @@ class _ReaderInfo(ctypes.Structure):
                 ("copied", c_uint64),
                 ("lag", c_uint64),
                 ("room", c_uint),
+                ("max_rate", c_double),
                 ("reserved", c_void_p * 4)]
 
 
@@ -554,7 +556,7 @@ def reader_get_info(reader):
 def _reader_info(info):
     return ReaderInfo(info.pid, info.uid, MODES[info.mode], info.max_leases,
                       info.n_leases, info.delivered, info.missed, info.copied,
-                      info.lag)
+                      info.lag, info.max_rate)
 
 
 def frame_get_data(frame):

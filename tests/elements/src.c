@@ -829,6 +829,43 @@ pass_numbers (Link *link, guint first, guint last)
   }
 }
 
+/* Until the writer says that this is the most that somebody wants. */
+static void
+wait_rate (GstElement *writer, gint wanted_n, gint wanted_d)
+{
+  gint n = -1, d = -1;
+
+  while (n != wanted_n || d != wanted_d) {
+    g_autoptr (GstMessage) message = elements_wait_message (writer, GST_MESSAGE_ELEMENT);
+
+    if (gst_message_has_name (message, "GstNdshSinkReaders"))
+      g_assert_true (gst_structure_get_fraction (gst_message_get_structure (message),
+                                                 "max-rate", &n, &d));
+  }
+}
+
+GST_START_TEST (a_writer_knows_the_largest_rate_that_is_wanted)
+{
+  GstElement *writer = elements_launch ("videotestsrc is-live=true ! ndshsink channel=test");
+  GstElement *slow
+    = elements_launch ("ndshsrc name=src channel=test max-rate=25/2 ! fakesink");
+  GstElement *fast = elements_launch ("ndshsrc channel=test ! fakesink");
+
+  elements_play (slow);
+  elements_play (writer);
+  wait_rate (writer, 25, 2);
+  gst_util_set_object_arg (G_OBJECT (elements_find (slow, "src")), "max-rate", "30000/1001");
+  wait_rate (writer, 2997, 100);
+  elements_play (fast);
+  wait_rate (writer, G_MAXINT, 1);
+  elements_stop (fast);
+  wait_rate (writer, 2997, 100);
+  elements_stop (slow);
+  wait_rate (writer, 0, 1);
+  elements_stop (writer);
+}
+GST_END_TEST
+
 /* The next frame is taken as it was before: the streaming thread waits for it. */
 GST_START_TEST (what_is_lost_may_change_while_it_plays)
 {
@@ -1052,6 +1089,7 @@ src_suite (void)
   tcase_add_test (tcase, channels_are_devices);
   tcase_add_test (tcase, silence_is_told_of_each_time);
   tcase_add_test (tcase, losses_are_told_and_counted);
+  tcase_add_test (tcase, a_writer_knows_the_largest_rate_that_is_wanted);
   tcase_add_test (tcase, what_is_lost_may_change_while_it_plays);
   tcase_add_test (tcase, arrays_without_caps_get_those_of_array_caps);
   tcase_add_test (tcase, arrays_that_cannot_be_what_array_caps_says_are_an_error);

@@ -67,6 +67,7 @@ print_reading (void)
   FIELD (NdshReaderInfo, copied);
   FIELD (NdshReaderInfo, lag);
   FIELD (NdshReaderInfo, room);
+  FIELD (NdshReaderInfo, max_rate);
   FIELD (NdshReaderInfo, reserved);
 }
 

@@ -919,6 +919,40 @@ test_requests_for_a_key_frame_are_told (void)
   }
 }
 
+static void
+rate_is (NdshWriter *writer, double max_rate)
+{
+  NdshReaderInfo info;
+
+  g_assert_cmpuint (ndsh_writer_get_readers (writer, &info, 1), ==, 1);
+  g_assert_cmpfloat (info.max_rate, ==, max_rate);
+}
+
+static void
+test_the_rate_that_a_reader_wants_is_told (void)
+{
+  Told told = TOLD_INIT;
+  NdshWriterOptions options = { .notify = count_notify, .notify_data = &told };
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshWriter) writer = NULL;
+
+  ndsh_reader_set_max_rate (reader, 30);        /* before there is a writer */
+  writer = ndsh_test_writer (&options);
+  while (!ndsh_reader_is_connected (reader))
+    ndsh_test_wait_fails (reader, 10000, NDSH_ERROR_TIMEOUT);
+  wait_told (&told, 2);
+  rate_is (writer, 30);
+  ndsh_reader_set_max_rate (reader, 29.97);
+  wait_told (&told, 3);
+  rate_is (writer, 29.97);
+  ndsh_reader_set_max_rate (reader, 1e-9);
+  wait_told (&told, 4);
+  rate_is (writer, 0.001);
+  ndsh_reader_set_max_rate (reader, 0);
+  wait_told (&told, 5);
+  rate_is (writer, 0);
+}
+
 static gint must_begin;          /* atomic */
 
 /* Once, and then as often as there is a slot. */
@@ -1230,6 +1264,8 @@ main (int argc, char **argv)
        test_a_thousand_changes_of_shape_cost_nothing);
   ADD ("too-many-readers-are-refused", test_too_many_readers_are_refused);
   ADD ("requests-for-a-key-frame-are-told", test_requests_for_a_key_frame_are_told);
+  ADD ("the-rate-that-a-reader-wants-is-told",
+       test_the_rate_that_a_reader_wants_is_told);
   ADD ("readers-coming-and-going-are-told",
        test_readers_coming_and_going_are_told);
   ADD ("to-begin-while-told-does-not-wait", test_to_begin_while_told_does_not_wait);
