@@ -282,9 +282,12 @@ static void
 tell_loss (GstNdshSrc *self)
 {
   const guint64 n_lost = self->reader_info.missed + self->n_skipped - self->n_unwanted;
-  const gint64 now = gst_ndsh_get_monotonic_time ();
+  gint64 now;
 
-  if (n_lost == self->n_lost_told || now < self->tell_loss_at)
+  if (n_lost == self->n_lost_told)
+    return;
+  now = gst_ndsh_get_monotonic_time ();
+  if (now < self->tell_loss_at)
     return;
   gst_ndsh_post_structure (
     GST_ELEMENT_CAST (self),
