@@ -10,7 +10,7 @@ import sys
 from fractions import Fraction
 from numbers import Rational
 
-from ._lib import MAX_DIMS, Spec
+from ._lib import MAX_ARRAYS, MAX_DIMS, Spec
 
 _BIG_ENDIAN = sys.byteorder == "big"
 
@@ -319,7 +319,29 @@ def _make_formats():
     return formats
 
 
+# Those that pixels.py makes pictures of.
 FORMATS = _make_formats()
+
+
+def _make_layouts():
+    """Those, and others whose planes are arrays."""
+    layouts = dict(FORMATS)
+    layouts["AV12"] = _semiplanar(_420, "u1") + _planes((0, 0, 0, "u1"))
+    layouts["r210"] = _planes((0, 0, 0, ">u4"))
+    for name in ("BGR10A2_LE", "RGB10A2_LE", "Y410"):
+        layouts[name] = _planes((0, 0, 0, "<u4"))
+    for name in ("Y210", "v216"):
+        layouts[name] = _planes((0, 0, 2, "<u2"))
+    for end, dtype in (("LE", "<u2"), ("BE", ">u2")):
+        layouts["Y212_" + end] = _planes((0, 0, 2, dtype))
+        layouts["Y412_" + end] = _planes((0, 0, 4, dtype))
+        for name, shifts in (("A420_10", _420), ("A422_10", _422), ("A444_10", _444),
+                             ("GBRA_10", _444), ("GBRA_12", _444)):
+            layouts[name + end] = _planar(shifts, dtype, 4)
+    return layouts
+
+
+LAYOUTS = _make_layouts()
 
 
 def _round_up(value, to):
@@ -375,7 +397,7 @@ def _carried(view):
 def video_layout(format, width, height, fps=None, caps=None):
     """Where GStreamer expects the planes of a frame: rows begin at multiples of 4."""
     views, offset = [], 0
-    for plane in FORMATS[format]:
+    for plane in LAYOUTS[format]:
         shape = plane.shape(width, height)
         item = _item_size(plane.dtype)
         pixel = item * (plane.channels or 1)
@@ -398,10 +420,10 @@ def video_layout(format, width, height, fps=None, caps=None):
 def _rounds_rows(format):
     """Whether planes of an odd height have one row more; in I422_* without need."""
     return format.startswith("I422_") or any(
-        plane.height_shift for plane in FORMATS[format])
+        plane.height_shift for plane in LAYOUTS[format])
 
 
-_PAIRED = ("YUY2", "UYVY", "YVYU", "VYUY")
+_PAIRED = ("YUY2", "UYVY", "YVYU", "VYUY", "Y210", "Y212_LE", "Y212_BE", "v216")
 
 
 def find_video_size(format, shapes):
@@ -410,7 +432,7 @@ def find_video_size(format, shapes):
     One array a plane; or one of height * 3 / 2 rows for NV12, I420 and their like;
     or one of shape (3, height, width) for three planes of full size.
     """
-    planes = FORMATS[format]
+    planes = LAYOUTS[format]
     if len(shapes) == len(planes):
         height, width = (tuple(shapes[0]) + (0, 0))[:2]
         if width > 0 and height > 0 and all(
@@ -470,7 +492,7 @@ def _describe_planes(planes):
 
 
 def _check_dtypes(format, dtypes):
-    for plane in FORMATS[format]:
+    for plane in LAYOUTS[format]:
         wanted = "uint%d" % (8 * _item_size(plane.dtype))
         for dtype in dtypes:
             if dtype != wanted:
@@ -548,7 +570,7 @@ def plan(arrays, sizes, format=None, fps=None, caps=None):
 
 
 def _plan_caps(caps, arrays, sizes):
-    if caps.media == "video/x-raw" and caps.format in FORMATS:
+    if caps.media == "video/x-raw" and caps.format in LAYOUTS:
         layout = _plan_video(caps.format, arrays, None, caps.text)
         _check_caps_size(caps, layout)
         return layout
@@ -563,7 +585,26 @@ def _plan_caps(caps, arrays, sizes):
     specs = dense_specs(arrays, sizes, align)
     if caps.media == "audio/x-raw":
         return _plan_audio(caps, specs)
+    if caps.media == "application/x-ndarray" and "strides" in caps.fields:
+        specs = [_with_strides(caps, spec, sizes[0]) for spec in specs]
     return Layout(caps.text, specs)
+
+
+def _with_strides(caps, spec, size):
+    """Where the caps say that the elements lie."""
+    strides = caps.get("strides", tuple)
+    if strides is None or len(strides) != len(spec.shape) or not all(
+            isinstance(stride, int) and stride >= 0 for stride in strides):
+        raise ValueError("the caps' strides are %s, not one for each dimension of %s" % (
+            caps.fields["strides"], _shape_text(spec.shape)))
+    end = size
+    for stride, length in sorted(zip(strides, spec.shape)):
+        if length > 1 and 0 not in spec.shape:
+            if stride < end:
+                raise ValueError("with the caps' strides %s elements of %s overlap" % (
+                    _shape_text(strides), _shape_text(spec.shape)))
+            end += stride * (length - 1)
+    return spec._replace(strides=strides)
 
 
 def _plan_audio(caps, specs):
@@ -631,7 +672,8 @@ def _tensors(caps):
                 break
             shape.insert(0, int(length))
         found.append((dtype.strip(), tuple(shape)))
-    return found if len(shapes) == len(types) else None
+    # More than a frame can have are bytes, as ndshsink takes them.
+    return found if len(shapes) == len(types) <= MAX_ARRAYS else None
 
 
 # --- What a reader sees ------------------------------------------------------
@@ -677,7 +719,7 @@ def join(caps, specs):
     NV12, NV21, I420, YV12 are (height * 3 / 2, width), as OpenCV takes them; formats
     with planes of one size are (planes, height, width).
     """
-    planes = FORMATS.get(caps.format) if caps.media == "video/x-raw" else None
+    planes = LAYOUTS.get(caps.format) if caps.media == "video/x-raw" else None
     if planes is None or len(specs) < 2 or not _are_planes(planes, specs):
         return None
     if _are_alike(planes):

@@ -414,9 +414,9 @@ def _check_what(format, fps, caps):
         raise ValueError("%r are not fixed caps" % (caps,))
     if caps is not None and formats.Caps(caps).features:
         raise ValueError("%r are not caps of system memory" % (caps,))
-    if format is not None and format not in formats.FORMATS:
+    if format is not None and format not in formats.LAYOUTS:
         raise ValueError("there is no format %r; there are %s" % (
-            format, ", ".join(sorted(formats.FORMATS))))
+            format, ", ".join(sorted(formats.LAYOUTS))))
 
 
 def _at_least_1(value, what):
