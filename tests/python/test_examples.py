@@ -266,6 +266,35 @@ def test_a_channel_is_served_by_rtsp(start, camera):
             source.find("GstNdshSinkReaders.*num-readers=\\(uint\\)0")
 
 
+@pytest.mark.skipif(not has_gi(), reason="no PyGObject")
+def test_a_branch_comes_and_goes(start, camera, monkeypatch):
+    monkeypatch.setenv("G_DEBUG", "fatal-criticals")
+    shows = start(sys.executable, os.path.join(EXAMPLES, "embed.py"),
+                  "ndshsink channel=shown")
+    with ndsh.Reader("shown", timeout=DEADLINE) as shown, \
+            ndsh.Reader("small", timeout=DEADLINE) as small:
+        for end in (Command.kill, stop):  # another camera goes on where one was killed
+            source = camera()
+            last = shown.read()
+            assert last.array.shape == (240, 320, 3)
+            for _ in range(2):
+                shows.say("")
+                for _ in range(5):
+                    picture = small.read()
+                    assert picture.format == "BGR" and picture.array.shape == (120, 160, 3)
+                    # As in the test picture: white at the left, and then yellow.
+                    assert picture.array[10, 3].min() > 150 > picture.array[10, 30, 0]
+                shows.say("")
+                with pytest.raises(BrokenPipeError):
+                    while True:
+                        small.read()
+                for _ in range(5):
+                    before, last = last, shown.read()
+                    assert last.pts > before.pts and last.sequence > before.sequence
+            end(source)
+    assert "CRITICAL" not in shows.end_well()
+
+
 @pytest.mark.parametrize("first", [1, 2])
 def test_two_consoles(example, first):
     consoles = {first: example("console_%d.py" % first)}
