@@ -1442,15 +1442,30 @@ add_metas (GstNdshSrc *self, GstBuffer *buffer, GBytes *metas)
 
 /* Takes @frame. Downstream elements parse what they get, so all that says how to
  * is checked here. */
+/* A program's tensors are a memory each, as elements expect them. */
+static void
+note_tensors (const GstNdshSrc *self, GstNdshMeta *meta)
+{
+  const GstNdshContent *content = &self->content;
+
+  if (content->kind != GST_NDSH_CONTENT_ARRAYS || content->n_arrays < 2)
+    return;
+  G_STATIC_ASSERT (NDSH_MAX_ARRAYS <= GST_NDSH_META_MAX_MEMORIES);
+  meta->n_memories = content->n_arrays;
+  for (guint i = 0; i < content->n_arrays; i++)
+    meta->memory_sizes[i] = ndsh_array_info_get_size (&content->arrays[i]);
+}
+
 static GstBuffer *
-make_buffer (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
-             gboolean from_gst)
+make_buffer (GstNdshSrc *self, NdshFrame *frame, GstNdshMeta *meta, gboolean from_gst)
 {
   const NdshFrameInfo info = *ndsh_frame_get_info (frame);
   g_autoptr (GBytes) metas = copy_metas (frame, meta);
   Look *look = find_look (self, frame, meta);
   GstBuffer *buffer;
 
+  if (!from_gst)
+    note_tensors (self, meta);
   if (look->is_known) {
     buffer = buffer_from_video (self, frame, meta, look);
   } else {
@@ -1478,7 +1493,7 @@ is_cut (const GstNdshSrc *self, GstNdshVerdict verdict)
 
 /* Takes @frame. */
 static GstFlowReturn
-show (GstNdshSrc *self, NdshFrame *frame, const GstNdshMeta *meta,
+show (GstNdshSrc *self, NdshFrame *frame, GstNdshMeta *meta,
       gboolean from_gst, GstNdshVerdict verdict, const GstNdshTimes *times,
       GstBuffer **buffer)
 {
