@@ -518,11 +518,13 @@ on_status (gpointer owner, NdshGuest *guest)
   FOR_EACH_READER (writer, reader)
     status.n_readers++;
   append_newest (writer, &status, message);
+  writer->is_watched |= guest->watches;
   ndsh_writer_unlock (writer);
 
   ndsh_header_init (&status, NDSH_MESSAGE_STATUS, message->len);
   memcpy (message->data, &status, sizeof status);
-  ndsh_message_send (guest->fd, message->data, message->len, NULL, 0);
+  if (ndsh_message_send (guest->fd, message->data, message->len, NULL, 0) != NDSH_IO_DONE)
+    guest->watches = FALSE;
   g_byte_array_unref (message);
 }
 

@@ -6,13 +6,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "channel.h"
+
 #include "array.h"
 #include "error.h"
 #include "lifeline.h"
-#include "message.h"
 #include "rendezvous.h"
 
-#define PATIENCE_MS 2000
 #define MAX_STATUS                                                             \
   (sizeof (NdshStatus) + NDSH_MAX_PACKED_ARRAYS + NDSH_MAX_DESCRIPTION)
 
@@ -30,28 +30,25 @@ fail (GError **error, NdshError code, const char *name, const char *what)
   return FALSE;
 }
 
-static gboolean
-ask (int fd, const char *name, GError **error)
+NdshIo
+ndsh_status_ask (int fd, guint32 type)
 {
   NdshHeader question;
 
-  ndsh_header_init (&question, NDSH_MESSAGE_STATUS, sizeof question);
-  return ndsh_message_send (fd, &question, sizeof question, NULL, 0)
-           == NDSH_IO_DONE
-         || fail (error, NDSH_ERROR_NOT_FOUND, name, "does not listen");
+  ndsh_header_init (&question, type, sizeof question);
+  return ndsh_message_send (fd, &question, sizeof question, NULL, 0);
 }
 
-static gssize
-hear (int fd, guint8 *answer)
+static void
+wait_for_answer (int fd)
 {
   struct pollfd wait = { .fd = fd, .events = POLLIN };
-  gint64 deadline_us = g_get_monotonic_time () + PATIENCE_MS * 1000;
+  gint64 deadline_us = g_get_monotonic_time () + NDSH_PATIENCE_MS * 1000;
   gint64 left_us;
 
   while ((left_us = deadline_us - g_get_monotonic_time ()) > 0
          && poll (&wait, 1, (int) (left_us / 1000) + 1) < 0 && errno == EINTR)
     ;
-  return recv (fd, answer, MAX_STATUS, MSG_DONTWAIT);
 }
 
 /* The answer is foreign, but it is ours alone: it does not change. */
@@ -89,33 +86,50 @@ parse (const guint8 *answer, gsize size, NdshChannelInfo *info)
   return TRUE;
 }
 
-static gboolean
-query (int fd, const char *name, NdshChannelInfo *info, GError **error)
+NdshIo
+ndsh_status_hear (int fd, NdshChannelInfo **info)
 {
   g_autofree guint8 *answer = g_malloc (MAX_STATUS);
-  gssize size;
+  g_autoptr (NdshChannelInfo) heard = g_new0 (NdshChannelInfo, 1);
+  gssize size = recv (fd, answer, MAX_STATUS, MSG_DONTWAIT);
 
-  if (!ask (fd, name, error))
-    return FALSE;
-  size = hear (fd, answer);
-  if (size < 0 && errno == EAGAIN)
+  if (size < 0 && (errno == EAGAIN || errno == EINTR))
+    return NDSH_IO_AGAIN;
+  if (size <= 0)
+    return NDSH_IO_GONE;
+  if (!parse (answer, (gsize) size, heard))
+    return NDSH_IO_BAD;
+  ndsh_peer_get (fd, &heard->pid, &heard->uid);
+  *info = g_steal_pointer (&heard);
+  return NDSH_IO_DONE;
+}
+
+static gboolean
+query (int fd, const char *name, NdshChannelInfo **info, GError **error)
+{
+  if (ndsh_status_ask (fd, NDSH_MESSAGE_STATUS) != NDSH_IO_DONE)
+    return fail (error, NDSH_ERROR_NOT_FOUND, name, "does not listen");
+  wait_for_answer (fd);
+  switch (ndsh_status_hear (fd, info)) {
+  case NDSH_IO_AGAIN:
     return fail (error, NDSH_ERROR_TIMEOUT, name,
                  "does not answer: is it stopped?");
-  if (size <= 0)
+  case NDSH_IO_GONE:
     return fail (error, NDSH_ERROR_NOT_FOUND, name, "went without an answer");
-  if (!parse (answer, (gsize) size, info))
+  case NDSH_IO_BAD:
     return fail (error, NDSH_ERROR_INCOMPATIBLE, name,
                  "gave an answer that cannot be; run the same release on both "
                  "sides");
-  ndsh_peer_get (fd, &info->pid, &info->uid);
+  case NDSH_IO_DONE:
+    break;
+  }
   return TRUE;
 }
 
 NDSH_API NdshChannelInfo *
 ndsh_channel_info_new (const char *name, GError **error)
 {
-  g_autoptr (NdshChannelInfo) info = g_new0 (NdshChannelInfo, 1);
-  gboolean answered;
+  NdshChannelInfo *info = NULL;
   int fd;
 
   g_return_val_if_fail (name != NULL, NULL);
@@ -125,9 +139,9 @@ ndsh_channel_info_new (const char *name, GError **error)
   fd = ndsh_name_connect (name, error);
   if (fd < 0)
     return NULL;
-  answered = query (fd, name, info, error);
+  query (fd, name, &info, error);
   ndsh_lifeline_close (fd);
-  return answered ? g_steal_pointer (&info) : NULL;
+  return info;
 }
 
 NDSH_API void

@@ -16,6 +16,7 @@ struct _NdshDraft {
   NdshSegment *segment;
   int slot;
   gboolean described;
+  guint meaning;
   gboolean published;
   gsize capacity;
   NdshFrameRecord record;       /* but for what is known when it is published */
@@ -49,6 +50,7 @@ update_format (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
     return FALSE;
   format->number = MAX (format->number + 1, 1);
   format->is_old = FALSE;
+  format->meaning = writer->meaning;
   format->n_arrays = n_arrays;
   format->reached = reached;
   memcpy (format->arrays, arrays, n_arrays * sizeof *arrays);
@@ -118,6 +120,7 @@ describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arrays, gsize s
   record->metadata_size = (guint32) metadata_size;
   record->n_arrays = n_arrays;
   record->format = format->number;
+  draft->meaning = format->meaning;
   draft->described = TRUE;
   return TRUE;
 }
@@ -340,7 +343,20 @@ write_record (NdshDraft *draft, const NdshFrameInfo *info)
   writer->slots.control->slot[draft->slot].frame = *record;
 }
 
-/* Nothing here can fail or allocate: readers wait for what it ends with. */
+/* Who watches is told of the first frame and of another description. Not of other arrays
+ * with the same: of encoded frames, and of lists, each has another size. */
+static void
+show_meaning (NdshWriter *writer, guint meaning)
+{
+  if (meaning == writer->meaning_shown)
+    return;
+  writer->meaning_shown = meaning;
+  if (writer->is_watched)
+    ndsh_service_end_watches (writer->service);
+  writer->is_watched = FALSE;
+}
+
+/* Nothing here can fail or allocate before readers were woken. */
 static guint64
 publish_locked (NdshDraft *draft, const NdshFrameInfo *info)
 {
@@ -354,6 +370,7 @@ publish_locked (NdshDraft *draft, const NdshFrameInfo *info)
   ndsh_audience_demote_overrun (writer);
   number = ndsh_slots_publish (&writer->slots, draft->slot);
   ndsh_audience_ring (writer);
+  show_meaning (writer, draft->meaning);
   return number;
 }
 

@@ -186,7 +186,8 @@ enum {
   NDSH_MESSAGE_STATUS = 2,        /* reader: just tell me; writer: NdshStatus */
   NDSH_MESSAGE_WELCOME = 3,       /* writer: control, lease page and bell */
   NDSH_MESSAGE_REFUSED = 4,       /* writer: and why */
-  NDSH_MESSAGE_SEGMENT = 5        /* writer: slot i is now this fd */
+  NDSH_MESSAGE_SEGMENT = 5,       /* writer: slot i is now this fd */
+  NDSH_MESSAGE_WATCH = 6          /* reader: tell me, and stay as long as it is so */
 };
 
 /* Every message but the wake-up begins so. The wake-up is the one byte 'w'; the writer

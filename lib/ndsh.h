@@ -37,8 +37,8 @@ G_BEGIN_DECLS
  *   used and released in any.
  * Blocking: ndsh_reader_read () and ndsh_reader_wait () sleep, and
  *   ndsh_writer_begin () does where a lossless reader has to catch up. Nothing
- *   else waits for another process, but ndsh_writer_new () and
- *   ndsh_channel_info_new () up to two seconds for one that has stopped.
+ *   else waits for another process, but ndsh_writer_new (), ndsh_channel_info_new ()
+ *   and ndsh_monitor_new () up to two seconds for one that has stopped.
  * Units: sizes, offsets and strides are bytes; points in time are nanoseconds of
  *   CLOCK_MONOTONIC as the writer sees it, which in another time namespace is
  *   another clock; time-outs are microseconds.
@@ -651,11 +651,35 @@ typedef struct {
 NdshChannelInfo *ndsh_channel_info_new (const char *name, GError **error);
 void ndsh_channel_info_free (NdshChannelInfo *info);
 
+/*
+ * NdshMonitor: the channels as they come and go. Nobody polls: directories tell of new
+ * writers, and a connection to each that lasts as long as it lives, which is no reader's,
+ * tells of the rest. Each writer has place for 64 of those, monitors beyond do not see it.
+ * Used by one thread at a time.
+ */
+typedef struct _NdshMonitor NdshMonitor;
+
+/* What there is already is its first news: waits for the writers that it finds to answer,
+ * two seconds in all if one has stopped. */
+NdshMonitor *ndsh_monitor_new (GError **error);
+void ndsh_monitor_free (NdshMonitor *monitor);
+
+/* An fd that polls readable when there may be news. Only for that. */
+int ndsh_monitor_get_fd (NdshMonitor *monitor);
+
+/* The name of a channel of which there is news, to be freed with g_free (); NULL if there
+ * is none now, and always in a forked child. Ask until then before waiting again.
+ * @info, the caller's, is NULL if the channel has gone. Else it has come, has another
+ * writer, its first frame, or another description; or nothing that matters is new. Of
+ * other arrays with the same description there is no news, nor of numbers. */
+char *ndsh_monitor_next (NdshMonitor *monitor, NdshChannelInfo **info);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshWriter, ndsh_writer_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshDraft, ndsh_draft_release)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshReader, ndsh_reader_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshFrame, ndsh_frame_release)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshChannelInfo, ndsh_channel_info_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshMonitor, ndsh_monitor_free)
 
 G_END_DECLS
 

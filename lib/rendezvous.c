@@ -668,6 +668,20 @@ ndsh_name_connect (const char *name, GError **error)
   return -1;
 }
 
+char **
+ndsh_name_get_dirs (void)
+{
+  return dirs_to_look_in ();
+}
+
+int
+ndsh_name_connect_in (const char *dir, const char *name)
+{
+  g_auto (Search) ignored = { NULL, g_string_new (NULL) };
+
+  return try_dir (dir, name, &ignored);
+}
+
 static void
 list_dir (const char *dir, GHashTable *names)
 {
@@ -675,12 +689,11 @@ list_dir (const char *dir, GHashTable *names)
   const char *name;
 
   while (entries != NULL && (name = g_dir_read_name (entries)) != NULL) {
-    g_auto (Search) ignored = { NULL, g_string_new (NULL) };
     int fd;
 
     if (!ndsh_name_check (name, NULL))
       continue;
-    fd = try_dir (dir, name, &ignored);
+    fd = ndsh_name_connect_in (dir, name);
     if (fd >= 0 && !g_hash_table_contains (names, name))
       g_hash_table_add (names, g_strdup (name));
     ndsh_lifeline_close (fd);

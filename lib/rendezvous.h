@@ -26,6 +26,13 @@ void ndsh_name_give_back (NdshName *name);
  * close. -1 with NOT_FOUND if there is none, DENIED if there is no way to it. */
 int ndsh_name_connect (const char *name, GError **error);
 
+/* The directories that names are looked for in, the first first; g_strfreev () them. They
+ * need not exist. */
+char **ndsh_name_get_dirs (void);
+
+/* The same in one of those; -1 if there is none, or no way to it. */
+int ndsh_name_connect_in (const char *dir, const char *name);
+
 /* Names that connect, sorted; g_strfreev () them. */
 char **ndsh_name_list (void);
 

@@ -24,6 +24,7 @@
 
 #define PATIENCE_MS 2000        /* for a HELLO */
 #define MAX_SILENT 64           /* guests that have said nothing yet */
+#define MAX_WATCHES 64          /* guests that stay and never read */
 #define PAUSE_MS 1000           /* without accepting, when fds have run out */
 #define MAX_LINES 10            /* in the log a second */
 #define RETRY_MS 10             /* of a send that failed although there is room */
@@ -42,6 +43,7 @@ struct _NdshService {
   GQueue silent;                /* those that have not said HELLO, as they came */
   GSource *quiet;               /* ends the second in which n_lines were said */
   guint n_lines;
+  guint n_watches;
   pthread_mutex_t lock;         /* of Member.writable */
   NdshServiceCallbacks callbacks;
   gpointer owner;
@@ -95,6 +97,7 @@ stop_waiting_for_hello (Member *member)
 static void
 member_free (Member *member)
 {
+  member->service->n_watches -= member->guest.watches;
   clear_source (&member->readable);
   stop_waiting_for_hello (member);
   clear_source (&member->writable);
@@ -169,6 +172,25 @@ limit_unread (int fd)
   setsockopt (fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
+/* Who comes too late must not take the place of who watches already: that one would come
+ * again at once, and so on. */
+static void
+let_watch (Member *member)
+{
+  NdshService *service = member->service;
+  g_autoptr (GError) error = NULL;
+
+  if (service->n_watches >= MAX_WATCHES) {
+    g_set_error (&error, NDSH_ERROR, NDSH_ERROR_DENIED,
+                 "%d processes watch this channel, and no more may", MAX_WATCHES);
+    ndsh_guest_refuse (&member->guest, error);
+    return;
+  }
+  member->guest.watches = TRUE;
+  service->callbacks.status (service->owner, &member->guest);
+  service->n_watches += member->guest.watches;
+}
+
 /* FALSE if the member was dropped. */
 static gboolean
 greet (Member *member, const NdshMessage *message)
@@ -185,11 +207,14 @@ greet (Member *member, const NdshMessage *message)
   case NDSH_MESSAGE_STATUS:
     service->callbacks.status (service->owner, &member->guest);
     break;
+  case NDSH_MESSAGE_WATCH:
+    let_watch (member);
+    break;
   default:
     drop_and_say (member, "its first message was not HELLO");
     return FALSE;
   }
-  if (member->guest.joined != NULL)
+  if (member->guest.joined != NULL || member->guest.watches)
     return TRUE;
   drop (member);
   return FALSE;
@@ -200,9 +225,9 @@ obey (Member *member, const NdshMessage *message)
 {
   NdshService *service = member->service;
 
-  if (member->guest.joined == NULL)
+  if (member->guest.joined == NULL && !member->guest.watches)
     return greet (member, message);
-  if (message->type == NDSH_MESSAGE_WAKE) {
+  if (message->type == NDSH_MESSAGE_WAKE && member->guest.joined != NULL) {
     service->callbacks.woken (service->owner);
     return TRUE;
   }
@@ -516,4 +541,27 @@ void
 ndsh_service_wake (NdshService *service)
 {
   tell_thread (service, on_wake);
+}
+
+/* --- Who watches ---------------------------------------------------------- */
+
+static gboolean
+on_watches_old (gpointer data)
+{
+  NdshService *service = data;
+
+  hear_from_outside (service);
+  for (guint i = service->members->len; i-- > 0;) {
+    Member *member = g_ptr_array_index (service->members, i);
+
+    if (member->guest.watches)
+      drop (member);
+  }
+  return G_SOURCE_REMOVE;
+}
+
+void
+ndsh_service_end_watches (NdshService *service)
+{
+  tell_thread (service, on_watches_old);
 }

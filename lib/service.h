@@ -18,12 +18,14 @@ typedef struct {
   gint64 pid;
   gint64 uid;
   gpointer joined;              /* the callbacks' own, NULL before hello () */
+  gboolean watches;             /* what status () answered; it stays until that is old */
 } NdshGuest;
 
 /* All are called from the service's thread, without locks. */
 typedef struct {
   /* Answers; leaves guest->joined NULL to see it dropped. */
   void (*hello) (gpointer owner, NdshGuest *guest, const NdshHello *hello);
+  /* Answers; takes guest->watches back if it could not. */
   void (*status) (gpointer owner, NdshGuest *guest);
   void (*woken) (gpointer owner);
   /* FALSE if it cannot be told anything any more. */
@@ -49,6 +51,10 @@ void ndsh_service_watch_writable (NdshService *service, NdshGuest *guest);
 
 /* Has woken () called, as if a guest had sent a wake-up. From any thread. */
 void ndsh_service_wake (NdshService *service);
+
+/* What those who watch were told is old: drops them, and they ask again. From any
+ * thread. */
+void ndsh_service_end_watches (NdshService *service);
 
 /* Sends REFUSED with @error. */
 void ndsh_guest_refuse (NdshGuest *guest, const GError *error);

@@ -57,6 +57,7 @@ typedef struct {
 typedef struct {
   guint32 number;               /* 0 before the first */
   gboolean is_old;              /* the description is another now */
+  guint meaning;                /* the number of the description */
   guint n_arrays;
   NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
   gsize reached;                /* bytes of payload that the arrays need */
@@ -93,6 +94,9 @@ struct _NdshWriter {
   gsize metadata_hint;          /* bytes to be ready for */
   char *description;
   gsize description_size;
+  guint meaning;                /* number of the description; from 1 on, */
+  guint meaning_shown;          /* of the newest frame's; 0 before the first */
+  gboolean is_watched;          /* by somebody who wants to know when that is another */
   NdshTiming timing;
 };
 

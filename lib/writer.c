@@ -166,6 +166,7 @@ ndsh_writer_new_at (const char *channel, const NdshWriterOptions *options,
   writer->refs = 1;
   writer->process = ndsh_lifeline_watch ();
   writer->channel = g_strdup (channel);
+  writer->meaning = 1;
   writer->retired
     = g_ptr_array_new_with_free_func ((GDestroyNotify) ndsh_segment_unref);
   init_sync (writer);
@@ -230,6 +231,7 @@ ndsh_writer_set_description (NdshWriter *writer, const char *description,
     g_free (writer->description);
     writer->description = g_strdup (description);
     writer->description_size = size;
+    writer->meaning++;
     writer->format.is_old = TRUE;
   }
   ndsh_writer_unlock (writer);
