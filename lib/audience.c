@@ -163,8 +163,9 @@ grant_leases (NdshWriter *writer, Reader *reader, guint asked, GError **error)
 {
   guint n_readers = 0;
 
+  /* Those that have left may hold frames yet, and come back. */
   FOR_EACH_READER (writer, other)
-    n_readers++;
+    n_readers += !ndsh_slots_reader_has_left (&other->slots);
   if (n_readers >= writer->options.max_readers) {
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_DENIED,
                  "channel '%s' has %u readers, and its writer admits no more: "

@@ -43,6 +43,7 @@ struct _NdshReader {
   GError *why_gone;             /* JOINED: not just the writer's end */
   NdshFormat *format;           /* JOINED: of the last frame, or NULL */
   gboolean unread;              /* JOINED: there is something in the socket */
+  gboolean has_left;            /* a writer that may still be there, to join it again */
   gint flushing;                /* any thread; changed with the mutex */
   pthread_mutex_t flush_mutex;
 
@@ -181,24 +182,6 @@ ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length)
     ndsh_leases_set_queue_length (&reader->link->leases, queue_length);
 }
 
-/* A link that is gone ends by itself, once all that is to be said of it was. */
-NDSH_API void
-ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length)
-{
-  g_return_if_fail (reader != NULL);
-  g_return_if_fail ((guint) mode <= NDSH_READ_LOSSLESS);
-  g_return_if_fail (queue_length <= NDSH_MAX_QUEUE);
-
-  reader->options.mode = mode;
-  reader->options.queue_length = queue_length > 0 ? queue_length : DEFAULT_QUEUE;
-  if (is_forked (reader) || (reader->link != NULL && reader->link->gone))
-    return;
-  leave (reader);
-  stop_greeting (reader);
-  reader->retry_us = FIRST_RETRY_US;
-  set_next (reader, g_get_monotonic_time ());
-}
-
 static void
 tell_max_rate (NdshReader *reader)
 {
@@ -247,9 +230,16 @@ fail_try (NdshReader *reader, GError *why, GError **error)
   g_clear_error (&reader->why_alone);
   reader->why_alone = why;
   try_again_later (reader);
-  if (g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND))
+  if (!g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND)) {
+    g_propagate_error (error, g_error_copy (why));
+    return FALSE;
+  }
+  if (!reader->has_left)
     return TRUE;
-  g_propagate_error (error, g_error_copy (why));
+  /* It went meanwhile. */
+  reader->has_left = FALSE;
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_CLOSED,
+               "the writer of channel '%s' has gone", reader->name);
   return FALSE;
 }
 
@@ -323,6 +313,7 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   if (reader->link == NULL)
     return fail_try (reader, why, error);
   reader->greeting_fd = -1;
+  reader->has_left = FALSE;
   /* It may have changed since HELLO. */
   ndsh_leases_set_queue_length (&reader->link->leases,
                                 reader->options.queue_length);
@@ -413,6 +404,29 @@ hear (NdshReader *reader, gboolean (*listen) (NdshLink *link, GError **error))
   g_message ("left the writer of channel '%s': %s", reader->name, why->message);
   g_clear_error (&reader->why_gone);
   reader->why_gone = why;
+}
+
+/* A link that is gone ends by itself, once all that is to be said of it was. */
+NDSH_API void
+ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length)
+{
+  g_return_if_fail (reader != NULL);
+  g_return_if_fail ((guint) mode <= NDSH_READ_LOSSLESS);
+  g_return_if_fail (queue_length <= NDSH_MAX_QUEUE);
+
+  reader->options.mode = mode;
+  reader->options.queue_length = queue_length > 0 ? queue_length : DEFAULT_QUEUE;
+  if (is_forked (reader))
+    return;
+  if (reader->link != NULL)
+    hear (reader, ndsh_link_drain);
+  if (reader->link != NULL && reader->link->gone)
+    return;
+  reader->has_left |= reader->link != NULL;
+  leave (reader);
+  stop_greeting (reader);
+  reader->retry_us = FIRST_RETRY_US;
+  set_next (reader, g_get_monotonic_time ());
 }
 
 /* --- Which frame is next -------------------------------------------------- */

@@ -172,24 +172,30 @@ gst_ndsh_allocator_begin (GstNdshAllocator *self, gsize size, GError **error)
 /* --- Memory --- */
 
 /* Foreign frames need a slot to be copied to, and the newest frames keep theirs:
- * what is left is for memories. */
+ * what is left is for memories. But no more than a reader can be behind that wants every
+ * frame: those that a queue holds are published all at once when such a reader comes. Who
+ * @does_not_wait has other memory, too, and leaves the half that readers may lease: where
+ * it held that as well, the sink would wait for what lies behind it in a queue. */
 static gboolean
-may_have_another (GstNdshAllocator *self)
+may_have_another (GstNdshAllocator *self, gboolean does_not_wait)
 {
+  guint n_frames = does_not_wait ? self->max_frames / 2 : self->max_frames;
+
   if (self->n_memories == 0 || self->max_frames == 0)
     return TRUE;
-  return self->max_frames > self->n_memories + self->history + 1;
+  return self->n_memories < NDSH_MAX_QUEUE
+         && n_frames > self->n_memories + self->history + 1;
 }
 
 /* A place among the memories is taken before the draft, so that two threads do
  * not both take the last. */
 static gboolean
-reserve_memory (GstNdshAllocator *self)
+reserve_memory (GstNdshAllocator *self, gboolean does_not_wait)
 {
   gboolean may;
 
   g_mutex_lock (&self->lock);
-  may = !self->closing && may_have_another (self);
+  may = !self->closing && may_have_another (self, does_not_wait);
   if (may)
     self->n_memories++;
   g_mutex_unlock (&self->lock);
@@ -245,7 +251,7 @@ try_new_memory (GstNdshAllocator *self, gsize size, gboolean may_block,
   NdshDraft *draft = NULL;
 
   *why = NDSH_ERROR_FULL;
-  if (!reserve_memory (self))
+  if (!reserve_memory (self, !may_block))
     return NULL;
   writer = gst_ndsh_allocator_enter (self);
   if (writer != NULL)

@@ -686,6 +686,15 @@ complete_video (GstStructure *structure, const NdshArrayInfo *array)
     gst_structure_set (structure, "framerate", GST_TYPE_FRACTION, 0, 1, NULL);
 }
 
+/* Samples, or bytes that are. */
+static gboolean
+is_sound (const GstAudioInfo *info, NdshDtype dtype)
+{
+  return GST_AUDIO_INFO_IS_VALID (info) && info->bpf > 0 && info->rate > 0
+         && info->layout == GST_AUDIO_LAYOUT_INTERLEAVED
+         && (dtype == NDSH_DTYPE_UINT8 || dtype == audio_dtype (info->finfo));
+}
+
 static gboolean
 content_can_be (const GstNdshContent *content, const NdshArrayInfo *arrays,
                 guint n_arrays)
@@ -696,12 +705,17 @@ content_can_be (const GstNdshContent *content, const NdshArrayInfo *arrays,
 
   switch (content->kind) {
   case GST_NDSH_CONTENT_VIDEO:
-    return gst_ndsh_layout_init_from_arrays (&layout, &content->video, arrays, n_arrays)
-           || (is_one && size == GST_VIDEO_INFO_SIZE (&content->video));
+    if (gst_ndsh_layout_init_from_arrays (&layout, &content->video, arrays, n_arrays))
+      return gst_ndsh_layout_is_valid (&layout, &content->video, find_end (arrays, n_arrays));
+    return is_one && arrays[0].dtype == NDSH_DTYPE_UINT8 && arrays[0].n_dims <= 2
+           && size == GST_VIDEO_INFO_SIZE (&content->video);
   case GST_NDSH_CONTENT_AUDIO:
-    return is_one && content->audio.bpf > 0 && size % (guint) content->audio.bpf == 0;
+    return is_one && is_sound (&content->audio, arrays[0].dtype)
+           && size % (guint) content->audio.bpf == 0;
+  case GST_NDSH_CONTENT_ARRAYS:
+    return find_end (content->arrays, content->n_arrays) == find_end (arrays, n_arrays);
   default:
-    return TRUE;
+    return is_one;
   }
 }
 
@@ -713,7 +727,7 @@ gst_ndsh_caps_for_arrays (const GstCaps *wanted, const NdshArrayInfo *arrays,
   GstNdshContent content;
   GstStructure *structure;
 
-  if (gst_caps_get_size (caps) != 1)
+  if (gst_caps_get_size (caps) != 1 || gst_ndsh_caps_get_foreign_memory (caps) != NULL)
     return NULL;
   structure = gst_caps_get_structure (caps, 0);
   if (gst_structure_has_name (structure, "video/x-raw"))

@@ -82,6 +82,7 @@ typedef struct {
   gboolean is_audio;
   gboolean is_raw_audio;
   gboolean is_encoded_video;
+  gboolean is_image;            /* whole by itself, whatever its encoder's flags say */
   gboolean has_headers;         /* which frames may repeat */
 } Kind;
 
@@ -160,7 +161,7 @@ struct _GstNdshSrc {
   gint64 created_at;            /* when the last buffer went downstream, */
   gint64 pushed;                /* and how long it was there */
   gint64 due;                   /* from this timestamp on max-rate allows a frame; or 0 */
-  guint64 n_unwanted;           /* of those skipped, for max-rate */
+  guint64 n_unwanted;           /* of those skipped: for max-rate, or of before it played */
   guint64 n_lost_told;
   gint64 tell_loss_at;
   gint64 quiet_since_us;        /* when the wait began, or timeout was told of last */
@@ -1259,6 +1260,7 @@ find_kind (GstNdshSrc *self, const NdshFrame *frame)
   kind->is_raw_audio = g_str_has_prefix (description, "audio/x-raw")
                        && strstr (description, "non-interleaved") == NULL;
   kind->is_encoded_video = gst_ndsh_caps_are_encoded_video (description);
+  kind->is_image = g_str_has_prefix (description, "image/");
   kind->has_headers = strstr (description, "streamheader=") != NULL;
   return kind;
 }
@@ -1284,7 +1286,8 @@ find_facts (GstNdshSrc *self, const NdshFrame *frame, const GstNdshMeta *meta,
   facts->is_raw_audio = kind->is_raw_audio;
   /* Another program's flags mean nothing here. */
   facts->is_encoded = from_gst && kind->is_encoded_video;
-  facts->is_delta = from_gst && (info->flags & GST_BUFFER_FLAG_DELTA_UNIT) != 0;
+  facts->is_delta = from_gst && !kind->is_image
+                    && (info->flags & GST_BUFFER_FLAG_DELTA_UNIT) != 0;
   /* Those that the caps repeat are no frames. */
   facts->is_header = from_gst && (info->flags & GST_BUFFER_FLAG_HEADER) != 0
                      && kind->has_headers;
@@ -1623,6 +1626,7 @@ judge_and_show (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
   if (verdict == GST_NDSH_SHOW || verdict == GST_NDSH_CUT)
     return show (self, frame, &meta, from_gst, verdict, &times, buffer);
   ndsh_frame_release (frame);
+  self->n_unwanted += verdict == GST_NDSH_DROP_EARLY;
   note_skipped (self);
   explain_skip (self, verdict);
   return GST_FLOW_OK;
@@ -1677,6 +1681,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
     /* next_frame () notices it only where it sleeps. */
     if (g_atomic_int_get (&self->is_flushing))
       return GST_FLOW_FLUSHING;
+    tell_loss (self);
   }
   if (result == GST_FLOW_OK)
     GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ": %" GST_PTR_FORMAT,

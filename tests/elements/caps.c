@@ -331,6 +331,11 @@ GST_START_TEST (arrays_are_what_somebody_says_they_are)
     { "audio/x-raw,format=S16LE,channels=2,rate=48000,layout=interleaved", { 401 }, 1,
       FALSE },
     { "video/x-raw; audio/x-raw", { 9216 }, 1, FALSE },
+    { "video/x-raw(memory:DMABuf),format=BGR", { 48, 64, 3 }, 3, FALSE },
+    { "video/x-raw,format=BGR,width=48,height=64", { 48, 64, 3 }, 3, FALSE },
+    { "video/x-raw,format=YUY2", { 4, 7, 2 }, 3, FALSE },
+    { "audio/x-raw,format=S16LE,channels=2,rate=0,layout=interleaved", { 400 }, 1, FALSE },
+    { "application/x-ndarray,dtype=float64,shape=(int)<100,100>", { 48, 64, 3 }, 3, FALSE },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {

@@ -829,6 +829,55 @@ pass_numbers (Link *link, guint first, guint last)
   }
 }
 
+static void
+on_overrun (GstElement *queue, Trap *trap)
+{
+  (void) queue;
+  g_mutex_lock (&trap->lock);
+  trap->caught = TRUE;
+  g_cond_broadcast (&trap->changed);
+  g_mutex_unlock (&trap->lock);
+}
+
+/* They are published all at once, and there are more than are kept for a reader. */
+GST_START_TEST (what_a_queue_held_before_a_reader_came_is_not_lost)
+{
+  GstElement *writer = elements_launch (
+    "audiotestsrc num-buffers=300 samplesperbuffer=480 ! queue name=queue "
+    "max-size-buffers=100 ! ndshsink channel=test wait-for-connection=true sync=false");
+  GstElement *reader
+    = elements_launch ("ndshsrc name=src channel=test leaky-type=none ! fakesink");
+  Trap trap = { .caught = FALSE };
+
+  g_signal_connect (elements_find (writer, "queue"), "overrun", G_CALLBACK (on_overrun),
+                    &trap);
+  elements_play (writer);
+  g_mutex_lock (&trap.lock);
+  while (!trap.caught)
+    g_cond_wait (&trap.changed, &trap.lock);
+  g_mutex_unlock (&trap.lock);
+  elements_play (reader);
+  elements_wait_eos (reader);
+  g_assert_cmpuint (elements_get_stat (elements_find (reader, "src"), "frames-received"),
+                    ==, 300);
+  elements_stop (reader);
+  elements_stop (writer);
+}
+GST_END_TEST
+
+/* Its encoder says of each that it is none by itself. */
+GST_START_TEST (images_are_whole_whatever_their_flags_say)
+{
+  Link *link = link_new ("sync=false", "", "image/png,width=16,height=16,framerate=30/1",
+                         TRUE);
+  GstBuffer *buffer = elements_buffer_new (SIZE, 1);
+
+  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+  gst_buffer_unref (link_pass (link, buffer));
+  link_free (link);
+}
+GST_END_TEST
+
 /* Until the writer says that this is the most that somebody wants. */
 static void
 wait_rate (GstElement *writer, gint wanted_n, gint wanted_d)
@@ -1089,6 +1138,8 @@ src_suite (void)
   tcase_add_test (tcase, channels_are_devices);
   tcase_add_test (tcase, silence_is_told_of_each_time);
   tcase_add_test (tcase, losses_are_told_and_counted);
+  tcase_add_test (tcase, what_a_queue_held_before_a_reader_came_is_not_lost);
+  tcase_add_test (tcase, images_are_whole_whatever_their_flags_say);
   tcase_add_test (tcase, a_writer_knows_the_largest_rate_that_is_wanted);
   tcase_add_test (tcase, what_is_lost_may_change_while_it_plays);
   tcase_add_test (tcase, arrays_without_caps_get_those_of_array_caps);

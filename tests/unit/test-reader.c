@@ -932,6 +932,53 @@ test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
   ndsh_test_wait_fails (reader, 0, NDSH_ERROR_CLOSED);
 }
 
+/* Nor where nobody has heard yet that it has. */
+static void
+test_a_mode_that_changes_behind_an_end_loses_nothing (void)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+
+  ndsh_test_publish (writer, 1000, 2);
+  ndsh_writer_end (writer);
+  ndsh_writer_free (writer);
+  ndsh_reader_set_mode (reader, NDSH_READ_LOSSLESS, 0);
+  next_is (reader, 1, 0);
+  next_is (reader, 2, 0);
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_ENDED);
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_CLOSED);
+}
+
+static void
+test_a_writer_that_goes_while_a_mode_changes_has_gone (void)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+
+  ndsh_reader_set_mode (reader, NDSH_READ_QUEUE, 4);
+  ndsh_writer_free (writer);
+  ndsh_test_wait_fails (reader, -1, NDSH_ERROR_CLOSED);
+}
+
+/* The link that it has left is there as long as its frame is held. */
+static void
+test_a_reader_in_another_mode_takes_no_other_s_place (void)
+{
+  NdshWriterOptions options = { .max_readers = 1 };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  g_autoptr (NdshFrame) held = NULL;
+
+  ndsh_test_publish (writer, 1000, 1);
+  held = ndsh_test_next (reader);
+  ndsh_reader_set_mode (reader, NDSH_READ_QUEUE, 4);
+  ndsh_test_publish (writer, 1000, 1);
+  next_is (reader, 2, 0);
+}
+
 /* The writer is not to blame, so what came before the reader left is taken. */
 static void
 test_want_of_fds_loses_no_more_than_it_must (void)
@@ -1495,6 +1542,12 @@ main (int argc, char **argv)
   ADD ("a-reader-that-joins-again-goes-on-where-it-was",
        test_a_reader_that_joins_again_goes_on_where_it_was);
   ADD ("a-reader-may-change-its-mode", test_a_reader_may_change_its_mode);
+  ADD ("a-mode-that-changes-behind-an-end-loses-nothing",
+       test_a_mode_that_changes_behind_an_end_loses_nothing);
+  ADD ("a-writer-that-goes-while-a-mode-changes-has-gone",
+       test_a_writer_that_goes_while_a_mode_changes_has_gone);
+  ADD ("a-reader-in-another-mode-takes-no-other-s-place",
+       test_a_reader_in_another_mode_takes_no_other_s_place);
   ADD ("a-mode-that-changes-when-the-writer-has-gone-loses-nothing",
        test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing);
   ADD ("want-of-fds-loses-no-more-than-it-must",
