@@ -154,6 +154,7 @@ test_watching_leaks_nothing (void)
   g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
   guint before;
 
+  g_assert_nonnull (writer);
   settle ("test");
   before = ndsh_test_count_fds ();
   for (guint i = 0; i < 200; i++)
@@ -300,6 +301,7 @@ test_there_is_an_end_to_who_may_watch (void)
   g_autoptr (NdshMonitor) monitor = NULL;
   int fds[64];
 
+  g_assert_nonnull (writer);
   for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
     fds[i] = watch_by_hand ();
   monitor = start ();
@@ -320,6 +322,7 @@ test_who_watches_and_says_more_is_dropped (void)
   g_autoptr (NdshChannelInfo) info = NULL;
   int fd = watch_by_hand ();
 
+  g_assert_nonnull (writer);
   g_assert_cmpint (ndsh_status_hear (fd, &info), ==, NDSH_IO_DONE);
   ndsh_test_log_start ("*a reader has no use for*");
   g_assert_cmpint (send (fd, "w", 1, MSG_NOSIGNAL), ==, 1);
@@ -458,6 +461,7 @@ test_a_socket_that_is_removed_has_gone (void)
   g_autoptr (NdshMonitor) monitor = start ();
   g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
 
+  g_assert_nonnull (writer);
   assert_comes (monitor, "test", "");
   g_unlink (path);
   assert_goes (monitor, "test");
