@@ -14,6 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN
+#endif
+#endif
+
 /* A channel grows with readers that come, until it has slots for all it may have. */
 #define WARM_UP 100
 #define MAX_CYCLES 100000
@@ -260,7 +268,7 @@ cycle (GstElement *again, const char *description, Arrivals *arrivals)
 static gboolean
 memory_can_be_measured (void)
 {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef WITH_ASAN
   return FALSE;                 /* what was freed is kept a while */
 #else
   return g_getenv ("NDSH_UNDER_VALGRIND") == NULL;
