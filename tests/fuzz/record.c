@@ -83,6 +83,7 @@ check_twice (NdshSegment *segment, const NdshLease *lease)
             == (frame != NULL));
   if (frame == NULL) {
     ndsh_format_unref (format);
+    g_clear_pointer (&the_link.spare_frame, g_free);
     return;
   }
   fuzz_check_frame (frame);
@@ -94,6 +95,7 @@ check_twice (NdshSegment *segment, const NdshLease *lease)
   ndsh_frame_release (second);
   ndsh_frame_release (frame);
   ndsh_format_unref (format);
+  g_clear_pointer (&the_link.spare_frame, g_free);
 }
 
 int
