@@ -35,6 +35,14 @@ is_format (const Format *format, const NdshArrayInfo *arrays, guint n_arrays)
   return TRUE;
 }
 
+static guint8 *
+append (guint8 *to, gconstpointer from, gsize size)
+{
+  if (size > 0)
+    memcpy (to, from, size);
+  return to + size;
+}
+
 /* FALSE, and it is as it was, if @arrays cannot be. Drafts look like their predecessors,
  * nearly always. */
 static gboolean
@@ -55,12 +63,14 @@ update_format (NdshWriter *writer, const NdshArrayInfo *arrays, guint n_arrays,
   format->reached = reached;
   memcpy (format->arrays, arrays, n_arrays * sizeof *arrays);
   format->arrays_size = ndsh_arrays_packed_size (arrays, n_arrays);
-  format->size = format->arrays_size + writer->description_size;
+  format->description_size = writer->description_size;
+  format->size
+    = format->arrays_size + writer->description_size + writer->metadata_size;
   format->packed = g_realloc (format->packed, format->size);
   ndsh_arrays_pack (arrays, n_arrays, format->packed);
-  if (writer->description_size > 0)
-    memcpy (format->packed + format->arrays_size, writer->description,
-            writer->description_size);
+  append (append (format->packed + format->arrays_size, writer->description,
+                  writer->description_size),
+          writer->metadata, writer->metadata_size);
   return TRUE;
 }
 
@@ -116,7 +126,9 @@ describe (NdshDraft *draft, const NdshArrayInfo *arrays, guint n_arrays, gsize s
   record->tail_offset = draft->capacity;
   record->generation = writer->memory[draft->slot].generation;
   record->arrays_size = (guint32) format->arrays_size;
-  record->description_size = (guint32) (format->size - format->arrays_size);
+  record->description_size = (guint32) format->description_size;
+  record->stream_metadata_size
+    = (guint32) (format->size - format->arrays_size - format->description_size);
   record->metadata_size = (guint32) metadata_size;
   record->n_arrays = n_arrays;
   record->format = format->number;

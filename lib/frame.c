@@ -30,6 +30,13 @@ struct _NdshFrame {
   gsize metadata_size;
 };
 
+/* What stands in the tail before the frame's own metadata. */
+static guint64
+get_format_size (const NdshFrameRecord *r)
+{
+  return (guint64) r->arrays_size + r->description_size + r->stream_metadata_size;
+}
+
 /* Each number is bounded before it is added to another. */
 gboolean
 ndsh_frame_check_record (const NdshLease *lease, gsize segment_size)
@@ -41,21 +48,24 @@ ndsh_frame_check_record (const NdshLease *lease, gsize segment_size)
          && r->metadata_size <= NDSH_MAX_METADATA
          && r->arrays_size <= NDSH_MAX_PACKED_ARRAYS
          && r->description_size <= NDSH_MAX_DESCRIPTION
-         && (guint64) r->metadata_size + r->arrays_size + r->description_size
-              <= segment_size - r->tail_offset
+         && r->stream_metadata_size <= NDSH_MAX_METADATA
+         && get_format_size (r) + r->metadata_size <= segment_size - r->tail_offset
          && r->n_arrays >= 1 && r->n_arrays <= NDSH_MAX_ARRAYS
          && r->clock <= NDSH_CLOCK_NONE;
 }
 
 /* --- Formats -------------------------------------------------------------- */
 
-/* Arrays, checked, and description. Frames share it, from one to the next. */
+/* Arrays, checked, description and the stream's metadata. Frames share it, from one to the
+ * next. */
 struct _NdshFormat {
   int refs;
   guint32 number;               /* the writer's; 0: no other frame has it */
   guint id;                     /* ours */
   gsize reached;                /* bytes of payload that the arrays need */
   char *description;
+  guint8 *metadata;             /* or NULL */
+  gsize metadata_size;
   guint n_arrays;
   NdshArrayInfo arrays[];
 };
@@ -73,7 +83,19 @@ ndsh_format_unref (NdshFormat *format)
   if (format == NULL || !g_atomic_int_dec_and_test (&format->refs))
     return;
   g_free (format->description);
+  g_free (format->metadata);
   g_free (format);
+}
+
+/* NULL if there are none. */
+static guint8 *
+copy_bytes (const guint8 *from, gsize size)
+{
+  guint8 *copy = size > 0 ? g_malloc (size) : NULL;
+
+  if (copy != NULL)
+    memcpy (copy, from, size);
+  return copy;
 }
 
 /* From a copy of a tail that begins so; NULL if it cannot be. */
@@ -96,6 +118,9 @@ format_new (const NdshFrameRecord *r, const guint8 *tail)
   format->n_arrays = r->n_arrays;
   format->description
     = g_strndup ((const char *) tail + r->arrays_size, r->description_size);
+  format->metadata_size = r->stream_metadata_size;
+  format->metadata = copy_bytes (tail + r->arrays_size + r->description_size,
+                                 format->metadata_size);
   return format;
 }
 
@@ -105,16 +130,6 @@ static gboolean
 is_known (const NdshFormat *last, const NdshFrameRecord *r)
 {
   return r->format != 0 && last != NULL && last->number == r->format;
-}
-
-static guint8 *
-copy_bytes (NdshSegment *segment, guint64 offset, gsize size)
-{
-  guint8 *copy = size > 0 ? g_malloc (size) : NULL;
-
-  if (copy != NULL)
-    memcpy (copy, (const guint8 *) segment->data + offset, size);
-  return copy;
 }
 
 /* --- Frames --------------------------------------------------------------- */
@@ -191,12 +206,12 @@ copy_all (NdshFrame *frame, NdshLink *link, NdshSegment *segment,
           const NdshLease *lease, const NdshFormat *last, guint8 **packed)
 {
   const NdshFrameRecord *r = &lease->record;
-  gsize format_size = (gsize) r->arrays_size + r->description_size;
+  const guint8 *tail = (const guint8 *) segment->data + r->tail_offset;
+  gsize format_size = (gsize) get_format_size (r);
 
   if (!is_known (last, r))
-    *packed = copy_bytes (segment, r->tail_offset, format_size);
-  frame->metadata
-    = copy_bytes (segment, r->tail_offset + format_size, r->metadata_size);
+    *packed = copy_bytes (tail, format_size);
+  frame->metadata = copy_bytes (tail + format_size, r->metadata_size);
   return !lease->is_copy || copy_payload (frame, link, segment, lease);
 }
 
@@ -284,6 +299,16 @@ ndsh_frame_get_description (const NdshFrame *frame)
   g_return_val_if_fail (frame != NULL, NULL);
 
   return frame->format->description;
+}
+
+NDSH_API gconstpointer
+ndsh_frame_get_stream_metadata (const NdshFrame *frame, gsize *size)
+{
+  g_return_val_if_fail (frame != NULL, NULL);
+
+  if (size != NULL)
+    *size = frame->format->metadata_size;
+  return frame->format->metadata;
 }
 
 NDSH_API gconstpointer

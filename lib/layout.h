@@ -31,9 +31,10 @@
 #define NDSH_MAX_LEASED 128       /* slots that all readers can lease together */
 #define NDSH_LINE 128             /* bytes; some ARM cores have lines of 128 */
 
-/* What follows the payload in a segment: arrays, description, metadata. */
+/* What follows the payload in a segment: arrays, description, the stream's metadata and the
+ * frame's. */
 #define NDSH_MAX_PACKED_ARRAYS (16 * (16 + 16 * 32))
-#define NDSH_MAX_TAIL (65536 + NDSH_MAX_PACKED_ARRAYS + 65536)
+#define NDSH_MAX_TAIL (NDSH_MAX_PACKED_ARRAYS + 3 * 65536)
 
 /*
  * The word of frame n. It is odd, so never 0, which means "no frame" in
@@ -88,7 +89,7 @@ typedef struct {
   uint32_t generation;            /* of the slot's segment: which fd it is in */
   uint32_t arrays_size;           /* at tail_offset, */
   uint32_t description_size;      /* then this, without a NUL, */
-  uint32_t metadata_size;         /* then this */
+  uint32_t metadata_size;         /* then, behind the stream's, this */
   uint32_t n_arrays;
   uint32_t flags;
   int64_t timestamp_ns;
@@ -99,8 +100,9 @@ typedef struct {
   int64_t latency_ns;
   uint32_t clock;                 /* NdshClock */
   uint32_t ends;                  /* that came before this frame */
-  uint32_t format;                /* of arrays and description, in this stream; 0: of its own */
-  uint32_t zero[3];
+  uint32_t format;                /* of all but metadata, in this stream; 0: of its own */
+  uint32_t stream_metadata_size;  /* behind the description */
+  uint32_t zero[2];
 } NdshFrameRecord;
 
 typedef struct {
@@ -273,6 +275,7 @@ AT (NdshFrameRecord, latency_ns, 88);
 AT (NdshFrameRecord, clock, 96);
 AT (NdshFrameRecord, ends, 100);
 AT (NdshFrameRecord, format, 104);
+AT (NdshFrameRecord, stream_metadata_size, 108);
 SIZE (NdshFrameRecord, NDSH_LINE - 8);
 
 AT (NdshRecord, state_seq, 0);

@@ -234,6 +234,14 @@ void ndsh_writer_free (NdshWriter *writer);
 gboolean ndsh_writer_set_description (NdshWriter *writer,
                                       const char *description, GError **error);
 
+/* Bytes that travel with every frame begun or described from now on, as the description
+ * does: what is true of the stream until it is set anew, and what readers that come late
+ * have to know as well. A frame costs no more for them. NULL and 0 for none, which is the
+ * default; @metadata is copied. ndsh never looks at it; ndshsink puts tags there, as items
+ * (below). INVALID if longer than NDSH_MAX_METADATA. */
+gboolean ndsh_writer_set_metadata (NdshWriter *writer, gconstpointer metadata, gsize size,
+                                   GError **error);
+
 /*
  * NdshClock: what the timestamps of a stream follow.
  * @NDSH_CLOCK_MONOTONIC: CLOCK_MONOTONIC: a frame is of the time that it names, as a
@@ -521,14 +529,17 @@ gsize ndsh_frame_get_size (const NdshFrame *frame);
 const NdshArrayInfo *ndsh_frame_get_arrays (const NdshFrame *frame,
                                             guint *n_arrays);
 
-/* Frames of one reader for which it is the same have the same arrays and description:
- * what was made of those need not be made again. */
+/* Frames of one reader for which it is the same have the same arrays, description and
+ * stream's metadata: what was made of those need not be made again. */
 guint ndsh_frame_get_format (const NdshFrame *frame);
 
 /* "" if there is none. */
 const char *ndsh_frame_get_description (const NdshFrame *frame);
 
-/* NULL and 0 if there is none. */
+/* Of the stream, see ndsh_writer_set_metadata (). NULL and 0 if there is none. */
+gconstpointer ndsh_frame_get_stream_metadata (const NdshFrame *frame, gsize *size);
+
+/* Of this frame alone. NULL and 0 if there is none. */
 gconstpointer ndsh_frame_get_metadata (const NdshFrame *frame, gsize *size);
 const NdshFrameInfo *ndsh_frame_get_info (const NdshFrame *frame);
 

@@ -53,16 +53,18 @@ typedef struct {
   guint32 format;               /* that stands in its tail, 0 if none does */
 } SlotMemory;
 
-/* What frames look like: arrays and description, which tails begin with. */
+/* What frames look like: arrays, description and the stream's metadata, which tails begin
+ * with. */
 typedef struct {
   guint32 number;               /* 0 before the first */
-  gboolean is_old;              /* the description is another now */
+  gboolean is_old;              /* description or metadata are others now */
   guint meaning;                /* the number of the description */
   guint n_arrays;
   NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
   gsize reached;                /* bytes of payload that the arrays need */
   guint8 *packed;               /* as it stands in tails */
   gsize arrays_size;
+  gsize description_size;
   gsize size;
 } Format;
 
@@ -94,6 +96,8 @@ struct _NdshWriter {
   gsize metadata_hint;          /* bytes to be ready for */
   char *description;
   gsize description_size;
+  guint8 *metadata;             /* of the stream, or NULL */
+  gsize metadata_size;
   guint meaning;                /* number of the description; from 1 on, */
   guint meaning_shown;          /* of the newest frame's; 0 before the first */
   gboolean is_watched;          /* by somebody who wants to know when that is another */

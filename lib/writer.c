@@ -131,6 +131,7 @@ ndsh_writer_unref (NdshWriter *writer)
   g_free (writer->format.packed);
   g_free (writer->spare_draft);
   g_free (writer->description);
+  g_free (writer->metadata);
   g_free (writer->channel);
   g_free (writer);
 }
@@ -232,6 +233,39 @@ ndsh_writer_set_description (NdshWriter *writer, const char *description,
     writer->description = g_strdup (description);
     writer->description_size = size;
     writer->meaning++;
+    writer->format.is_old = TRUE;
+  }
+  ndsh_writer_unlock (writer);
+  return TRUE;
+}
+
+static gboolean
+is_metadata (const NdshWriter *writer, gconstpointer metadata, gsize size)
+{
+  return writer->metadata_size == size
+         && (size == 0 || memcmp (writer->metadata, metadata, size) == 0);
+}
+
+NDSH_API gboolean
+ndsh_writer_set_metadata (NdshWriter *writer, gconstpointer metadata, gsize size,
+                          GError **error)
+{
+  g_return_val_if_fail (writer != NULL && (metadata != NULL || size == 0), FALSE);
+
+  if (ndsh_writer_is_forked (writer))
+    return ndsh_writer_set_forked (writer, error);
+  if (size > NDSH_MAX_METADATA) {
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_INVALID,
+                 "a stream has %d bytes of metadata at the most, not %" G_GSIZE_FORMAT,
+                 NDSH_MAX_METADATA, size);
+    return FALSE;
+  }
+  ndsh_writer_lock (writer);
+  if (!is_metadata (writer, metadata, size)) {
+    writer->metadata = g_realloc (writer->metadata, size);
+    if (size > 0)
+      memcpy (writer->metadata, metadata, size);
+    writer->metadata_size = size;
     writer->format.is_old = TRUE;
   }
   ndsh_writer_unlock (writer);

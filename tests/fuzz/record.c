@@ -65,7 +65,9 @@ check_accepted (const NdshFrameRecord *r, gsize segment_size)
   g_assert (r->metadata_size <= NDSH_MAX_METADATA);
   g_assert (r->arrays_size <= NDSH_MAX_PACKED_ARRAYS);
   g_assert (r->description_size <= NDSH_MAX_DESCRIPTION);
+  g_assert (r->stream_metadata_size <= NDSH_MAX_METADATA);
   g_assert ((guint64) r->metadata_size + r->arrays_size + r->description_size
+              + r->stream_metadata_size
             <= segment_size - r->tail_offset);
   g_assert (r->n_arrays >= 1 && r->n_arrays <= NDSH_MAX_ARRAYS);
 }

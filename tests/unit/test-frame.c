@@ -13,6 +13,7 @@
 #define CAPACITY 256
 #define DESCRIPTION "video/x-raw"
 #define METADATA "meta"
+#define STREAM_METADATA "of all"
 
 /* uint8[2][100] at 0 and float32[] at 200. */
 typedef struct {
@@ -48,8 +49,11 @@ fill_segment (Fixture *f)
   for (gsize i = 0; i < CAPACITY; i++)
     ((guint8 *) f->segment.data)[i] = (guint8) i;
   pack_arrays (tail);
-  memcpy (tail + r->arrays_size, DESCRIPTION, r->description_size);
-  memcpy (tail + r->arrays_size + r->description_size, METADATA, r->metadata_size);
+  tail += r->arrays_size;
+  memcpy (tail, DESCRIPTION, r->description_size);
+  tail += r->description_size;
+  memcpy (tail, STREAM_METADATA, r->stream_metadata_size);
+  memcpy (tail + r->stream_metadata_size, METADATA, r->metadata_size);
 }
 
 static NdshFrameRecord
@@ -61,6 +65,7 @@ good_record (void)
                             .metadata_size = strlen (METADATA),
                             .arrays_size = (guint32) pack_arrays (NULL),
                             .description_size = strlen (DESCRIPTION),
+                            .stream_metadata_size = strlen (STREAM_METADATA),
                             .n_arrays = 2,
                             .flags = 3,
                             .timestamp_ns = -5,
@@ -89,7 +94,7 @@ setup (Fixture *f, gconstpointer data)
   f->segment.refs = 1;
   f->segment.fd = -1;
   f->segment.size = CAPACITY + strlen (METADATA) + pack_arrays (NULL)
-                    + strlen (DESCRIPTION);
+                    + strlen (DESCRIPTION) + strlen (STREAM_METADATA);
   f->segment.data = g_malloc (f->segment.size);
   fill_segment (f);
 }
@@ -139,6 +144,8 @@ test_a_frame_has_what_its_record_says (Fixture *f, gconstpointer data)
   g_assert_cmpuint (arrays[0].shape[1], ==, 100);
   g_assert_cmpuint (arrays[1].offset, ==, 200);
   g_assert_cmpmem (metadata, size, METADATA, strlen (METADATA));
+  metadata = ndsh_frame_get_stream_metadata (frame, &size);
+  g_assert_cmpmem (metadata, size, STREAM_METADATA, strlen (STREAM_METADATA));
   g_assert_cmpstr (ndsh_frame_get_description (frame), ==, DESCRIPTION);
   g_assert_true (ndsh_frame_get_data (frame) == f->segment.data);
   g_assert_cmpuint (ndsh_frame_get_size (frame), ==, 204);
@@ -218,6 +225,7 @@ test_what_is_absent_is_null_or_empty (Fixture *f, gconstpointer data)
 
   (void) data;
   f->lease.record.metadata_size = 0;
+  f->lease.record.stream_metadata_size = 0;
   f->lease.record.description_size = 0;
   frame = make_frame (f);
 
@@ -225,6 +233,9 @@ test_what_is_absent_is_null_or_empty (Fixture *f, gconstpointer data)
   g_assert_null (ndsh_frame_get_metadata (frame, &size));
   g_assert_cmpuint (size, ==, 0);
   g_assert_null (ndsh_frame_get_metadata (frame, NULL));
+  size = 99;
+  g_assert_null (ndsh_frame_get_stream_metadata (frame, &size));
+  g_assert_cmpuint (size, ==, 0);
   g_assert_cmpstr (ndsh_frame_get_description (frame), ==, "");
 }
 
@@ -318,6 +329,8 @@ test_each_number_of_a_record_is_checked (Fixture *f, gconstpointer data)
         NDSH_MAX_PACKED_ARRAYS + 1, G_MAXUINT32);
   LIES (description_size, strlen (DESCRIPTION) + 1, NDSH_MAX_DESCRIPTION,
         NDSH_MAX_DESCRIPTION + 1, G_MAXUINT32);
+  LIES (stream_metadata_size, strlen (STREAM_METADATA) + 1, NDSH_MAX_METADATA,
+        NDSH_MAX_METADATA + 1, G_MAXUINT32);
   LIES (n_arrays, 0, NDSH_MAX_ARRAYS + 1, G_MAXUINT32);
 #undef LIES
 }
@@ -334,7 +347,8 @@ test_sums_cannot_wrap (Fixture *f, gconstpointer data)
   r->tail_offset = r->payload_size = f->segment.size;
   g_assert_false (ndsh_frame_check_record (&f->lease, f->segment.size));
   *r = good_record ();
-  r->metadata_size = r->arrays_size = r->description_size = 0xaaaaaaab;
+  r->metadata_size = r->arrays_size = r->description_size = r->stream_metadata_size
+    = 0xaaaaaaab;
   g_assert_false (ndsh_frame_check_record (&f->lease, f->segment.size));
   *r = good_record ();
   for (gsize size = 0; size < f->segment.size; size++)
@@ -393,6 +407,7 @@ mutate_record (NdshFrameRecord *r)
   r->metadata_size = (guint32) random_number (r->metadata_size);
   r->arrays_size = (guint32) random_number (r->arrays_size);
   r->description_size = (guint32) random_number (r->description_size);
+  r->stream_metadata_size = (guint32) random_number (r->stream_metadata_size);
   r->n_arrays = (guint32) random_number (r->n_arrays);
 }
 

@@ -38,6 +38,7 @@ test_the_largest_tail_fits_any_frame (void)
   for (guint i = 0; i < NDSH_MAX_ARRAYS; i++)
     ndsh_array_info_init (&arrays[i], NDSH_DTYPE_UINT8, NDSH_MAX_DIMS, shape);
   g_assert_true (ndsh_writer_set_description (writer, text, NULL));
+  g_assert_true (ndsh_writer_set_metadata (writer, metadata, NDSH_MAX_METADATA, NULL));
   g_assert_true (ndsh_draft_describe (draft, arrays, NDSH_MAX_ARRAYS, 0, metadata,
                                       NDSH_MAX_METADATA, NULL));
   memset (ndsh_draft_get_data (draft), 1, 1);
@@ -46,6 +47,8 @@ test_the_largest_tail_fits_any_frame (void)
 
   g_assert_cmpstr (ndsh_frame_get_description (frame), ==, text);
   ndsh_frame_get_metadata (frame, &size);
+  g_assert_cmpuint (size, ==, NDSH_MAX_METADATA);
+  ndsh_frame_get_stream_metadata (frame, &size);
   g_assert_cmpuint (size, ==, NDSH_MAX_METADATA);
   ndsh_frame_get_arrays (frame, &n);
   g_assert_cmpuint (n, ==, NDSH_MAX_ARRAYS);
@@ -61,6 +64,9 @@ test_what_cannot_be_is_refused_with_a_sentence (void)
   g_autoptr (GError) error = NULL;
 
   g_assert_false (ndsh_writer_set_description (writer, text, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
+  g_clear_error (&error);
+  g_assert_false (ndsh_writer_set_metadata (writer, text, NDSH_MAX_METADATA + 1, &error));
   g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INVALID);
   g_clear_error (&error);
   g_assert_false (ndsh_draft_describe (draft, &info, 1, 0, text,
@@ -92,20 +98,29 @@ test_a_draft_is_published_once (void)
 
 /* --- Formats -------------------------------------------------------------- */
 
-/* Two of them differ in the description alone. */
-static const char *const kind_texts[] = { "wide", "high and of a longer text", "wilde" };
+/* Two of them differ in the description alone, and two in the stream's metadata. */
+static const struct {
+  gsize shape[2];
+  const char *text;
+  const char *of_stream;
+} kinds[] = {
+  { { 10, 20 }, "wide", "" },
+  { { 20, 10 }, "high and of a longer text", "a" },
+  { { 10, 20 }, "wilde", "" },
+  { { 10, 20 }, "wide", "tags" },
+};
 
-/* Frame @n, of one of three kinds, which shape, description and metadata tell. */
+/* Frame @n, of one of those kinds, which shape, description and metadata tell. */
 static void
 publish_kind (NdshWriter *writer, guint n, guint kind, gboolean redescribe)
 {
-  gsize shapes[][2] = { { 10, 20 }, { 20, 10 }, { 10, 20 } };
-  const char *text = kind_texts[kind];
+  const char *text = kinds[kind].text, *of_stream = kinds[kind].of_stream;
   NdshArrayInfo info;
   g_autoptr (NdshDraft) draft = NULL;
 
-  ndsh_array_info_init (&info, NDSH_DTYPE_UINT8, 2, shapes[kind]);
+  ndsh_array_info_init (&info, NDSH_DTYPE_UINT8, 2, kinds[kind].shape);
   g_assert_true (ndsh_writer_set_description (writer, text, NULL));
+  g_assert_true (ndsh_writer_set_metadata (writer, of_stream, strlen (of_stream), NULL));
   draft = redescribe ? ndsh_writer_begin_bytes (writer, 200, TRUE, NULL)
                      : ndsh_writer_begin (writer, &info, 1, NULL);
   g_assert_nonnull (draft);
@@ -119,12 +134,14 @@ static void
 check_kind (NdshFrame *frame, guint kind, gboolean has_metadata)
 {
   const NdshArrayInfo *info = ndsh_frame_get_arrays (frame, NULL);
-  const char *text = kind_texts[kind];
-  gsize size;
+  const char *text = kinds[kind].text, *of_stream = kinds[kind].of_stream;
+  gsize size, of_stream_size;
   gconstpointer metadata = ndsh_frame_get_metadata (frame, &size);
+  gconstpointer all = ndsh_frame_get_stream_metadata (frame, &of_stream_size);
 
-  g_assert_cmpuint (info->shape[0], ==, kind == 1 ? 20 : 10);
+  g_assert_cmpuint (info->shape[0], ==, kinds[kind].shape[0]);
   g_assert_cmpstr (ndsh_frame_get_description (frame), ==, text);
+  g_assert_cmpmem (all, of_stream_size, of_stream, strlen (of_stream));
   if (has_metadata)
     g_assert_cmpmem (metadata, size, text, strlen (text));
   else
@@ -139,8 +156,8 @@ test_each_frame_looks_as_it_was_described (void)
   guint n_formats = 0, last_format = 0, last_kind = 9;
 
   for (guint n = 1; n <= 400; n++) {
-    guint kind = n < 100 ? n % 3 : n < 200 ? n / 7 % 3
-                                           : (guint) g_test_rand_int_range (0, 3);
+    guint kind = n < 100 ? n % 4 : n < 200 ? n / 7 % 4
+                                           : (guint) g_test_rand_int_range (0, 4);
     gboolean redescribe = g_test_rand_bit ();
     g_autoptr (NdshFrame) frame = NULL;
 
