@@ -479,8 +479,8 @@ find_newest (NdshWriter *writer)
   return -1;
 }
 
-/* The newest frame's arrays and description stand in its tail as they are to be
- * sent. */
+/* The newest frame's arrays, description and stream's metadata stand in its tail as they
+ * are to be sent. */
 static void
 append_newest (NdshWriter *writer, NdshStatus *status, GByteArray *tail)
 {
@@ -500,8 +500,10 @@ append_newest (NdshWriter *writer, NdshStatus *status, GByteArray *tail)
   status->n_arrays = record->n_arrays;
   status->arrays_size = record->arrays_size;
   status->description_size = record->description_size;
+  status->stream_metadata_size = record->stream_metadata_size;
   g_byte_array_append (tail, data + record->tail_offset,
-                       record->arrays_size + record->description_size);
+                       record->arrays_size + record->description_size
+                         + record->stream_metadata_size);
 }
 
 static void

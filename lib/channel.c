@@ -14,7 +14,7 @@
 #include "rendezvous.h"
 
 #define MAX_STATUS                                                             \
-  (sizeof (NdshStatus) + NDSH_MAX_PACKED_ARRAYS + NDSH_MAX_DESCRIPTION)
+  (sizeof (NdshStatus) + NDSH_MAX_PACKED_ARRAYS + NDSH_MAX_DESCRIPTION + NDSH_MAX_METADATA)
 
 NDSH_API char **
 ndsh_list_channels (void)
@@ -51,6 +51,20 @@ wait_for_answer (int fd)
     ;
 }
 
+/* Each number is bounded before it is added to another. */
+static gboolean
+check (const NdshStatus *status, gsize size)
+{
+  return status->header.magic == NDSH_MAGIC && status->header.major == NDSH_MAJOR
+         && status->header.type == NDSH_MESSAGE_STATUS
+         && status->n_arrays <= NDSH_MAX_ARRAYS && status->clock <= NDSH_CLOCK_NONE
+         && status->arrays_size <= size && status->description_size <= size
+         && status->stream_metadata_size <= size
+         && (guint64) status->arrays_size + status->description_size
+                + status->stream_metadata_size
+              <= size;
+}
+
 /* The answer is foreign, but it is ours alone: it does not change. */
 static gboolean
 parse (const guint8 *answer, gsize size, NdshChannelInfo *info)
@@ -60,11 +74,7 @@ parse (const guint8 *answer, gsize size, NdshChannelInfo *info)
   if (size < sizeof status)
     return FALSE;
   memcpy (&status, answer, sizeof status);
-  if (status.header.magic != NDSH_MAGIC || status.header.major != NDSH_MAJOR
-      || status.header.type != NDSH_MESSAGE_STATUS
-      || status.n_arrays > NDSH_MAX_ARRAYS || status.clock > NDSH_CLOCK_NONE
-      || status.arrays_size > size - sizeof status
-      || status.description_size > size - sizeof status - status.arrays_size)
+  if (!check (&status, size - sizeof status))
     return FALSE;
   answer += sizeof status;
   if (status.n_arrays > 0
@@ -74,6 +84,9 @@ parse (const guint8 *answer, gsize size, NdshChannelInfo *info)
   info->n_arrays = status.n_arrays;
   info->description = g_strndup ((const char *) answer + status.arrays_size,
                                  status.description_size);
+  info->metadata_size = status.stream_metadata_size;
+  info->metadata = g_memdup (answer + status.arrays_size + status.description_size,
+                             status.stream_metadata_size);
   ndsh_stream_id_copy (info->stream_id, status.stream_id);
   info->published = status.published;
   info->publish_ns = status.publish_ns;
@@ -150,5 +163,6 @@ ndsh_channel_info_free (NdshChannelInfo *info)
   if (info == NULL)
     return;
   g_free (info->description);
+  g_free (info->metadata);
   g_free (info);
 }

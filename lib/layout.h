@@ -236,7 +236,7 @@ typedef struct {                  /* with one fd, or none if the slot has no mem
   uint64_t size;                  /* of the fd, or 0 */
 } NdshSegmentMessage;
 
-typedef struct {                  /* followed by packed arrays and description */
+typedef struct {                  /* followed by arrays, description, stream's metadata */
   NdshHeader header;
   char stream_id[32];
   uint64_t published;
@@ -250,7 +250,7 @@ typedef struct {                  /* followed by packed arrays and description *
   int64_t origin_ns;              /* and these */
   int64_t latency_ns;
   uint32_t clock;
-  uint32_t zero;
+  uint32_t stream_metadata_size;
 } NdshStatus;
 
 #define AT(type, field, where)                                                 \
@@ -332,6 +332,7 @@ AT (NdshStatus, published, 48);
 AT (NdshStatus, n_readers, 72);
 AT (NdshStatus, duration_ns, 88);
 AT (NdshStatus, clock, 112);
+AT (NdshStatus, stream_metadata_size, 116);
 SIZE (NdshStatus, 120);
 
 #undef AT

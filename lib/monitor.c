@@ -343,6 +343,7 @@ copy_info (const Channel *channel)
       NdshChannelInfo *copy = g_memdup (info, sizeof *info);
 
       copy->description = g_strdup (info->description);
+      copy->metadata = g_memdup (info->metadata, (guint) info->metadata_size);
       return copy;
     }
   }

@@ -641,6 +641,8 @@ char **ndsh_list_channels (void);
  * @arrays: of the newest frame
  * @timing: what its timestamp means
  * @duration_ns: its duration, -1 if unknown
+ * @metadata: of the stream, as ndsh_frame_get_stream_metadata () of the newest frame;
+ *   @metadata_size bytes
  */
 typedef struct {
   gint64 pid;
@@ -655,6 +657,8 @@ typedef struct {
   NdshArrayInfo arrays[NDSH_MAX_ARRAYS];
   NdshTiming timing;
   gint64 duration_ns;
+  guint8 *metadata;
+  gsize metadata_size;
 } NdshChannelInfo;
 
 /* Asks the writer of @name, without becoming a reader. Errors are those of

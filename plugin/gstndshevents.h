@@ -6,27 +6,39 @@
 
 G_BEGIN_DECLS
 
-/* Events that ride with frames, on a writer's side: tags and sticky custom events with each
- * until they change, so that late readers get them too, other custom events with the next
- * one. For one thread at a time. */
+/* Events that cross to readers, on a writer's side. Those of the stream, which are true
+ * until they change: its start and collection, tags, TOC, and sticky custom events. Those of
+ * the next frame: other custom events, gaps, and that there was a flush. For one thread at a
+ * time. */
 typedef struct _GstNdshEvents GstNdshEvents;
 
 GstNdshEvents *gst_ndsh_events_new (void);
 void gst_ndsh_events_free (GstNdshEvents *events);
 
-/* What is neither, or cannot be told in text, stays behind. A new stream forgets what was
- * of the last. */
-void gst_ndsh_events_note (GstNdshEvents *events, GstEvent *event);
+/* TRUE if one of the stream is new. What is neither, or cannot be told in text, stays
+ * behind. A new stream forgets what was of the last. */
+gboolean gst_ndsh_events_note (GstNdshEvents *events, GstEvent *event);
 
-/* Appends items to @metadata. */
+/* In nanoseconds, as a frame's timestamp; @duration -1 if unknown. */
+void gst_ndsh_events_note_gap (GstNdshEvents *events, gint64 timestamp, gint64 duration);
+
+/* Appends those of the stream to the stream's @metadata, and those of the next frame to its
+ * own, as items. */
+void gst_ndsh_events_append_of_stream (const GstNdshEvents *events, GByteArray *metadata);
 void gst_ndsh_events_append (const GstNdshEvents *events, GByteArray *metadata);
 
-/* The frame has been published: what was to go with the next one has gone. */
+/* The frame has been published: what was to go with it has gone. */
 void gst_ndsh_events_done (GstNdshEvents *events);
 
-/* The events of a frame for a reader, in their order, with @sticky what it was given of
- * those that ride with each; a GList of GstEvent, NULL for none. */
-GList *gst_ndsh_events_read (const guint8 *metadata, gsize size, GByteArray *sticky);
+/* For a reader, from @metadata of the stream: a GList of GstEvent in the order in which a
+ * pad has them, NULL for none, of what is another than @given says, which becomes what
+ * @metadata has. Tags that are there no more are empty ones. */
+GList *gst_ndsh_events_read_of_stream (const guint8 *metadata, gsize size,
+                                       GByteArray *given);
+
+/* From @metadata of a frame, in their order. A flush is its FLUSH_STOP, and the time of a
+ * GAP is a frame's. */
+GList *gst_ndsh_events_read (const guint8 *metadata, gsize size);
 
 G_END_DECLS
 

@@ -935,6 +935,55 @@ end_stream (GstNdshSink *self)
   gst_object_unref (allocator);
 }
 
+static void
+set_metadata (GstNdshSink *self, const GByteArray *metadata)
+{
+  GstNdshAllocator *allocator = ref_allocator (self);
+  g_autoptr (GError) error = NULL;
+  NdshWriter *writer;
+
+  if (allocator == NULL)
+    return;
+  writer = gst_ndsh_allocator_enter (allocator);
+  if (writer != NULL
+      && !ndsh_writer_set_metadata (writer, metadata->data, metadata->len, &error))
+    GST_WARNING_OBJECT (self, "readers do not hear of events: %s", error->message);
+  gst_ndsh_allocator_leave (allocator);
+  gst_object_unref (allocator);
+}
+
+/* Rides with the next frame. */
+static void
+note_gap (GstNdshSink *self, GstEvent *event)
+{
+  GstClockTime start, duration;
+  gint64 timestamp;
+
+  gst_event_parse_gap (event, &start, &duration);
+  if (self->timeline == NULL)
+    return;
+  update_timing (self);
+  if (to_timestamp (self, start, &timestamp))
+    gst_ndsh_events_note_gap (
+      self->events, timestamp,
+      gst_ndsh_segment_scale_duration (&GST_BASE_SINK_CAST (self)->segment, duration));
+}
+
+/* Others than these come at any time, and stay behind. */
+static void
+note_serialized (GstNdshSink *self, GstEvent *event)
+{
+  g_autoptr (GByteArray) metadata = NULL;
+
+  if (GST_EVENT_TYPE (event) == GST_EVENT_GAP)
+    note_gap (self, event);
+  else if (gst_ndsh_events_note (self->events, event)) {
+    metadata = g_byte_array_new ();
+    gst_ndsh_events_append_of_stream (self->events, metadata);
+    set_metadata (self, metadata);
+  }
+}
+
 static gboolean
 gst_ndsh_sink_event (GstBaseSink *base, GstEvent *event)
 {
@@ -954,9 +1003,8 @@ gst_ndsh_sink_event (GstBaseSink *base, GstEvent *event)
     self->waited = 0;
   }
 
-  /* Others come at any time, and stay behind. */
   if (GST_EVENT_IS_SERIALIZED (event))
-    gst_ndsh_events_note (self->events, event);
+    note_serialized (self, event);
   done = PARENT_CLASS->event (base, event);
 
   /* Only now: the base class has waited until the last frame was over. */

@@ -38,7 +38,7 @@
 
 #include "gstndshcaps.h"
 #include "gstndshelement.h"
-#include "gstndshevents.h"
+#include "gstndshincoming.h"
 #include "gstndshmeta.h"
 #include "gstndshmetas.h"
 #include "gstndshpacer.h"
@@ -55,6 +55,7 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
 #define DEFAULT_MAX_AGE GST_CLOCK_TIME_NONE
 #define DEFAULT_ON_DISCONNECT DISCONNECT_WAIT
 #define DEFAULT_IGNORE_EOS FALSE
+#define DEFAULT_FOLLOW_FLUSH FALSE
 #define DEFAULT_TIMEOUT 0
 
 /* Slots are made when they are needed, so to ask for many costs nothing. */
@@ -62,9 +63,6 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
 
 /* Or messages would come faster than they are taken. */
 #define LEAST_TIMEOUT_US 1000
-
-/* Custom events that this element keeps on its pad. */
-#define MAX_STICKY 64
 
 /* How often it is seen whether a writer is there, while none is. */
 #define LOOK_INTERVAL_US 50000
@@ -105,6 +103,7 @@ struct _GstNdshSrc {
   GstClockTime max_age;
   OnDisconnect on_disconnect;
   gboolean ignore_eos;
+  gboolean follow_flush;
   GstClockTime timeout;
   gint max_rate_n;
   gint max_rate_d;
@@ -142,10 +141,10 @@ struct _GstNdshSrc {
   Kind kind;                    /* of the last frame */
   Look look;                    /* of the last that had no layout of its own */
   GstBuffer *envelope;          /* for the next like that, or NULL */
-  GByteArray *sticky;           /* events that the last frame had with it */
+  GstNdshIncoming *incoming;    /* events */
 
   /* The stream so far. */
-  guint caps_format;            /* the format that the caps are of, 0 if of none */
+  guint pushed_format;          /* whose caps and events were pushed, 0 if none were */
   char stream_id[33];           /* "" before the first frame */
   guint64 sequence;
   char *description;            /* that the caps came from, NULL if none was used */
@@ -183,6 +182,7 @@ enum {
   PROP_MAX_AGE,
   PROP_ON_DISCONNECT,
   PROP_IGNORE_EOS,
+  PROP_FOLLOW_FLUSH,
   PROP_TIMEOUT,
   PROP_MAX_RATE,
   PROP_ARRAY_CAPS,
@@ -323,8 +323,8 @@ reset_stream (GstNdshSrc *self)
 {
   self->stream_id[0] = '\0';
   self->sequence = 0;
-  self->caps_format = self->kind.format = self->look.format = 0;
-  g_byte_array_set_size (self->sticky, 0);
+  self->pushed_format = self->kind.format = self->look.format = 0;
+  gst_ndsh_incoming_reset (self->incoming);
   gst_buffer_replace (&self->envelope, NULL);
   g_clear_pointer (&self->description, g_free);
   gst_caps_replace (&self->caps, NULL);
@@ -825,18 +825,11 @@ update_caps (GstNdshSrc *self, const char *description, gboolean from_gst,
 static gboolean
 update_caps_from_frame (GstNdshSrc *self, const NdshFrame *frame, gboolean from_gst)
 {
-  guint format = ndsh_frame_get_format (frame);
-  const NdshArrayInfo *arrays;
   guint n_arrays;
+  const NdshArrayInfo *arrays = ndsh_frame_get_arrays (frame, &n_arrays);
 
-  if (self->caps_format == format)
-    return TRUE;
-  arrays = ndsh_frame_get_arrays (frame, &n_arrays);
-  if (!update_caps (self, ndsh_frame_get_description (frame), from_gst, arrays, n_arrays))
-    return FALSE;
-  self->caps_format = format;
-  self->look.format = 0;
-  return TRUE;
+  return update_caps (self, ndsh_frame_get_description (frame), from_gst, arrays,
+                      n_arrays);
 }
 
 /* Once they are known, elements that ask can be sure of them. */
@@ -861,10 +854,12 @@ gst_ndsh_src_negotiate (GstBaseSrc *base)
 {
   GstNdshSrc *self = GST_NDSH_SRC (base);
   g_autoptr (NdshChannelInfo) writer = g_steal_pointer (&self->writer);
-  gboolean done
-    = writer == NULL
-      || update_caps (self, writer->description, TRUE, writer->arrays, writer->n_arrays);
+  gboolean done = TRUE;
 
+  if (writer != NULL) {
+    gst_ndsh_incoming_begin (self->incoming, writer->metadata, writer->metadata_size);
+    done = update_caps (self, writer->description, TRUE, writer->arrays, writer->n_arrays);
+  }
   set_expected (self, FALSE);
   return done;
 }
@@ -1242,6 +1237,7 @@ note_sequence (GstNdshSrc *self, const NdshFrame *frame)
   GST_DEBUG_OBJECT (self, "stream %s", stream_id);
   g_strlcpy (self->stream_id, stream_id, sizeof self->stream_id);
   gst_ndsh_pacer_note_join (&self->pacer);
+  gst_ndsh_incoming_note_writer (self->incoming);
   return sequence == 1;
 }
 
@@ -1369,21 +1365,6 @@ update_latency (GstNdshSrc *self)
                               gst_message_new_latency (GST_OBJECT_CAST (self)));
 }
 
-/* Running time went back, as when a live writer follows one that was ahead. */
-static void
-push_segment (GstNdshSrc *self)
-{
-  GstBaseSrc *base = GST_BASE_SRC_CAST (self);
-
-  GST_INFO_OBJECT (self, "times go back: a new segment");
-#if GST_CHECK_VERSION(1, 18, 0)
-  gst_base_src_new_segment (base, &base->segment);
-#else
-  gst_pad_push_event (GST_BASE_SRC_PAD (base),
-                      gst_event_new_segment (&base->segment));
-#endif
-}
-
 /* --- Create --- */
 
 static void
@@ -1443,8 +1424,6 @@ add_metas (GstNdshSrc *self, GstBuffer *buffer, GBytes *metas)
   gst_ndsh_metas_add (buffer, metadata, size, GST_ELEMENT_CAST (self));
 }
 
-/* Takes @frame. Downstream elements parse what they get, so all that says how to
- * is checked here. */
 /* A program's tensors are a memory each, as elements expect them. */
 static void
 note_tensors (const GstNdshSrc *self, GstNdshMeta *meta)
@@ -1459,6 +1438,8 @@ note_tensors (const GstNdshSrc *self, GstNdshMeta *meta)
     meta->memory_sizes[i] = ndsh_array_info_get_size (&content->arrays[i]);
 }
 
+/* Takes @frame. Downstream elements parse what they get, so all that says how to
+ * is checked here. */
 static GstBuffer *
 make_buffer (GstNdshSrc *self, NdshFrame *frame, GstNdshMeta *meta, gboolean from_gst)
 {
@@ -1494,18 +1475,65 @@ is_cut (const GstNdshSrc *self, GstNdshVerdict verdict)
          && self->content.audio.layout == GST_AUDIO_LAYOUT_INTERLEAVED;
 }
 
+/* What is the same for all frames of a format, downstream: caps and events. */
+static gboolean
+update_format (GstNdshSrc *self, const NdshFrame *frame, gboolean from_gst)
+{
+  guint format = ndsh_frame_get_format (frame);
+  const guint8 *metadata;
+  gsize size;
+
+  if (self->pushed_format == format)
+    return TRUE;
+  metadata = ndsh_frame_get_stream_metadata (frame, &size);
+  gst_ndsh_incoming_begin (self->incoming, metadata, size);
+  if (!update_caps_from_frame (self, frame, from_gst))
+    return FALSE;
+  self->pushed_format = format;
+  self->look.format = 0;
+  return TRUE;
+}
+
+static void
+follow_flush (GstNdshSrc *self)
+{
+  gboolean follow;
+
+  GST_OBJECT_LOCK (self);
+  follow = self->follow_flush;
+  GST_OBJECT_UNLOCK (self);
+  if (follow)
+    gst_ndsh_incoming_flush (self->incoming);
+}
+
+/* What the writer's times are later in this pipeline. */
+static gint64
+find_shift (const NdshFrame *frame, const GstNdshTimes *times)
+{
+  gint64 timestamp = ndsh_frame_get_info (frame)->timestamp_ns;
+
+  return times->pts >= 0 && gst_ndsh_time_is_sane (timestamp) ? times->pts - timestamp
+                                                              : GST_CLOCK_STIME_NONE;
+}
+
 /* Takes @frame. */
 static GstFlowReturn
 show (GstNdshSrc *self, NdshFrame *frame, GstNdshMeta *meta,
       gboolean from_gst, GstNdshVerdict verdict, const GstNdshTimes *times,
       GstBuffer **buffer)
 {
-  if (!update_caps_from_frame (self, frame, from_gst)) {
+  if (gst_ndsh_incoming_was_flushed (self->incoming))
+    follow_flush (self);
+  if (!update_format (self, frame, from_gst)) {
     ndsh_frame_release (frame);
     return GST_FLOW_NOT_NEGOTIATED;
   }
-  if (times->goes_back)
-    push_segment (self);
+  gst_ndsh_incoming_push (self->incoming, find_shift (frame, times));
+  if (times->goes_back) {
+    /* As when a live writer follows one that was ahead. */
+    GST_INFO_OBJECT (self, "running time goes back: a new segment");
+    gst_ndsh_incoming_push_segment (self->incoming);
+  }
   *buffer = make_buffer (self, frame, meta, from_gst);
   set_times (self, *buffer, times);
   if (times->is_discont)
@@ -1515,46 +1543,6 @@ show (GstNdshSrc *self, NdshFrame *frame, GstNdshMeta *meta,
   if (is_cut (self, verdict))
     *buffer = cut_sound (self, *buffer, times);
   return GST_FLOW_OK;
-}
-
-/* A pad keeps each name's last for ever, and looks through all for each. */
-static void
-push_sticky (GstNdshSrc *self, GstEvent *event)
-{
-  GstPad *pad = GST_BASE_SRC_PAD (self);
-  GstEvent *last = gst_pad_get_sticky_event (pad, GST_EVENT_CUSTOM_DOWNSTREAM_STICKY,
-                                             MAX_STICKY - 1);
-
-  if (last == NULL) {
-    gst_pad_push_event (pad, event);
-    return;
-  }
-  gst_event_unref (last);
-  gst_event_unref (event);
-  GST_LOG_OBJECT (self, "a sticky event is one of more than %d", MAX_STICKY);
-}
-
-/* Those of a frame that is not shown as well. The base class lets them go behind segment
- * and caps, and before the buffer; but not sticky ones that are custom. */
-static void
-send_events (GstNdshSrc *self, const GstNdshMeta *meta, const guint8 *metadata,
-             gsize size)
-{
-  GList *events = meta->has_events || self->sticky->len > 0
-                    ? gst_ndsh_events_read (metadata, size, self->sticky)
-                    : NULL;
-
-  for (GList *l = events; l != NULL; l = l->next) {
-    GstEvent *event = l->data;
-
-    GST_DEBUG_OBJECT (self, "event %" GST_PTR_FORMAT, (gpointer) event);
-    if (GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM_STICKY)
-      push_sticky (self, event);
-    else
-      GST_ELEMENT_CLASS (gst_ndsh_src_parent_class)
-        ->send_event (GST_ELEMENT_CAST (self), event);
-  }
-  g_list_free (events);
 }
 
 /* The nanoseconds from one frame to the next that max-rate allows, 0 for any. */
@@ -1610,7 +1598,8 @@ judge_and_show (GstNdshSrc *self, NdshFrame *frame, GstBuffer **buffer)
   metadata = ndsh_frame_get_metadata (frame, &size);
   from_gst = (ndsh_frame_get_info (frame)->flags & GST_NDSH_FLAG_GST) != 0;
   gst_ndsh_meta_decode (&meta, metadata, metadata != NULL ? size : 0);
-  send_events (self, &meta, metadata, size);
+  if (meta.has_events)
+    gst_ndsh_incoming_take (self->incoming, metadata, size);
   find_facts (self, frame, &meta, from_gst, &facts);
   if (is_too_soon (self, frame)) {
     ndsh_frame_release (frame);
@@ -1784,6 +1773,9 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
   case PROP_IGNORE_EOS:
     self->ignore_eos = g_value_get_boolean (value);
     break;
+  case PROP_FOLLOW_FLUSH:
+    self->follow_flush = g_value_get_boolean (value);
+    break;
   case PROP_ON_DISCONNECT:
     self->on_disconnect = (OnDisconnect) g_value_get_enum (value);
     break;
@@ -1835,6 +1827,9 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
     break;
   case PROP_IGNORE_EOS:
     g_value_set_boolean (value, self->ignore_eos);
+    break;
+  case PROP_FOLLOW_FLUSH:
+    g_value_set_boolean (value, self->follow_flush);
     break;
   case PROP_ON_DISCONNECT:
     g_value_set_enum (value, (gint) self->on_disconnect);
@@ -1910,6 +1905,11 @@ install_properties (GObjectClass *klass)
     "Go on with what follows when the writer has ended its stream, instead of ending "
     "this one",
     DEFAULT_IGNORE_EOS, live);
+  props[PROP_FOLLOW_FLUSH] = g_param_spec_boolean (
+    "follow-flush", "Follow flush",
+    "Flush downstream when the writer's pipeline was flushed, as by a seek, with the first "
+    "frame that follows: what is queued there is of before",
+    DEFAULT_FOLLOW_FLUSH, live);
   props[PROP_TIMEOUT] = g_param_spec_uint64 (
     "timeout", "Timeout",
     "Post an element message, GstNdshSrcTimeout, each time that no frame has come for as "
@@ -2074,7 +2074,7 @@ gst_ndsh_src_finalize (GObject *object)
   G_OBJECT_CLASS (gst_ndsh_src_parent_class)->finalize (object);
   g_free (self->channel);
   g_free (self->description);
-  g_byte_array_unref (self->sticky);
+  gst_ndsh_incoming_free (self->incoming);
   gst_caps_replace (&self->caps, NULL);
   gst_caps_replace (&self->array_caps, NULL);
 }
@@ -2088,11 +2088,12 @@ gst_ndsh_src_init (GstNdshSrc *self)
   self->max_age = DEFAULT_MAX_AGE;
   self->on_disconnect = DEFAULT_ON_DISCONNECT;
   self->ignore_eos = DEFAULT_IGNORE_EOS;
+  self->follow_flush = DEFAULT_FOLLOW_FLUSH;
   self->timeout = DEFAULT_TIMEOUT;
   self->max_rate_d = 1;
   self->latency = GST_CLOCK_TIME_NONE;
   self->is_expected = TRUE;
-  self->sticky = g_byte_array_new ();
+  self->incoming = gst_ndsh_incoming_new (GST_BASE_SRC_CAST (self));
   gst_pad_add_probe (GST_BASE_SRC_PAD (self), GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM,
                      on_query, NULL, NULL);
   gst_base_src_set_format (GST_BASE_SRC_CAST (self), GST_FORMAT_TIME);

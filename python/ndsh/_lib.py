@@ -46,7 +46,8 @@ latency_ns: how long after the time it names a frame is published at the latest
 """
 
 FrameInfo = namedtuple("FrameInfo", "timestamp_ns duration_ns offset flags "
-                                    "publish_ns stream_id metadata timing")
+                                    "publish_ns stream_id metadata timing "
+                                    "stream_metadata")
 FrameInfo.__doc__ = """What travels with a frame beside its arrays.
 
 timestamp_ns: CLOCK_MONOTONIC, when it was captured or is to be shown, or None
@@ -55,8 +56,10 @@ offset: the producer's own count, or None
 flags: the producer's own bits
 publish_ns: CLOCK_MONOTONIC, when the writer published it
 stream_id: 32 hex digits; another id is another writer
-metadata: bytes that the producer added, b"" if none
+metadata: bytes that the producer added to this frame, b"" if none
 timing: a Timing
+stream_metadata: bytes that the producer added to each frame until they are others, b""
+    if none
 """
 
 ReaderInfo = namedtuple("ReaderInfo", "pid uid mode max_leases n_leases "
@@ -198,7 +201,9 @@ class _ChannelInfo(ctypes.Structure):
                 ("n_arrays", c_uint),
                 ("arrays", _Array * MAX_ARRAYS),
                 ("timing", _Timing),
-                ("duration_ns", c_int64)]
+                ("duration_ns", c_int64),
+                ("metadata", c_void_p),
+                ("metadata_size", c_size_t)]
 
 
 def _prototype(library, result, name, *arguments):
@@ -312,6 +317,8 @@ _frame_get_description = _prototype(_quick, c_char_p, "ndsh_frame_get_descriptio
                                     c_void_p)
 _frame_get_metadata = _prototype(_quick, c_void_p, "ndsh_frame_get_metadata",
                                  c_void_p, POINTER(c_size_t))
+_frame_get_stream_metadata = _prototype(
+    _quick, c_void_p, "ndsh_frame_get_stream_metadata", c_void_p, POINTER(c_size_t))
 _frame_get_info = _prototype(_quick, POINTER(_FrameInfo), "ndsh_frame_get_info",
                              c_void_p)
 _frame_get_timing = _prototype(_quick, POINTER(_Timing), "ndsh_frame_get_timing",
@@ -604,16 +611,20 @@ def frame_get_stream_id(frame):
 
 def frame_get_info(frame):
     info = _frame_get_info(frame).contents
-    size = c_size_t()
-    metadata = _frame_get_metadata(frame, byref(size))
     return FrameInfo(
         None if info.timestamp_ns < 0 else info.timestamp_ns,
         None if info.duration_ns < 0 else info.duration_ns,
         None if info.offset == UNKNOWN_OFFSET else info.offset,
         info.flags, _frame_get_publish_ns(frame),
         _frame_get_stream_id(frame).decode("ascii"),
-        ctypes.string_at(metadata, size.value) if metadata else b"",
-        _timing(_frame_get_timing(frame).contents))
+        _bytes(_frame_get_metadata, frame), _timing(_frame_get_timing(frame).contents),
+        _bytes(_frame_get_stream_metadata, frame))
+
+
+def _bytes(get, frame):
+    size = c_size_t()
+    data = get(frame, byref(size))
+    return ctypes.string_at(data, size.value) if data else b""
 
 
 def _timing(timing):

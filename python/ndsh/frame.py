@@ -233,7 +233,7 @@ class Frame:
     def tags(self):
         """A dict of the stream's tags in GStreamer, as of this frame, like
         {"image-orientation": "rotate-90", "title": "the door"}."""
-        return metas.tags(self.info.metadata)
+        return metas.tags(self.info.stream_metadata)
 
     @property
     def format(self):

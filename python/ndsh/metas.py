@@ -63,9 +63,9 @@ def metas(metadata):
     return tuple(meta for meta in found if meta is not None)
 
 
-def tags(metadata):
+def tags(stream_metadata):
     found = {}
-    for tag, data in _items(metadata):
+    for tag, data in _items(stream_metadata):
         if tag == _TAG_EVENT and data[:1] and data[0] in (_STREAM_TAGS, _GLOBAL_TAGS):
             meta = _read_meta(data[1:])
             found.update(meta.fields if meta is not None else {})

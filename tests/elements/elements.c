@@ -225,6 +225,20 @@ elements_harness_new (const char *element, const char *properties)
   return harness;
 }
 
+void
+elements_wait_event (GstHarness *harness, GstEventType type)
+{
+  GstEventType found;
+
+  do {
+    GstEvent *event = gst_harness_pull_event (harness);
+
+    g_assert_nonnull (event);
+    found = GST_EVENT_TYPE (event);
+    gst_event_unref (event);
+  } while (found != type);
+}
+
 Link *
 link_new (const char *sink_properties, const char *src_properties,
           const char *caps, gboolean takes_layouts)

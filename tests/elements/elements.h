@@ -53,6 +53,9 @@ void elements_wait_readers (GstElement *sink, guint n);
 /* Waits until @property, which notifies, is TRUE. */
 void elements_wait_property (GstElement *element, const char *property);
 
+/* Until one of @type has come, dropping others. */
+void elements_wait_event (GstHarness *harness, GstEventType type);
+
 
 /* --- Two harnesses --- */
 

@@ -28,10 +28,12 @@ custom_event (GstEventType type, const char *name, int number)
 
 /* --- What reaches a pad --------------------------------------------------- */
 
-/* "title=a", "custom name number", "buffer": in the order in which they came. */
+/* "title=a", "custom name number", "buffer": in the order in which they came. Of starts of
+ * a stream those that a test names. */
 typedef struct {
   GMutex lock;
   GString *seen;
+  guint n_starts;
 } Watch;
 
 static void
@@ -46,7 +48,9 @@ note_tag (const GstTagList *tags, const char *tag, gpointer data)
 static void
 note_event (GString *seen, GstEvent *event)
 {
+  GstClockTime start, duration;
   GstTagList *tags;
+  const char *id;
   int number;
 
   switch (GST_EVENT_TYPE (event)) {
@@ -66,6 +70,28 @@ note_event (GString *seen, GstEvent *event)
   case GST_EVENT_CAPS:
     g_string_append (seen, "caps ");
     break;
+  case GST_EVENT_STREAM_START:
+    gst_event_parse_stream_start (event, &id);
+    if (g_str_has_prefix (id, "test/"))
+      g_string_append_printf (seen, "start:%s ", id);
+    break;
+  case GST_EVENT_STREAM_COLLECTION:
+    g_string_append (seen, "collection ");
+    break;
+  case GST_EVENT_TOC:
+    g_string_append (seen, "toc ");
+    break;
+  case GST_EVENT_FLUSH_START:
+    g_string_append (seen, "flush-start ");
+    break;
+  case GST_EVENT_FLUSH_STOP:
+    g_string_append (seen, "flush-stop ");
+    break;
+  case GST_EVENT_GAP:
+    gst_event_parse_gap (event, &start, &duration);
+    g_string_append_printf (seen, "gap:%d+%d ", (int) GST_TIME_AS_MSECONDS (start),
+                            (int) GST_TIME_AS_MSECONDS (duration));
+    break;
   default:
     break;
   }
@@ -80,8 +106,11 @@ on_item (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   g_mutex_lock (&watch->lock);
   if (GST_PAD_PROBE_INFO_TYPE (info) & GST_PAD_PROBE_TYPE_BUFFER)
     g_string_append (watch->seen, "buffer ");
-  else
+  else {
     note_event (watch->seen, GST_PAD_PROBE_INFO_EVENT (info));
+    watch->n_starts += GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info))
+                       == GST_EVENT_STREAM_START;
+  }
   g_mutex_unlock (&watch->lock);
   return GST_PAD_PROBE_OK;
 }
@@ -90,8 +119,10 @@ static void
 watch_pad (Watch *watch, GstPad *pad)
 {
   g_mutex_init (&watch->lock);
+  watch->n_starts = 0;
   watch->seen = g_string_new (NULL);
-  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM,
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM
+                            | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
                      on_item, watch, NULL);
 }
 
@@ -190,23 +221,329 @@ GST_START_TEST (a_custom_event_goes_with_the_next_frame)
 }
 GST_END_TEST
 
+/* --- Streams ---------------------------------------------------------------- */
+
+/* Takes @start. */
+static void
+start_stream (Link *link, GstEvent *start)
+{
+  g_autoptr (GstCaps) caps = gst_caps_from_string (CAPS);
+  GstSegment segment;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (link->sink, start);
+  gst_harness_push_event (link->sink, gst_event_new_caps (caps));
+  gst_harness_push_event (link->sink, gst_event_new_segment (&segment));
+}
+
+/* Of a demultiplexer's two streams the one that crosses. */
+static void
+start_selected_stream (Link *link)
+{
+  GstStreamCollection *collection = gst_stream_collection_new ("test/file");
+  GstStream *video = gst_stream_new ("test/video", NULL, GST_STREAM_TYPE_VIDEO,
+                                     GST_STREAM_FLAG_SELECT);
+  GstStream *audio = gst_stream_new ("test/audio", NULL, GST_STREAM_TYPE_AUDIO,
+                                     GST_STREAM_FLAG_NONE);
+  GstEvent *start = gst_event_new_stream_start ("test/video");
+
+  gst_stream_collection_add_stream (collection, gst_object_ref (video));
+  gst_stream_collection_add_stream (collection, audio);
+  gst_event_set_stream (start, video);
+  gst_event_set_stream_flags (start, GST_STREAM_FLAG_SELECT);
+  gst_event_set_group_id (start, 1);
+  start_stream (link, start);
+  gst_harness_push_event (link->sink, gst_event_new_stream_collection (collection));
+  gst_object_unref (collection);
+  gst_object_unref (video);
+}
+
+static void
+check_collection (GstHarness *harness)
+{
+  g_autoptr (GstEvent) event
+    = gst_pad_get_sticky_event (harness->sinkpad, GST_EVENT_STREAM_COLLECTION, 0);
+  GstStreamCollection *collection;
+  GstStream *stream;
+
+  g_assert_nonnull (event);
+  gst_event_parse_stream_collection (event, &collection);
+  g_assert_cmpstr (gst_stream_collection_get_upstream_id (collection), ==, "test/file");
+  g_assert_cmpuint (gst_stream_collection_get_size (collection), ==, 1);
+  stream = gst_stream_collection_get_stream (collection, 0);
+  g_assert_cmpstr (gst_stream_get_stream_id (stream), ==, "test/video");
+  g_assert_cmpint ((int) gst_stream_get_stream_type (stream), ==, GST_STREAM_TYPE_VIDEO);
+  gst_object_unref (collection);
+}
+
+static void
+check_start (GstHarness *harness)
+{
+  g_autoptr (GstEvent) event
+    = gst_pad_get_sticky_event (harness->sinkpad, GST_EVENT_STREAM_START, 0);
+  GstStreamFlags flags;
+  const char *id;
+  guint group_id;
+
+  gst_event_parse_stream_start (event, &id);
+  gst_event_parse_stream_flags (event, &flags);
+  g_assert_cmpstr (id, ==, "test/video");
+  g_assert_cmpint ((int) flags, ==, GST_STREAM_FLAG_SELECT);
+  g_assert_true (gst_event_parse_group_id (event, &group_id));
+}
+
+GST_START_TEST (a_stream_is_called_what_it_is_in_the_writers_pipeline)
+{
+  Link *link = link_new ("", "", CAPS, TRUE);
+  GstHarness *late = elements_harness_new ("ndshsrc", "");
+  Watch watch, late_watch;
+
+  watch_pad (&watch, link->src->sinkpad);
+  start_selected_stream (link);
+  pass (link);
+  assert_seen (&watch, "start:test/video caps collection buffer ");
+  check_start (link->src);
+  check_collection (link->src);
+  pass (link);
+  assert_seen (&watch, "buffer ");
+  watch_pad (&late_watch, late->sinkpad);
+  gst_harness_play (late);
+  gst_buffer_unref (gst_harness_pull (late));
+  assert_seen (&late_watch, "start:test/video caps collection buffer ");
+  check_start (late);
+  check_collection (late);
+  gst_harness_teardown (late);
+  link_free (link);
+  watch_clear (&watch);
+  watch_clear (&late_watch);
+}
+GST_END_TEST
+
+static guint
+count_starts (Watch *watch)
+{
+  guint n;
+
+  g_mutex_lock (&watch->lock);
+  n = watch->n_starts;
+  g_mutex_unlock (&watch->lock);
+  return n;
+}
+
+/* Each writer calls its stream something else, and elements would take it for another. */
+GST_START_TEST (the_next_writer_goes_on_with_the_stream)
+{
+  Link *link = link_new ("", "", CAPS, TRUE);
+  Watch watch;
+
+  start_stream (link, gst_event_new_stream_start ("test/first"));
+  gst_harness_push_event (link->sink, tag_event (GST_TAG_SCOPE_STREAM, "title", "a"));
+  pass (link);
+  watch_pad (&watch, link->src->sinkpad);
+  gst_harness_teardown (link->sink);
+  link->sink = elements_harness_new ("ndshsink", "");
+  elements_wait_readers (link->sink->element, 1);
+  start_stream (link, gst_event_new_stream_start ("test/second"));
+  pass (link);
+  assert_seen (&watch, "no tags(0) buffer ");
+  start_stream (link, gst_event_new_stream_start ("test/third"));
+  pass (link);
+  assert_seen (&watch, "start:test/third caps buffer ");
+  link_free (link);
+  watch_clear (&watch);
+}
+GST_END_TEST
+
+static void
+write_frame (NdshWriter *writer)
+{
+  g_autoptr (NdshDraft) draft = NULL;
+  NdshArrayInfo info;
+
+  ndsh_array_info_init (&info, NDSH_DTYPE_UINT8, 1, (gsize[]){ 100 });
+  draft = ndsh_writer_begin (writer, &info, 1, NULL);
+  g_assert_cmpuint (ndsh_draft_publish (draft, NULL), >, 0);
+}
+
+/* A program's stream is called nothing, and of some there is only an end. */
+static void
+check_starts (guint n_frames)
+{
+  GstHarness *harness = elements_harness_new ("ndshsrc", "on-disconnect=eos");
+  NdshWriter *writer = ndsh_writer_new ("default", NULL, NULL);
+  Watch watch;
+
+  watch_pad (&watch, harness->sinkpad);
+  gst_harness_play (harness);
+  elements_wait_property (harness->element, "connected");
+  for (guint i = 0; i < n_frames; i++) {
+    write_frame (writer);
+    gst_buffer_unref (gst_harness_pull (harness));
+  }
+  ndsh_writer_free (writer);
+  elements_wait_event (harness, GST_EVENT_EOS);
+  g_assert_cmpuint (count_starts (&watch), ==, 1);
+  gst_harness_teardown (harness);
+  watch_clear (&watch);
+}
+
+GST_START_TEST (a_stream_starts_once_whatever_comes_first)
+{
+  check_starts (0);
+  check_starts (1);
+}
+GST_END_TEST
+
+/* Two chapters, of which the second has two parts. */
+static GstToc *
+make_toc (void)
+{
+  GstToc *toc = gst_toc_new (GST_TOC_SCOPE_GLOBAL);
+  GstTocEntry *entry;
+
+  gst_toc_set_tags (toc, gst_tag_list_new ("title", "A\nfilm, \"so\"", NULL));
+  for (gint64 i = 0; i < 2; i++) {
+    g_autofree char *uid = g_strdup_printf ("chapter %d", (int) i);
+
+    entry = gst_toc_entry_new (GST_TOC_ENTRY_TYPE_CHAPTER, uid);
+    gst_toc_entry_set_start_stop_times (entry, i * 100, i * 100 + 100);
+    if (i == 1) {
+      gst_toc_entry_append_sub_entry (
+        entry, gst_toc_entry_new (GST_TOC_ENTRY_TYPE_CHAPTER, "part 0"));
+      gst_toc_entry_append_sub_entry (
+        entry, gst_toc_entry_new (GST_TOC_ENTRY_TYPE_CHAPTER, "part 1"));
+    }
+    gst_toc_append_entry (toc, entry);
+  }
+  return toc;
+}
+
+static void
+check_toc (GstHarness *harness)
+{
+  g_autoptr (GstEvent) event
+    = gst_pad_get_sticky_event (harness->sinkpad, GST_EVENT_TOC, 0);
+  g_autofree char *title = NULL;
+  GstTocEntry *entry;
+  gint64 start, stop;
+  GstToc *toc;
+
+  g_assert_nonnull (event);
+  gst_event_parse_toc (event, &toc, NULL);
+  g_assert_true (gst_tag_list_get_string (gst_toc_get_tags (toc), "title", &title));
+  g_assert_cmpstr (title, ==, "A\nfilm, \"so\"");
+  g_assert_cmpuint (g_list_length (gst_toc_get_entries (toc)), ==, 2);
+  entry = gst_toc_find_entry (toc, "chapter 1");
+  g_assert_true (gst_toc_entry_get_start_stop_times (entry, &start, &stop));
+  g_assert_cmpint (start, ==, 100);
+  g_assert_cmpint (stop, ==, 200);
+  g_assert_cmpuint (g_list_length (gst_toc_entry_get_sub_entries (entry)), ==, 2);
+  g_assert_nonnull (gst_toc_find_entry (toc, "part 1"));
+  gst_toc_unref (toc);
+}
+
+GST_START_TEST (a_table_of_contents_crosses_also_to_who_comes_late)
+{
+  Link *link = link_new ("", "", CAPS, TRUE);
+  GstHarness *late = elements_harness_new ("ndshsrc", "");
+  GstToc *toc = make_toc ();
+
+  gst_harness_push_event (link->sink, gst_event_new_toc (toc, FALSE));
+  gst_toc_unref (toc);
+  pass (link);
+  check_toc (link->src);
+  gst_harness_play (late);
+  gst_buffer_unref (gst_harness_pull (late));
+  check_toc (late);
+  gst_harness_teardown (late);
+  link_free (link);
+}
+GST_END_TEST
+
+/* --- Gaps and flushes ------------------------------------------------------- */
+
+/* The frame @n, at so many tenths of a second. */
+static void
+pass_at (Link *link, guint n)
+{
+  GstBuffer *buffer = elements_buffer_new (FRAME_SIZE, n);
+
+  GST_BUFFER_PTS (buffer) = n * 100 * GST_MSECOND;
+  gst_buffer_unref (link_pass (link, buffer));
+}
+
+GST_START_TEST (a_gap_goes_with_the_next_frame_and_those_in_a_row_are_one)
+{
+  Link *link = link_new ("sync=false", "is-live=false", CAPS, TRUE);
+  Watch watch;
+
+  pass_at (link, 0);
+  watch_pad (&watch, link->src->sinkpad);
+  gst_harness_push_event (link->sink, gst_event_new_gap (100 * GST_MSECOND,
+                                                         100 * GST_MSECOND));
+  gst_harness_push_event (link->sink, gst_event_new_gap (200 * GST_MSECOND,
+                                                         100 * GST_MSECOND));
+  pass_at (link, 3);
+  assert_seen (&watch, "gap:100+200 buffer ");
+  pass_at (link, 4);
+  assert_seen (&watch, "buffer ");
+  link_free (link);
+  watch_clear (&watch);
+}
+GST_END_TEST
+
+static void
+flush (Link *link)
+{
+  GstSegment segment;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (link->sink, gst_event_new_flush_start ());
+  gst_harness_push_event (link->sink, gst_event_new_flush_stop (TRUE));
+  gst_harness_push_event (link->sink, gst_event_new_segment (&segment));
+}
+
+static void
+check_flush (const char *properties, const char *expected)
+{
+  Link *link = link_new ("", properties, CAPS, TRUE);
+  Watch watch;
+
+  pass (link);
+  watch_pad (&watch, link->src->sinkpad);
+  flush (link);
+  pass (link);
+  assert_seen (&watch, expected);
+  pass (link);
+  assert_seen (&watch, "buffer ");
+  link_free (link);
+  watch_clear (&watch);
+}
+
+GST_START_TEST (who_asks_for_it_is_flushed_with_the_writer)
+{
+  check_flush ("follow-flush=true", "flush-start flush-stop buffer ");
+}
+GST_END_TEST
+
+GST_START_TEST (nobody_else_is_flushed_with_the_writer)
+{
+  check_flush ("", "buffer ");
+}
+GST_END_TEST
+
 /* As one process has it, where a stream-start takes them away. */
 GST_START_TEST (tags_end_with_their_stream)
 {
   Link *link = link_new ("", "", CAPS, TRUE);
-  g_autoptr (GstCaps) caps = gst_caps_from_string (CAPS);
-  GstSegment segment;
   Watch watch;
 
-  gst_segment_init (&segment, GST_FORMAT_TIME);
   gst_harness_push_event (link->sink, tag_event (GST_TAG_SCOPE_STREAM, "title", "a"));
   pass (link);
   watch_pad (&watch, link->src->sinkpad);
-  gst_harness_push_event (link->sink, gst_event_new_stream_start ("another"));
-  gst_harness_push_event (link->sink, gst_event_new_caps (caps));
-  gst_harness_push_event (link->sink, gst_event_new_segment (&segment));
+  start_stream (link, gst_event_new_stream_start ("test/another"));
   pass (link);
-  assert_seen (&watch, "no tags(0) buffer ");
+  assert_seen (&watch, "start:test/another caps no tags(0) buffer ");
   pass (link);
   assert_seen (&watch, "buffer ");
   link_free (link);
@@ -226,9 +563,9 @@ GST_START_TEST (a_new_stream_forgets_the_tags_of_the_last)
   event = gst_event_new_stream_start ("x");
   gst_ndsh_events_note (events, event);
   gst_event_unref (event);
-  gst_ndsh_events_append (events, metadata);
+  gst_ndsh_events_append_of_stream (events, metadata);
 
-  g_assert_cmpuint (metadata->len, ==, 0);
+  g_assert_null (g_strstr_len ((char *) metadata->data, metadata->len, "title"));
   gst_ndsh_events_free (events);
 }
 GST_END_TEST
@@ -241,7 +578,7 @@ GST_START_TEST (events_without_end_are_bounded)
   for (int i = 0; i < 10000; i++) {
     GstEvent *event = custom_event (GST_EVENT_CUSTOM_DOWNSTREAM, "many", i);
 
-    gst_ndsh_events_note (events, event);
+    g_assert_false (gst_ndsh_events_note (events, event));
     gst_event_unref (event);
   }
   gst_ndsh_events_append (events, metadata);
@@ -253,17 +590,17 @@ GST_END_TEST
 
 GST_START_TEST (one_tag_that_is_too_long_does_not_keep_the_rest)
 {
-  g_autoptr (GByteArray) metadata = g_byte_array_new (), sticky = g_byte_array_new ();
+  g_autoptr (GByteArray) metadata = g_byte_array_new (), given = g_byte_array_new ();
   GstNdshEvents *events = gst_ndsh_events_new ();
   g_autofree char *lyrics = g_strnfill (40000, 'a'), *title = NULL;
   GstTagList *tags = gst_tag_list_new ("lyrics", lyrics, "title", "<<<<[[[({\n\"", NULL);
   GstEvent *event = gst_event_new_tag (tags);
   GList *list;
 
-  gst_ndsh_events_note (events, event);
+  g_assert_true (gst_ndsh_events_note (events, event));
   gst_event_unref (event);
-  gst_ndsh_events_append (events, metadata);
-  list = gst_ndsh_events_read (metadata->data, metadata->len, sticky);
+  gst_ndsh_events_append_of_stream (events, metadata);
+  list = gst_ndsh_events_read_of_stream (metadata->data, metadata->len, given);
   g_assert_cmpuint (g_list_length (list), ==, 1);
   gst_event_parse_tag (list->data, &tags);
   g_assert_cmpint (gst_tag_list_n_tags (tags), ==, 1);
@@ -276,13 +613,18 @@ GST_END_TEST
 
 static const char *const no_events[]
   = { "", "1", "taglist, title=(buffer)zz;", "{{{{", "taglist, no-such-tag=(string)a;",
-      "taglist, title=(int)1, bitrate=(string)a;" };
+      "taglist, title=(int)1, bitrate=(string)a;", "stream-start, stream-id=(int)1;",
+      "stream-start, stream-id=(string)a, flags=(int)-1, type=(string)b;",
+      "stream-start, stream-id=(string)a, flags=(uint)4294967295, type=(uint)4294967295;",
+      "gap, start=(gint64)-1;", "gap, start=(gint64)9223372036854775807;", "toc;",
+      "toc;\nentry, level=(uint)1;", "entry;\nentry, level=(uint)4294967295;",
+      "toc, tags=(string)1;\nentry, uid=(int)1, type=(int)-9;\n\nentry, level=(uint)1;" };
 
 GST_START_TEST (what_strangers_write_in_their_place_harms_nobody)
 {
   for (guint i = 0; i < G_N_ELEMENTS (no_events); i++)
-    for (guint8 kind = 0; kind < 6; kind++) {
-      g_autoptr (GByteArray) metadata = g_byte_array_new (), sticky = g_byte_array_new ();
+    for (guint8 kind = 0; kind < 10; kind++) {
+      g_autoptr (GByteArray) metadata = g_byte_array_new (), given = g_byte_array_new ();
       g_autofree char *text = g_strdup_printf ("%c%s", '0', no_events[i]);
       GList *list;
 
@@ -290,7 +632,9 @@ GST_START_TEST (what_strangers_write_in_their_place_harms_nobody)
       ndsh_metadata_append (metadata, 8, text, strlen (no_events[i]) + 2);
       ndsh_metadata_append (metadata, 8, text, strlen (no_events[i]) + 1);
       ndsh_metadata_append (metadata, 8, NULL, 0);
-      list = gst_ndsh_events_read (metadata->data, metadata->len, sticky);
+      list = gst_ndsh_events_read (metadata->data, metadata->len);
+      g_list_free_full (list, (GDestroyNotify) gst_mini_object_unref);
+      list = gst_ndsh_events_read_of_stream (metadata->data, metadata->len, given);
       g_list_free_full (list, (GDestroyNotify) gst_mini_object_unref);
     }
 }
@@ -440,6 +784,13 @@ events_suite (void)
   tcase_add_test (tcase, a_custom_event_goes_with_the_next_frame);
   tcase_add_test (tcase, a_new_stream_forgets_the_tags_of_the_last);
   tcase_add_test (tcase, tags_end_with_their_stream);
+  tcase_add_test (tcase, a_stream_is_called_what_it_is_in_the_writers_pipeline);
+  tcase_add_test (tcase, the_next_writer_goes_on_with_the_stream);
+  tcase_add_test (tcase, a_stream_starts_once_whatever_comes_first);
+  tcase_add_test (tcase, a_table_of_contents_crosses_also_to_who_comes_late);
+  tcase_add_test (tcase, a_gap_goes_with_the_next_frame_and_those_in_a_row_are_one);
+  tcase_add_test (tcase, who_asks_for_it_is_flushed_with_the_writer);
+  tcase_add_test (tcase, nobody_else_is_flushed_with_the_writer);
   tcase_add_test (tcase, one_tag_that_is_too_long_does_not_keep_the_rest);
   tcase_add_test (tcase, events_without_end_are_bounded);
   tcase_add_test (tcase, what_strangers_write_in_their_place_harms_nobody);

@@ -335,21 +335,6 @@ GST_START_TEST (a_gap_is_discont)
 }
 GST_END_TEST
 
-static void
-wait_event (GstHarness *harness, GstEventType type)
-{
-  for (;;) {
-    GstEvent *event = gst_harness_pull_event (harness);
-    gboolean found;
-
-    g_assert_nonnull (event);
-    found = GST_EVENT_TYPE (event) == type;
-    gst_event_unref (event);
-    if (found)
-      return;
-  }
-}
-
 GST_START_TEST (the_end_of_the_stream_arrives_after_the_last_frame)
 {
   Link *link = link_new ("sync=false", "leaky-type=none", CAPS, TRUE);
@@ -357,7 +342,7 @@ GST_START_TEST (the_end_of_the_stream_arrives_after_the_last_frame)
   for (guint i = 0; i < 5; i++)
     gst_harness_push (link->sink, elements_buffer_new (SIZE, i));
   gst_harness_push_event (link->sink, gst_event_new_eos ());
-  wait_event (link->src, GST_EVENT_EOS);
+  elements_wait_event (link->src, GST_EVENT_EOS);
 
   g_assert_cmpuint (gst_harness_buffers_in_queue (link->src), ==, 5);
   link_free (link);
@@ -372,7 +357,7 @@ GST_START_TEST (a_second_stream_follows_the_end_of_the_first)
 
   gst_buffer_unref (link_pass (link, elements_buffer_new (SIZE, 1)));
   gst_harness_push_event (link->sink, gst_event_new_eos ());
-  wait_event (link->src, GST_EVENT_EOS);
+  elements_wait_event (link->src, GST_EVENT_EOS);
   /* A flush takes the end back, in the sink. */
   gst_harness_push_event (link->sink, gst_event_new_flush_start ());
   gst_harness_push_event (link->sink, gst_event_new_flush_stop (TRUE));
@@ -425,7 +410,7 @@ GST_START_TEST (a_lost_writer_can_mean_the_end)
 
   gst_buffer_unref (link_pass (link, elements_buffer_new (SIZE, 1)));
   gst_element_set_state (link->sink->element, GST_STATE_NULL);
-  wait_event (link->src, GST_EVENT_EOS);
+  elements_wait_event (link->src, GST_EVENT_EOS);
   link_free (link);
 }
 GST_END_TEST

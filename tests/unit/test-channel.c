@@ -110,6 +110,7 @@ test_the_largest_answer_arrives (void)
   for (guint i = 0; i < NDSH_MAX_ARRAYS; i++)
     ndsh_array_info_init (&arrays[i], NDSH_DTYPE_UINT8, NDSH_MAX_DIMS, shape);
   g_assert_true (ndsh_writer_set_description (writer, text, NULL));
+  g_assert_true (ndsh_writer_set_metadata (writer, text, NDSH_MAX_METADATA, NULL));
   draft = ndsh_writer_begin (writer, arrays, NDSH_MAX_ARRAYS, NULL);
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 1);
   info = ndsh_channel_info_new ("test", &error);
@@ -117,6 +118,7 @@ test_the_largest_answer_arrives (void)
   g_assert_no_error (error);
   g_assert_cmpuint (info->n_arrays, ==, NDSH_MAX_ARRAYS);
   g_assert_cmpstr (info->description, ==, text);
+  g_assert_cmpmem (info->metadata, info->metadata_size, text, NDSH_MAX_METADATA);
 }
 
 static void
@@ -208,6 +210,7 @@ make_answer (void)
                         .n_readers = 8,
                         .n_arrays = 1,
                         .description_size = 4,
+                        .stream_metadata_size = 3,
                         .duration_ns = 9,
                         .origin_ns = 10,
                         .latency_ns = 11,
@@ -219,10 +222,10 @@ make_answer (void)
   ndsh_arrays_pack (&array, 1, packed);
   memset (status.stream_id, 'b', sizeof status.stream_id);
   ndsh_header_init (&status, NDSH_MESSAGE_STATUS,
-                    sizeof status + status.arrays_size + 4);
+                    sizeof status + status.arrays_size + 7);
   g_byte_array_append (answer, (const guint8 *) &status, sizeof status);
   g_byte_array_append (answer, packed, status.arrays_size);
-  g_byte_array_append (answer, (const guint8 *) "text", 4);
+  g_byte_array_append (answer, (const guint8 *) "textall", 7);
   return answer;
 }
 
@@ -289,11 +292,13 @@ test_lengths_that_lie_are_incompatible (void)
 {
   g_auto (Oracle) oracle;
   struct {
-    guint32 n_arrays, arrays_size, description_size;
+    guint32 n_arrays, arrays_size, description_size, stream_metadata_size;
   } lies[] = {
-    { 0, 53, 0 },  { 0, 52, 1 },  { 0, 0, 53 },          { 0, G_MAXUINT32, 52 },
-    { 1, 48, 5 },  { 1, 49, 3 },  { 1, 48, G_MAXUINT32 }, { 1, 100, 52 },
-    { 17, 48, 4 }, { 2, 48, 4 },  { G_MAXUINT32, 48, 4 }, { 1, 47, 4 },
+    { 0, 56, 0, 0 },  { 0, 52, 1, 3 },  { 0, 0, 53, 3 },           { 0, G_MAXUINT32, 52, 3 },
+    { 1, 48, 5, 3 },  { 1, 49, 3, 3 },  { 1, 48, G_MAXUINT32, 3 }, { 1, 100, 52, 3 },
+    { 17, 48, 4, 3 }, { 2, 48, 4, 3 },  { G_MAXUINT32, 48, 4, 3 }, { 1, 47, 4, 3 },
+    { 1, 48, 4, 4 },  { 1, 48, 0, 8 },  { 1, 48, 4, G_MAXUINT32 },
+    { 1, 48, G_MAXUINT32 - 47, G_MAXUINT32 },
   };
 
   oracle_init (&oracle);
@@ -302,10 +307,11 @@ test_lengths_that_lie_are_incompatible (void)
     NdshStatus *status = (NdshStatus *) (gpointer) answer->data;
     g_autoptr (GError) error = NULL;
 
-    g_assert_cmpuint (answer->len, ==, sizeof *status + 52);
+    g_assert_cmpuint (answer->len, ==, sizeof *status + 55);
     status->n_arrays = lies[i].n_arrays;
     status->arrays_size = lies[i].arrays_size;
     status->description_size = lies[i].description_size;
+    status->stream_metadata_size = lies[i].stream_metadata_size;
     g_assert_null (ask (&oracle, answer, &error));
     g_assert_error (error, NDSH_ERROR, NDSH_ERROR_INCOMPATIBLE);
   }
