@@ -9,13 +9,15 @@
  *   JOINED   -> ALONE     the writer is gone, its last frame was taken, and wait
  *                         has said so
  *
- * ALONE tries again every 20 to 250 ms. All steps are taken by wait and read, which never
- * block but in the one place where they sleep.
+ * ALONE tries again when its name appears in a directory, where those can be watched; and
+ * every 20 to 250 ms where not, or where there is somebody who is of no use. All steps are
+ * taken by wait and read, which never block but in the one place where they sleep.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
+#include "dirs.h"
 #include "error.h"
 #include "frame.h"
 #include "lifeline.h"
@@ -38,6 +40,9 @@ struct _NdshReader {
   int greeting_fd;              /* GREETING: a lifeline, else -1 */
   NdshLink *link;               /* JOINED, else NULL */
   gint64 next_us;               /* ALONE: the next try; GREETING: when to give up */
+  gint64 tried_us;              /* ALONE: the last one */
+  NdshDirs *dirs;               /* not JOINED: watched for the name, or NULL */
+  gboolean has_appeared;        /* not JOINED: the name has, since the last try */
   gint64 retry_us;
   GError *why_alone;            /* what the last try met */
   GError *why_gone;             /* JOINED: not just the writer's end */
@@ -148,6 +153,14 @@ set_next (NdshReader *reader, gint64 at_us)
   ndsh_waiter_set_timer (&reader->waiter, at_us);
 }
 
+static void
+forget_dirs (NdshReader *reader)
+{
+  if (reader->dirs != NULL && !is_forked (reader))
+    ndsh_waiter_remove (&reader->waiter, ndsh_dirs_get_fd (reader->dirs));
+  g_clear_pointer (&reader->dirs, ndsh_dirs_free);
+}
+
 NDSH_API void
 ndsh_reader_free (NdshReader *reader)
 {
@@ -155,6 +168,7 @@ ndsh_reader_free (NdshReader *reader)
     return;
   leave (reader);
   stop_greeting (reader);
+  forget_dirs (reader);
   ndsh_waiter_clear (&reader->waiter);
   g_clear_error (&reader->why_alone);
   g_clear_error (&reader->why_gone);
@@ -274,17 +288,93 @@ say_hello (NdshReader *reader, int fd, GError **error)
   return TRUE;
 }
 
+static char **
+get_dirs (const NdshReader *reader)
+{
+  char **dirs;
+
+  if (!g_path_is_absolute (reader->name))
+    return ndsh_name_get_dirs ();
+  dirs = g_new0 (char *, 2);
+  dirs[0] = g_path_get_dirname (reader->name);
+  return dirs;
+}
+
+/* TRUE if this is new: somebody may have come just before. */
+static gboolean
+watch_dirs (NdshReader *reader)
+{
+  g_auto (GStrv) dirs = NULL;
+
+  if (reader->dirs != NULL)
+    return FALSE;
+  dirs = get_dirs (reader);
+  reader->dirs = ndsh_dirs_new (dirs, NULL);
+  if (reader->dirs != NULL
+      && ndsh_waiter_add (&reader->waiter, ndsh_dirs_get_fd (reader->dirs)))
+    return TRUE;
+  g_clear_pointer (&reader->dirs, ndsh_dirs_free);
+  return FALSE;
+}
+
+static void
+on_news (gpointer data, guint dir, const char *name)
+{
+  NdshReader *reader = data;
+  const char *slash = strrchr (reader->name, '/');
+
+  (void) dir;
+  reader->has_appeared
+    |= name == NULL || strcmp (name, slash != NULL ? slash + 1 : reader->name) == 0;
+}
+
+/* Who was of no use is not tried again at once, whoever comes. */
+static void
+hear_dirs (NdshReader *reader)
+{
+  ndsh_dirs_hear (reader->dirs, on_news, reader);
+  if (!reader->has_appeared || reader->greeting_fd >= 0)
+    return;
+  reader->has_appeared = FALSE;
+  set_next (reader, reader->retry_us > FIRST_RETRY_US ? reader->tried_us + reader->retry_us
+                                                      : g_get_monotonic_time ());
+}
+
+/* The directories will tell of who comes. */
+static gboolean
+fail_nobody (NdshReader *reader, GError *why, GError **error)
+{
+  gint64 retry_us = reader->retry_us;
+  gboolean goes_on = fail_try (reader, why, error);
+
+  if (reader->dirs == NULL)
+    return goes_on;
+  reader->retry_us = retry_us;
+  set_next (reader, 0);
+  reader->next_us = G_MAXINT64;
+  return goes_on;
+}
+
 static gboolean
 try_to_connect (NdshReader *reader, GError **error)
 {
+  gint64 now_us = g_get_monotonic_time ();
   GError *why = NULL;
   int fd;
 
-  if (g_get_monotonic_time () < reader->next_us)
+  if (now_us < reader->next_us)
     return TRUE;
+  reader->tried_us = now_us;
   fd = ndsh_name_connect (reader->name, &why);
-  return fd >= 0 ? say_hello (reader, fd, error)
-                 : fail_try (reader, why, error);
+  if (g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND) && watch_dirs (reader)) {
+    g_clear_error (&why);
+    fd = ndsh_name_connect (reader->name, &why);
+  }
+  if (fd >= 0)
+    return say_hello (reader, fd, error);
+  return g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND)
+           ? fail_nobody (reader, why, error)
+           : fail_try (reader, why, error);
 }
 
 /* The writer may be the one that was left, and knows nothing of that. */
@@ -314,6 +404,7 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
     return fail_try (reader, why, error);
   reader->greeting_fd = -1;
   reader->has_left = FALSE;
+  forget_dirs (reader);
   /* It may have changed since HELLO. */
   ndsh_leases_set_queue_length (&reader->link->leases,
                                 reader->options.queue_length);
@@ -589,6 +680,8 @@ advance (NdshReader *reader, GError **error)
       hear (reader, ndsh_link_hear);
     return TRUE;
   }
+  if (reader->dirs != NULL)
+    hear_dirs (reader);
   if (reader->greeting_fd < 0 && !try_to_connect (reader, error))
     return FALSE;
   if (reader->greeting_fd >= 0 && !hear_answer (reader, error))

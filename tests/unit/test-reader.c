@@ -3,11 +3,15 @@
 /* A reader as a program meets it through ndsh.h. Its writer lives in this process
  * too: what goes between them is the same. Below, the writer is a socket in this
  * test's hand, which lies. */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lifeline.h"
@@ -23,6 +27,96 @@ fd_is_readable (NdshReader *reader, int timeout_ms)
   struct pollfd fd = { .fd = ndsh_reader_get_fd (reader), .events = POLLIN };
 
   return poll (&fd, 1, timeout_ms) == 1;
+}
+
+/* --- Writers that come ---------------------------------------------------- */
+
+static gboolean inotify_is_used_up;
+
+/* Instead of the C library's, to the library that is linked in here. */
+int
+inotify_init1 (int flags)
+{
+  if (!inotify_is_used_up)
+    return (int) syscall (SYS_inotify_init1, flags);
+  errno = EMFILE;
+  return -1;
+}
+
+static void
+find_nobody (NdshReader *reader)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (ndsh_reader_wait (reader, 0, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_NOT_FOUND);
+}
+
+static void
+wait_for_one (NdshReader *reader)
+{
+  while (!ndsh_reader_is_connected (reader)) {
+    g_assert_true (fd_is_readable (reader, -1));
+    ndsh_reader_wait (reader, 0, NULL);
+  }
+}
+
+/* Also if it was there for long, and if the directory is made anew. */
+static void
+test_who_waits_for_a_writer_sleeps_until_it_comes (void)
+{
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (NdshWriter) other = NULL;
+    g_autoptr (NdshWriter) writer = NULL;
+
+    find_nobody (reader);
+    g_assert_false (fd_is_readable (reader, 600));
+    other = ndsh_writer_new ("other", NULL, NULL);
+    find_nobody (reader);
+    g_assert_false (fd_is_readable (reader, 0));
+    writer = ndsh_test_writer (NULL);
+    wait_for_one (reader);
+    /* Who had nothing is not looked for again at once. */
+    ndsh_test_publish (writer, 100, 1);
+    ndsh_frame_release (ndsh_test_next (reader));
+    ndsh_writer_free (g_steal_pointer (&writer));
+    while (ndsh_reader_is_connected (reader))
+      ndsh_reader_wait (reader, -1, NULL);
+  }
+}
+
+/* What a user has of inotify's instances is soon used up. */
+static void
+test_where_nothing_tells_of_writers_they_are_looked_for (void)
+{
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshWriter) writer = NULL;
+
+  inotify_is_used_up = TRUE;
+  find_nobody (reader);
+  writer = ndsh_test_writer (NULL);
+  wait_for_one (reader);
+  inotify_is_used_up = FALSE;
+}
+
+static void
+test_a_path_is_waited_for_as_a_name_is (void)
+{
+  g_autofree char *path = ndsh_test_path ("below/socket");
+  g_autofree char *dir = g_path_get_dirname (path);
+  g_autoptr (NdshReader) reader = ndsh_reader_new (path, NULL, NULL);
+  g_autoptr (NdshWriter) writer = NULL;
+
+  find_nobody (reader);
+  g_assert_false (fd_is_readable (reader, 0));
+  g_assert_cmpint (mkdir (dir, 0700), ==, 0);
+  writer = ndsh_writer_new (path, NULL, NULL);
+  g_assert_nonnull (writer);
+  wait_for_one (reader);
+  ndsh_writer_free (g_steal_pointer (&writer));
+  g_assert_cmpint (rmdir (dir), ==, 0);
 }
 
 /* --- One frame ------------------------------------------------------------ */
@@ -1495,6 +1589,11 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ndsh_test_dir_setup ();
 
+  ADD ("who-waits-for-a-writer-sleeps-until-it-comes",
+       test_who_waits_for_a_writer_sleeps_until_it_comes);
+  ADD ("where-nothing-tells-of-writers-they-are-looked-for",
+       test_where_nothing_tells_of_writers_they_are_looked_for);
+  ADD ("a-path-is-waited-for-as-a-name-is", test_a_path_is_waited_for_as_a_name_is);
   ADD ("a-frame-arrives-with-all-that-belongs-to-it",
        test_a_frame_arrives_with_all_that_belongs_to_it);
   ADD ("a-frame-is-read-only-memory", test_a_frame_is_read_only_memory);

@@ -178,7 +178,7 @@ test_a_name_is_found_until_it_is_given_back (void)
 
   g_assert_true (connect_fails ("test", NDSH_ERROR_NOT_FOUND, "nobody writes"));
   g_assert_cmpuint (get_inode (path), ==, 0);
-  g_assert_cmpuint (get_inode (lock), !=, 0);   /* others may be waiting for it */
+  g_assert_cmpuint (get_inode (lock), ==, 0);
   g_assert_cmpuint (ndsh_test_count_fds (), ==, fds);
 }
 
@@ -332,6 +332,69 @@ test_a_lock_that_is_a_link_is_not_followed (void)
 }
 
 /* --- The lock ------------------------------------------------------------- */
+
+static gboolean
+has_open (pid_t pid, const char *path)
+{
+  g_autofree char *fds = g_strdup_printf ("/proc/%d/fd", (int) pid);
+  g_autoptr (GDir) entries = g_dir_open (fds, 0, NULL);
+  gboolean found = FALSE;
+  const char *fd;
+
+  while (!found && entries != NULL && (fd = g_dir_read_name (entries)) != NULL) {
+    g_autofree char *entry = g_build_filename (fds, fd, NULL);
+    g_autofree char *target = g_file_read_link (entry, NULL);
+
+    found = g_strcmp0 (target, path) == 0;
+  }
+  return found;
+}
+
+/* Once the other end of @go is closed. */
+static pid_t
+take_in_a_child (const int go[2])
+{
+  pid_t pid = fork ();
+  char byte;
+  int fd;
+
+  if (pid != 0)
+    return pid;
+  close (go[1]);
+  (void) !read (go[0], &byte, 1);
+  give_back (take ("test", 0600, &fd), fd);
+  _exit (0);
+}
+
+/* Two would have locked something, and each another file. */
+static void
+test_a_lock_that_was_removed_is_none (void)
+{
+  g_autofree char *path = ndsh_test_path ("test");
+  g_autofree char *lock_path = ndsh_test_path (".test.lock");
+  int old, lock, status, go[2];
+  pid_t child;
+
+  g_assert_cmpint (pipe (go), ==, 0);
+  child = take_in_a_child (go);
+  old = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  g_assert_cmpint (flock (old, LOCK_EX), ==, 0);
+  close (go[1]);
+  while (!has_open (child, lock_path))
+    sched_yield ();
+  unlink (lock_path);
+  lock = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  g_assert_cmpint (flock (lock, LOCK_EX), ==, 0);
+  close (old);
+  while (!has_open (child, lock_path))
+    sched_yield ();
+  g_assert_cmpuint (get_inode (path), ==, 0);
+  close (lock);
+  close (go[0]);
+  g_assert_cmpint (waitpid (child, &status, 0), ==, child);
+  g_assert_cmpint (status, ==, 0);
+  g_assert_cmpuint (get_inode (lock_path), ==, 0);
+}
 
 static void
 test_a_lock_that_is_held_is_waited_for_two_seconds (void)
@@ -886,6 +949,7 @@ main (int argc, char **argv)
   ADD ("a-socket-of-another-kind-stays", test_a_socket_of_another_kind_stays);
   ADD ("a-lock-that-is-a-link-is-not-followed",
        test_a_lock_that_is_a_link_is_not_followed);
+  ADD ("a-lock-that-was-removed-is-none", test_a_lock_that_was_removed_is_none);
   ADD ("a-lock-that-is-held-is-waited-for-two-seconds",
        test_a_lock_that_is_held_is_waited_for_two_seconds);
   ADD ("of-many-at-once-one-gets-the-name",
