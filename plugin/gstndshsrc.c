@@ -73,7 +73,8 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
  * no such latency, seems to use another clock. */
 #define STRANGE_DELAY ((gint64) GST_SECOND)
 
-typedef enum { LEAKY_NONE, LEAKY_DOWNSTREAM } LeakyType;
+/* The numbers of GstAppLeakyType; its upstream is left to a queue. */
+typedef enum { LEAKY_NONE = 0, LEAKY_DOWNSTREAM = 2 } LeakyType;
 typedef enum { DISCONNECT_WAIT, DISCONNECT_EOS, DISCONNECT_ERROR } OnDisconnect;
 
 /* What a format's description says, see ndsh_frame_get_format (). */
@@ -1885,7 +1886,9 @@ install_properties (GObjectClass *klass)
     "leaky-type", "Leaky type",
     "What happens to frames that come faster than they are taken: none makes the "
     "writer, and so all its readers, go at this one's pace, if it allows that and runs "
-    "as the same user. Set while it plays it counts from the next frame on",
+    "as the same user. What upstream is elsewhere, to drop the new ones, is a queue "
+    "leaky=upstream behind this element. Set while it plays it counts from the next "
+    "frame on",
     GST_TYPE_NDSH_SRC_LEAKY_TYPE, DEFAULT_LEAKY_TYPE, live);
   props[PROP_MAX_BUFFERS] = g_param_spec_uint (
     "max-buffers", "Maximum buffers",

@@ -635,6 +635,111 @@ GST_START_TEST (times_of_another_clock_are_told_of)
 }
 GST_END_TEST
 
+typedef struct {
+  GMutex lock;
+  GCond changed;
+  gboolean open;
+  GString *offsets;             /* of what has come */
+} Gate;
+
+static void
+on_gate_handoff (GstElement *sink, GstBuffer *buffer, GstPad *pad, gpointer data)
+{
+  Gate *gate = data;
+
+  (void) sink;
+  (void) pad;
+  g_mutex_lock (&gate->lock);
+  g_string_append_printf (gate->offsets, "%" G_GUINT64_FORMAT " ",
+                          GST_BUFFER_OFFSET (buffer));
+  g_cond_broadcast (&gate->changed);
+  while (!gate->open)
+    g_cond_wait (&gate->changed, &gate->lock);
+  g_mutex_unlock (&gate->lock);
+}
+
+static void
+wait_at_gate (Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  while (gate->offsets->len == 0)
+    g_cond_wait (&gate->changed, &gate->lock);
+  g_mutex_unlock (&gate->lock);
+}
+
+static void
+open_gate (Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  gate->open = TRUE;
+  g_cond_broadcast (&gate->changed);
+  g_mutex_unlock (&gate->lock);
+}
+
+/* Waits until @source has received it, and so has got rid of the one before. */
+static void
+send_offset (NdshWriter *writer, GstElement *source, guint64 offset)
+{
+  const NdshFrameInfo info = { .timestamp_ns = -1, .duration_ns = -1, .offset = offset };
+  NdshArrayInfo array = ndsh_test_bytes (100);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &array, 1, NULL);
+
+  g_assert_cmpuint (ndsh_draft_publish (draft, &info), >, 0);
+  while (elements_get_stat (source, "frames-received") <= offset)
+    g_usleep (1000);
+}
+
+GST_START_TEST (a_queue_behind_it_drops_the_new_as_leaky_type_upstream_would)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  GstElement *pipeline = elements_launch (
+    "ndshsrc name=src channel=test ! queue leaky=upstream max-size-buffers=4 "
+    "max-size-bytes=0 max-size-time=0 ! fakesink name=gate sync=false "
+    "signal-handoffs=true");
+  GstElement *source = elements_find (pipeline, "src");
+  Gate gate = { .offsets = g_string_new (NULL) };
+
+  g_mutex_init (&gate.lock);
+  g_cond_init (&gate.changed);
+  g_signal_connect (elements_find (pipeline, "gate"), "handoff",
+                    G_CALLBACK (on_gate_handoff), &gate);
+  elements_play (pipeline);
+  send_offset (writer, source, 0);
+  wait_at_gate (&gate);
+  for (guint64 i = 1; i <= 9; i++)
+    send_offset (writer, source, i);
+  open_gate (&gate);
+  ndsh_writer_end (writer);
+  elements_wait_eos (pipeline);
+
+  /* The last may have come when the gate was open. */
+  if (g_str_has_suffix (gate.offsets->str, "9 "))
+    g_string_truncate (gate.offsets, gate.offsets->len - 2);
+  g_assert_cmpstr (gate.offsets->str, ==, "0 1 2 3 4 ");
+  g_assert_cmpuint (elements_get_stat (source, "frames-copied"), ==, 0);
+  elements_stop (pipeline);
+  ndsh_writer_free (writer);
+  g_string_free (gate.offsets, TRUE);
+  g_mutex_clear (&gate.lock);
+  g_cond_clear (&gate.changed);
+}
+GST_END_TEST
+
+/* So upstream, which is 1 there, can still come. */
+GST_START_TEST (leaky_types_have_the_numbers_that_appsrc_gives_them)
+{
+  GstElement *source = gst_element_factory_make ("ndshsrc", NULL);
+  gint leaky;
+
+  g_object_get (source, "leaky-type", &leaky, NULL);
+  g_assert_cmpint (leaky, ==, 2);
+  gst_util_set_object_arg (G_OBJECT (source), "leaky-type", "none");
+  g_object_get (source, "leaky-type", &leaky, NULL);
+  g_assert_cmpint (leaky, ==, 0);
+  gst_object_unref (source);
+}
+GST_END_TEST
+
 /* As those of a source in the same process would be. */
 GST_START_TEST (caps_and_latency_are_there_before_the_pipeline_plays)
 {
@@ -1131,6 +1236,8 @@ src_suite (void)
   tcase_add_test (tcase, caps_that_downstream_does_not_take_are_told_with_its_own);
   tcase_add_test (tcase, a_reader_that_may_lose_frames_against_its_wish_is_told);
   tcase_add_test (tcase, times_of_another_clock_are_told_of);
+  tcase_add_test (tcase, a_queue_behind_it_drops_the_new_as_leaky_type_upstream_would);
+  tcase_add_test (tcase, leaky_types_have_the_numbers_that_appsrc_gives_them);
   tcase_add_test (tcase, caps_and_latency_are_there_before_the_pipeline_plays);
   tcase_add_test (tcase, nobody_is_asked_for_a_pool_without_caps);
   tcase_add_test (tcase, a_uri_names_a_channel_and_properties);
