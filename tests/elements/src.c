@@ -1020,6 +1020,127 @@ GST_START_TEST (a_writer_knows_the_largest_rate_that_is_wanted)
 }
 GST_END_TEST
 
+/* Until the writer says so, which is the last size that it was told of. */
+static void
+wait_size (GstElement *writer, gint wanted_width, gint wanted_height)
+{
+  gint width = -1, height = -1;
+
+  while (width != wanted_width || height != wanted_height) {
+    g_autoptr (GstMessage) message = elements_wait_message (writer, GST_MESSAGE_ELEMENT);
+    const GstStructure *structure = gst_message_get_structure (message);
+
+    if (!gst_message_has_name (message, "GstNdshSinkReaders"))
+      continue;
+    g_assert_true (gst_structure_get_int (structure, "max-width", &width));
+    g_assert_true (gst_structure_get_int (structure, "max-height", &height));
+  }
+  g_object_get (elements_find (writer, "sink"), "max-width", &width, "max-height", &height,
+                NULL);
+  g_assert_cmpint (width, ==, wanted_width);
+  g_assert_cmpint (height, ==, wanted_height);
+}
+
+static void
+count_notify (GObject *object, GParamSpec *pspec, gpointer count)
+{
+  (void) object;
+  (void) pspec;
+  g_atomic_int_inc ((gint *) count);
+}
+
+GST_START_TEST (a_writer_knows_the_largest_size_that_is_wanted)
+{
+  GstElement *writer
+    = elements_launch ("videotestsrc is-live=true ! ndshsink name=sink channel=test");
+  GstElement *flat = elements_launch (
+    "ndshsrc name=src channel=test max-width=320 max-height=240 ! fakesink");
+  GstElement *high
+    = elements_launch ("ndshsrc channel=test max-width=64 max-height=480 ! fakesink");
+  GstElement *any = elements_launch ("ndshsrc channel=test max-width=64 ! fakesink");
+  gint n_widths = 0;
+
+  g_signal_connect (elements_find (writer, "sink"), "notify::max-width",
+                    G_CALLBACK (count_notify), &n_widths);
+  elements_play (flat);
+  elements_play (writer);
+  wait_size (writer, 320, 240);
+  elements_play (high);
+  wait_size (writer, 320, 480);
+  elements_play (any);
+  wait_size (writer, 320, G_MAXINT);
+  elements_stop (any);
+  wait_size (writer, 320, 480);
+  g_object_set (elements_find (flat, "src"), "max-width", 0, NULL);
+  wait_size (writer, G_MAXINT, 480);
+  elements_stop (high);
+  elements_stop (flat);
+  wait_size (writer, 0, 0);
+  elements_stop (writer);
+  /* To nothing, 320, any number and nothing, and once more if the wish came later than
+   * the reader. */
+  g_assert_cmpint (g_atomic_int_get (&n_widths), >=, 3);
+}
+GST_END_TEST
+
+/* What a camera service does: its bus handler, in the thread that posts. */
+static GstBusSyncReply
+follow_size (GstBus *bus, GstMessage *message, gpointer filter)
+{
+  const GstStructure *structure = gst_message_get_structure (message);
+  gint width, height;
+
+  (void) bus;
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ELEMENT
+      && gst_structure_get_int (structure, "max-width", &width)
+      && gst_structure_get_int (structure, "max-height", &height) && width > 0) {
+    g_autoptr (GstCaps) caps
+      = gst_caps_new_simple ("video/x-raw", "width", G_TYPE_INT, MIN (width, 640), "height",
+                             G_TYPE_INT, MIN (height, 480), NULL);
+
+    g_object_set (filter, "caps", caps, NULL);
+  }
+  return GST_BUS_PASS;
+}
+
+static void
+wait_caps (GstElement *sink, gint wanted)
+{
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (sink, "sink");
+  gint width = 0;
+
+  while (width != wanted) {
+    g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+
+    if (caps == NULL
+        || !gst_structure_get_int (gst_caps_get_structure (caps, 0), "width", &width))
+      g_usleep (1000);
+  }
+}
+
+GST_START_TEST (a_camera_can_follow_the_size_that_is_wanted)
+{
+  GstElement *writer = elements_launch (
+    "videotestsrc is-live=true ! capsfilter name=filter ! ndshsink channel=test");
+  GstElement *small = elements_launch (
+    "ndshsrc channel=test max-width=160 max-height=120 ! fakesink name=sink");
+  GstElement *large = elements_launch ("ndshsrc channel=test ! fakesink name=sink");
+  g_autoptr (GstBus) bus = gst_element_get_bus (writer);
+
+  gst_bus_set_sync_handler (bus, follow_size, elements_find (writer, "filter"), NULL);
+  elements_play (small);
+  elements_play (writer);
+  wait_caps (elements_find (small, "sink"), 160);
+  elements_play (large);
+  wait_caps (elements_find (small, "sink"), 640);
+  wait_caps (elements_find (large, "sink"), 640);
+  elements_stop (large);
+  wait_caps (elements_find (small, "sink"), 160);
+  elements_stop (small);
+  elements_stop (writer);
+}
+GST_END_TEST
+
 /* The next frame is taken as it was before: the streaming thread waits for it. */
 GST_START_TEST (what_is_lost_may_change_while_it_plays)
 {
@@ -1248,6 +1369,8 @@ src_suite (void)
   tcase_add_test (tcase, what_a_queue_held_before_a_reader_came_is_not_lost);
   tcase_add_test (tcase, images_are_whole_whatever_their_flags_say);
   tcase_add_test (tcase, a_writer_knows_the_largest_rate_that_is_wanted);
+  tcase_add_test (tcase, a_writer_knows_the_largest_size_that_is_wanted);
+  tcase_add_test (tcase, a_camera_can_follow_the_size_that_is_wanted);
   tcase_add_test (tcase, what_is_lost_may_change_while_it_plays);
   tcase_add_test (tcase, arrays_without_caps_get_those_of_array_caps);
   tcase_add_test (tcase, arrays_that_cannot_be_what_array_caps_says_are_an_error);
