@@ -1240,15 +1240,14 @@ note_published (GstNdshSink *self, const NdshFrameInfo *info, gsize size,
   GST_OBJECT_UNLOCK (self);
 }
 
-/* Whether it is of our pool, which had no slot for it then. */
+/* Whether it was to be made in our memory, and no slot was free then. */
 static gboolean
 found_no_slot (GstNdshSink *self, GstBuffer *buffer)
 {
-  return buffer->pool != NULL && GST_IS_NDSH_BUFFER_POOL (buffer->pool)
-         && gst_buffer_n_memory (buffer) == 1
+  return gst_buffer_n_memory (buffer) == 1
          && gst_ndsh_allocator_classify (self->allocator,
                                          gst_buffer_peek_memory (buffer, 0))
-              == GST_NDSH_MEMORY_FOREIGN;
+              == GST_NDSH_MEMORY_SUBSTITUTE;
 }
 
 /* Why @buffer must be copied, for people; NULL and @draft if it need not. */
@@ -1268,11 +1267,11 @@ find_draft (GstNdshSink *self, GstBuffer *buffer, NdshDraft **draft)
   case GST_NDSH_MEMORY_DRAFT:
     *draft = gst_ndsh_memory_get_draft (memory);
     return NULL;
+  case GST_NDSH_MEMORY_SUBSTITUTE:
+    return "no shared memory was free when it was made";
   case GST_NDSH_MEMORY_FOREIGN:
   default:
-    return found_no_slot (self, buffer)
-             ? "no shared memory was free when it was made"
-             : "it was not made in the memory that ndshsink offers";
+    return "it was not made in the memory that ndshsink offers";
   }
 }
 
@@ -1966,8 +1965,9 @@ install_properties (GObjectClass *klass)
   props[PROP_ALLOW_COPY] = g_param_spec_boolean (
     "allow-copy", "Allow copy",
     "Copy frames that upstream did not write into shared memory; false makes "
-    "such a frame an error, so that a pipeline can prove that it copies nothing, and "
-    "drops a frame that found no shared memory free when upstream began it",
+    "such a frame an error, so that a pipeline can prove that it copies nothing. What "
+    "found no shared memory free when upstream began it, picture or sound, it drops: the "
+    "next may find some",
     DEFAULT_ALLOW_COPY, live);
   props[PROP_TS_OFFSET] = g_param_spec_int64 (
     "ts-offset", "Timestamp offset",

@@ -577,18 +577,29 @@ GST_END_TEST
 
 /* --- Scarcity --- */
 
-/* Returns how many of 40 frames, all kept by upstream, the sink counted as @stat. */
+#define SOUND "audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved"
+
+/* As a base class makes it, of the allocator that the sink offers. */
+static GstBuffer *
+new_sound (GstHarness *harness)
+{
+  return gst_harness_create_buffer (harness, SIZE);
+}
+
+/* Returns how many of 40 frames of @caps, each made by @make and all kept by upstream, the
+ * sink counted as @stat. */
 static guint64
-count_kept_frames (const char *properties, const char *stat)
+count_kept_frames (const char *caps, GstBuffer *(*make) (GstHarness *),
+                   const char *properties, const char *stat)
 {
   GstHarness *harness = elements_harness_new ("ndshsink", properties);
   GstElement *sink = harness->element;
   GstBuffer *kept[40];
   guint64 n;
 
-  gst_harness_set_src_caps_str (harness, CAPS);
+  gst_harness_set_src_caps_str (harness, caps);
   for (guint i = 0; i < G_N_ELEMENTS (kept); i++) {
-    kept[i] = new_draft (harness);
+    kept[i] = make (harness);
     g_assert_nonnull (kept[i]);
     g_assert_cmpint (gst_harness_push (harness, gst_buffer_ref (kept[i])), ==,
                      GST_FLOW_OK);
@@ -606,17 +617,23 @@ count_kept_frames (const char *properties, const char *stat)
 
 GST_START_TEST (when_upstream_keeps_every_draft_frames_are_copied)
 {
-  g_assert_cmpuint (
-    count_kept_frames ("sync=false max-memory=100000", "frames-copied"), >, 0);
+  const char *properties = "sync=false max-memory=100000";
+
+  g_assert_cmpuint (count_kept_frames (CAPS, new_draft, properties, "frames-copied"), >, 0);
+  g_assert_cmpuint (count_kept_frames (SOUND, new_sound, properties, "frames-copied"), >,
+                    0);
 }
 GST_END_TEST
 
 /* The next may find room. */
 GST_START_TEST (when_upstream_keeps_every_draft_what_may_not_be_copied_is_dropped)
 {
-  g_assert_cmpuint (
-    count_kept_frames ("sync=false max-memory=100000 allow-copy=false",
-                       "frames-dropped"), >, 0);
+  const char *properties = "sync=false max-memory=100000 allow-copy=false";
+
+  g_assert_cmpuint (count_kept_frames (CAPS, new_draft, properties, "frames-dropped"), >,
+                    0);
+  g_assert_cmpuint (count_kept_frames (SOUND, new_sound, properties, "frames-dropped"), >,
+                    0);
 }
 GST_END_TEST
 
