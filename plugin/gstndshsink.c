@@ -129,7 +129,7 @@ struct _GstNdshSink {
   gint64 zero;                  /* a timestamp minus its running time */
   gint timing_is_old;           /* any thread: upstream has to be asked again */
   gint offset_is_old;           /* any thread: sync or an offset is another */
-  gint wants_key;               /* any thread: so does a reader of encoded frames */
+  gint wants_key;               /* any thread: so do readers of encoded frames */
   gint64 key_requested_at;      /* CLOCK_MONOTONIC */
   guint n_keys_requested;
   gint64 base_zero;             /* what the timing was found with: of the clock, */
@@ -1353,7 +1353,8 @@ post_dropped (GstNdshSink *self, GstClockTime now, guint64 n_dropped)
   self->tell_dropped_at = now + GST_SECOND;
 }
 
-/* There is no room for it. The stream goes on, without this frame. */
+/* There is no room for it. The stream goes on, without this frame, and of frames that
+ * refer to others from the next on that does not. */
 static GstFlowReturn
 drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
 {
@@ -1374,6 +1375,8 @@ drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
                           ? "; a larger max-memory would help"
                           : "");
   }
+  if (self->is_encoded)
+    g_atomic_int_set (&self->wants_key, TRUE);
   warn_of_want (self, error);
   post_qos (self, buffer, n_published, n_dropped);
   return GST_FLOW_OK;
