@@ -319,9 +319,9 @@ hear_wishes (NdshWriter *writer)
 
     writer->key_requests += now.key_requests != reader->key_requests;
     changed |= now.key_requests != reader->key_requests
-               || now.max_rate != reader->max_rate;
+               || memcmp (&now.wish, &reader->wish, sizeof now.wish) != 0;
     reader->key_requests = now.key_requests;
-    reader->max_rate = now.max_rate;
+    reader->wish = now.wish;
   }
   return changed;
 }
@@ -442,7 +442,9 @@ describe_reader (NdshWriter *writer, Reader *reader, NdshReaderInfo *info)
   info->delivered = report.delivered;
   info->missed = report.missed;
   info->copied = report.copied;
-  info->max_rate = report.max_rate / 1e3;
+  info->max_rate = report.wish.max_rate / 1e3;
+  info->max_width = report.wish.max_width;
+  info->max_height = report.wish.max_height;
   info->lag = ndsh_slots_get_lag (&writer->slots, &reader->slots);
 }
 

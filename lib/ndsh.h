@@ -198,9 +198,9 @@ typedef struct _NdshDraft NdshDraft;
  *   everybody. The directory must let them in as well.
  * @notify: called without locks from the writer's own thread after a reader came
  *   or went, when a slot came free after NDSH_ERROR_FULL (where a lossless reader
- *   kept it, once half of its queue was taken), when max_rate of a reader changes, and
- *   when key_requests of
- *   NdshWriterInfo changed. Must not free the writer.
+ *   kept it, once half of its queue was taken), when max_rate, max_width or max_height of
+ *   a reader changes, and when key_requests of NdshWriterInfo changed. Must not free the
+ *   writer.
  * @notify_data: its second argument
  * @reserved: 0
  */
@@ -300,6 +300,8 @@ const char *ndsh_writer_get_stream_id (NdshWriter *writer);
  * @room: for the reader, how many frames the writer's memory can keep, as far as is
  *   known; 0 if it is not
  * @max_rate: frames a second that it wants at most, 0 for all
+ * @max_width: pixels of a picture that are of use to it, in a row,
+ * @max_height: and rows; 0 for any number
  * @reserved: 0
  */
 typedef struct {
@@ -314,6 +316,8 @@ typedef struct {
   guint64 lag;
   guint room;
   double max_rate;
+  guint max_width;
+  guint max_height;
   gpointer reserved[4];
 } NdshReaderInfo;
 
@@ -483,6 +487,10 @@ void ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_le
  * of them. What it makes of that is its own business: NdshReaderInfo tells it, and notify
  * is called. As exact as a thousandth. */
 void ndsh_reader_set_max_rate (NdshReader *reader, double max_rate);
+
+/* The same for pictures of more pixels than that; 0 for any number. Frames are what the
+ * writer makes them, whatever was wished. */
+void ndsh_reader_set_max_size (NdshReader *reader, guint max_width, guint max_height);
 
 /* Asks the writer, if there is one, for a frame that refers to no other: an encoder's key
  * frame. It may take no notice. */

@@ -52,7 +52,7 @@ struct _NdshReader {
   gint flushing;                /* any thread; changed with the mutex */
   pthread_mutex_t flush_mutex;
 
-  guint32 max_rate;             /* as NdshLeasePage has it */
+  NdshWish wish;                /* what the writer is told */
   guint64 delivered;            /* over earlier links */
   guint64 missed;
   guint64 copied;
@@ -197,9 +197,11 @@ ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length)
 }
 
 static void
-tell_max_rate (NdshReader *reader)
+tell_wish (NdshReader *reader)
 {
-  ndsh_leases_set_max_rate (&reader->link->leases, reader->max_rate);
+  if (reader->link == NULL || is_forked (reader))
+    return;
+  ndsh_leases_set_wish (&reader->link->leases, reader->wish);
   ndsh_wake_ring (reader->link->fd);
 }
 
@@ -209,10 +211,19 @@ ndsh_reader_set_max_rate (NdshReader *reader, double max_rate)
   g_return_if_fail (reader != NULL);
   g_return_if_fail (max_rate >= 0);
 
-  reader->max_rate
+  reader->wish.max_rate
     = max_rate == 0 ? 0 : (guint32) CLAMP (max_rate * 1e3 + .5, 1, G_MAXINT);
-  if (reader->link != NULL && !is_forked (reader))
-    tell_max_rate (reader);
+  tell_wish (reader);
+}
+
+NDSH_API void
+ndsh_reader_set_max_size (NdshReader *reader, guint max_width, guint max_height)
+{
+  g_return_if_fail (reader != NULL);
+
+  reader->wish.max_width = max_width;
+  reader->wish.max_height = max_height;
+  tell_wish (reader);
 }
 
 NDSH_API void
@@ -408,8 +419,9 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   /* It may have changed since HELLO. */
   ndsh_leases_set_queue_length (&reader->link->leases,
                                 reader->options.queue_length);
-  if (reader->max_rate != 0)
-    tell_max_rate (reader);
+  if (reader->wish.max_rate != 0 || reader->wish.max_width != 0
+      || reader->wish.max_height != 0)
+    tell_wish (reader);
   resume (reader);
   set_next (reader, 0);
   g_clear_error (&reader->why_alone);
@@ -899,7 +911,9 @@ ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info)
   g_return_if_fail (reader != NULL && info != NULL);
 
   memset (info, 0, sizeof *info);
-  info->max_rate = reader->max_rate / 1e3;
+  info->max_rate = reader->wish.max_rate / 1e3;
+  info->max_width = reader->wish.max_width;
+  info->max_height = reader->wish.max_height;
   info->delivered = reader->delivered;
   info->missed = reader->missed;
   info->copied = reader->copied;

@@ -36,7 +36,7 @@ typedef struct {
   gint64 moved_us;
   guint32 n_sent;               /* SEGMENT messages */
   guint32 key_requests;         /* as far as they were heard, */
-  guint32 max_rate;             /* as this */
+  NdshWish wish;                /* as this */
   NdshSegment *told[NDSH_N_SLOTS];      /* what it knows of each slot */
   GQueue replaced;              /* Replaced *, which it may still map */
 } Reader;

@@ -129,7 +129,7 @@ struct _GstNdshSink {
   gint64 zero;                  /* a timestamp minus its running time */
   gint timing_is_old;           /* any thread: upstream has to be asked again */
   gint offset_is_old;           /* any thread: sync or an offset is another */
-  gint wants_key;               /* any thread: so does a reader of encoded frames */
+  gint wants_key;               /* any thread: so do readers of encoded frames */
   gint64 key_requested_at;      /* CLOCK_MONOTONIC */
   guint n_keys_requested;
   gint64 base_zero;             /* what the timing was found with: of the clock, */
@@ -164,6 +164,8 @@ enum {
   PROP_TS_OFFSET,
   PROP_NUM_READERS,
   PROP_MAX_RATE,
+  PROP_MAX_WIDTH,
+  PROP_MAX_HEIGHT,
   PROP_STATS,
   N_PROPS
 };
@@ -286,15 +288,31 @@ emit_difference (GstNdshSink *self, guint signal, const NdshReaderInfo *infos,
   }
 }
 
-/* The largest that one of them wants, G_MAXINT if it is all, 0 if there is none. */
-static double
-find_max_rate (const NdshReaderInfo *readers, guint n_readers)
-{
-  double max_rate = 0;
+/* The largest that one of them wants: each is G_MAXINT if it is all, 0 if there is none. */
+typedef struct {
+  double max_rate;
+  guint max_width;
+  guint max_height;
+} Demand;
 
-  for (guint i = 0; i < n_readers; i++)
-    max_rate = MAX (max_rate, readers[i].max_rate > 0 ? readers[i].max_rate : G_MAXINT);
-  return max_rate;
+static guint
+larger_number (guint so_far, guint wanted)
+{
+  return MAX (so_far, wanted > 0 ? MIN (wanted, G_MAXINT) : G_MAXINT);
+}
+
+static Demand
+find_demand (const NdshReaderInfo *readers, guint n_readers)
+{
+  Demand demand = { 0 };
+
+  for (guint i = 0; i < n_readers; i++) {
+    demand.max_rate
+      = MAX (demand.max_rate, readers[i].max_rate > 0 ? readers[i].max_rate : G_MAXINT);
+    demand.max_width = larger_number (demand.max_width, readers[i].max_width);
+    demand.max_height = larger_number (demand.max_height, readers[i].max_height);
+  }
+  return demand;
 }
 
 static void
@@ -308,16 +326,29 @@ set_rate (GValue *value, double rate)
 
 /* For who starts and stops a camera by it, and need not poll. */
 static void
-post_readers (GstNdshSink *self, guint n_readers, double max_rate)
+post_readers (GstNdshSink *self, guint n_readers, const Demand *demand)
 {
-  GstStructure *structure = gst_structure_new ("GstNdshSinkReaders", "num-readers",
-                                               G_TYPE_UINT, n_readers, NULL);
+  GstStructure *structure = gst_structure_new (
+    "GstNdshSinkReaders", "num-readers", G_TYPE_UINT, n_readers, "max-width", G_TYPE_INT,
+    (gint) demand->max_width, "max-height", G_TYPE_INT, (gint) demand->max_height, NULL);
   GValue rate = G_VALUE_INIT;
 
   g_value_init (&rate, GST_TYPE_FRACTION);
-  set_rate (&rate, max_rate);
+  set_rate (&rate, demand->max_rate);
   gst_structure_take_value (structure, "max-rate", &rate);
   gst_ndsh_post_structure (GST_ELEMENT_CAST (self), structure);
+}
+
+/* Of what differs in @a and @b. */
+static void
+notify_demand (GstNdshSink *self, const Demand *a, const Demand *b)
+{
+  if (a->max_rate != b->max_rate)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_RATE]);
+  if (a->max_width != b->max_width)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_WIDTH]);
+  if (a->max_height != b->max_height)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_HEIGHT]);
 }
 
 /* @now becomes who reads. */
@@ -326,7 +357,7 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
 {
   g_autofree NdshReaderInfo *shown = g_new (NdshReaderInfo, n_now + 1);
   g_autofree NdshReaderInfo *before = NULL;
-  double rate_before, rate_now = find_max_rate (now, n_now);
+  Demand demand_before, demand = find_demand (now, n_now);
   guint n_before;
 
   if (n_now > 0)
@@ -334,7 +365,7 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
   g_mutex_lock (&self->readers_lock);
   before = self->readers;
   n_before = self->n_readers;
-  rate_before = find_max_rate (before, n_before);
+  demand_before = find_demand (before, n_before);
   /* Before it can be seen that somebody came. */
   if (n_now > n_before)
     g_atomic_int_set (&self->wants_key, TRUE);
@@ -345,13 +376,25 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
 
   emit_difference (self, SIGNAL_READER_REMOVED, before, n_before, shown, n_now);
   emit_difference (self, SIGNAL_READER_ADDED, shown, n_now, before, n_before);
-  if (n_before == n_now && rate_before == rate_now)
+  if (n_before == n_now && demand_before.max_rate == demand.max_rate
+      && demand_before.max_width == demand.max_width
+      && demand_before.max_height == demand.max_height)
     return;
-  post_readers (self, n_now, rate_now);
+  post_readers (self, n_now, &demand);
   if (n_before != n_now)
     g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NUM_READERS]);
-  if (rate_before != rate_now)
-    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_RATE]);
+  notify_demand (self, &demand_before, &demand);
+}
+
+static Demand
+get_demand (GstNdshSink *self)
+{
+  Demand demand;
+
+  g_mutex_lock (&self->readers_lock);
+  demand = find_demand (self->readers, self->n_readers);
+  g_mutex_unlock (&self->readers_lock);
+  return demand;
 }
 
 /* The bound does not change while there is a writer. */
@@ -1245,15 +1288,14 @@ note_published (GstNdshSink *self, const NdshFrameInfo *info, gsize size,
   GST_OBJECT_UNLOCK (self);
 }
 
-/* Whether it is of our pool, which had no slot for it then. */
+/* Whether it was to be made in our memory, and no slot was free then. */
 static gboolean
 found_no_slot (GstNdshSink *self, GstBuffer *buffer)
 {
-  return buffer->pool != NULL && GST_IS_NDSH_BUFFER_POOL (buffer->pool)
-         && gst_buffer_n_memory (buffer) == 1
+  return gst_buffer_n_memory (buffer) == 1
          && gst_ndsh_allocator_classify (self->allocator,
                                          gst_buffer_peek_memory (buffer, 0))
-              == GST_NDSH_MEMORY_FOREIGN;
+              == GST_NDSH_MEMORY_SUBSTITUTE;
 }
 
 /* Why @buffer must be copied, for people; NULL and @draft if it need not. */
@@ -1273,11 +1315,11 @@ find_draft (GstNdshSink *self, GstBuffer *buffer, NdshDraft **draft)
   case GST_NDSH_MEMORY_DRAFT:
     *draft = gst_ndsh_memory_get_draft (memory);
     return NULL;
+  case GST_NDSH_MEMORY_SUBSTITUTE:
+    return "no shared memory was free when it was made";
   case GST_NDSH_MEMORY_FOREIGN:
   default:
-    return found_no_slot (self, buffer)
-             ? "no shared memory was free when it was made"
-             : "it was not made in the memory that ndshsink offers";
+    return "it was not made in the memory that ndshsink offers";
   }
 }
 
@@ -1359,7 +1401,8 @@ post_dropped (GstNdshSink *self, GstClockTime now, guint64 n_dropped)
   self->tell_dropped_at = now + GST_SECOND;
 }
 
-/* There is no room for it. The stream goes on, without this frame. */
+/* There is no room for it. The stream goes on, without this frame, and of frames that
+ * refer to others from the next on that does not. */
 static GstFlowReturn
 drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
 {
@@ -1380,6 +1423,8 @@ drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
                           ? "; a larger max-memory would help"
                           : "");
   }
+  if (self->is_encoded)
+    g_atomic_int_set (&self->wants_key, TRUE);
   warn_of_want (self, error);
   post_qos (self, buffer, n_published, n_dropped);
   return GST_FLOW_OK;
@@ -1882,9 +1927,14 @@ gst_ndsh_sink_get_property (GObject *object, guint id, GValue *value,
     return;
   }
   if (id == PROP_MAX_RATE) {
-    g_mutex_lock (&self->readers_lock);
-    set_rate (value, find_max_rate (self->readers, self->n_readers));
-    g_mutex_unlock (&self->readers_lock);
+    set_rate (value, get_demand (self).max_rate);
+    return;
+  }
+  if (id == PROP_MAX_WIDTH || id == PROP_MAX_HEIGHT) {
+    Demand demand = get_demand (self);
+
+    g_value_set_int (value, (gint) (id == PROP_MAX_WIDTH ? demand.max_width
+                                                         : demand.max_height));
     return;
   }
   GST_OBJECT_LOCK (self);
@@ -1966,8 +2016,9 @@ install_properties (GObjectClass *klass)
   props[PROP_ALLOW_COPY] = g_param_spec_boolean (
     "allow-copy", "Allow copy",
     "Copy frames that upstream did not write into shared memory; false makes "
-    "such a frame an error, so that a pipeline can prove that it copies nothing, and "
-    "drops a frame that found no shared memory free when upstream began it",
+    "such a frame an error, so that a pipeline can prove that it copies nothing. What "
+    "found no shared memory free when upstream began it, picture or sound, it drops: the "
+    "next may find some",
     DEFAULT_ALLOW_COPY, live);
   props[PROP_TS_OFFSET] = g_param_spec_int64 (
     "ts-offset", "Timestamp offset",
@@ -1982,6 +2033,15 @@ install_properties (GObjectClass *klass)
     "The most frames a second that one of the readers wants (max-rate of ndshsrc); "
     "2147483647 if one wants all, 0 if there is no reader",
     0, 1, G_MAXINT, 1, 0, 1, read);
+  props[PROP_MAX_WIDTH] = g_param_spec_int (
+    "max-width", "Maximum width",
+    "The most pixels of a row that are of use to one of the readers (max-width of "
+    "ndshsrc); 2147483647 if all are to one, 0 if there is no reader. Frames are shared "
+    "as they come all the same",
+    0, G_MAXINT, 0, read);
+  props[PROP_MAX_HEIGHT] = g_param_spec_int (
+    "max-height", "Maximum height", "The same for rows (max-height of ndshsrc)", 0,
+    G_MAXINT, 0, read);
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "average-rate, dropped and rendered as in every sink; frames-published, "

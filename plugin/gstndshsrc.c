@@ -71,7 +71,8 @@ GST_DEBUG_CATEGORY_STATIC (gst_ndsh_src_debug);
  * no such latency, seems to use another clock. */
 #define STRANGE_DELAY ((gint64) GST_SECOND)
 
-typedef enum { LEAKY_NONE, LEAKY_DOWNSTREAM } LeakyType;
+/* The numbers of GstAppLeakyType; its upstream is left to a queue. */
+typedef enum { LEAKY_NONE = 0, LEAKY_DOWNSTREAM = 2 } LeakyType;
 typedef enum { DISCONNECT_WAIT, DISCONNECT_EOS, DISCONNECT_ERROR } OnDisconnect;
 
 /* What a format's description says, see ndsh_frame_get_format (). */
@@ -107,6 +108,8 @@ struct _GstNdshSrc {
   GstClockTime timeout;
   gint max_rate_n;
   gint max_rate_d;
+  gint max_width;
+  gint max_height;
   GstCaps *array_caps;          /* or NULL */
 
   /* What the properties show; the object lock. */
@@ -131,7 +134,7 @@ struct _GstNdshSrc {
   gboolean was_asked;           /* meanwhile */
 
   gboolean is_live;             /* does not change while there is a reader */
-  gint mode_is_old;             /* leaky-type, max-buffers or max-rate was set; atomic */
+  gint mode_is_old;             /* leaky-type, max-buffers or a Wish was set; atomic */
   NdshReadMode mode;            /* that follows from them */
   guint longest;                /* what max-buffers was then */
   NdshReader *reader;           /* set and cleared with the object lock, */
@@ -185,6 +188,8 @@ enum {
   PROP_FOLLOW_FLUSH,
   PROP_TIMEOUT,
   PROP_MAX_RATE,
+  PROP_MAX_WIDTH,
+  PROP_MAX_HEIGHT,
   PROP_ARRAY_CAPS,
   PROP_CURRENT_LEVEL_BUFFERS,
   PROP_CONNECTED,
@@ -361,14 +366,29 @@ fill_options (GstNdshSrc *self, NdshReaderOptions *options)
   options->max_leases = N_LEASES;
 }
 
-/* With the object lock. Returns max-rate. */
-static double
+/* What the writer is told that is of use here. */
+typedef struct {
+  double max_rate;
+  gint max_width;
+  gint max_height;
+} Wish;
+
+/* With the object lock. */
+static Wish
 note_mode (GstNdshSrc *self, const NdshReaderOptions *options)
 {
   g_atomic_int_set (&self->mode_is_old, FALSE);
   self->mode = options->mode;
   self->longest = self->max_buffers;
-  return (double) self->max_rate_n / self->max_rate_d;
+  return (Wish){ (double) self->max_rate_n / self->max_rate_d, self->max_width,
+                 self->max_height };
+}
+
+static void
+tell_wish (NdshReader *reader, const Wish *wish)
+{
+  ndsh_reader_set_max_rate (reader, wish->max_rate);
+  ndsh_reader_set_max_size (reader, (guint) wish->max_width, (guint) wish->max_height);
 }
 
 /* Only the streaming thread may use the reader, so it looks before each frame. How long a
@@ -378,15 +398,15 @@ update_mode (GstNdshSrc *self)
 {
   NdshReaderOptions options = { 0 };
   NdshReadMode before = self->mode;
-  double max_rate;
+  Wish wish;
 
   if (!g_atomic_int_get (&self->mode_is_old))
     return;
   GST_OBJECT_LOCK (self);
   fill_options (self, &options);
-  max_rate = note_mode (self, &options);
+  wish = note_mode (self, &options);
   GST_OBJECT_UNLOCK (self);
-  ndsh_reader_set_max_rate (self->reader, max_rate);
+  tell_wish (self->reader, &wish);
   if (options.mode == before)
     return;
   self->queue_length = 0;
@@ -475,13 +495,13 @@ gst_ndsh_src_start (GstBaseSrc *base)
   g_autofree char *channel = NULL;
   NdshReaderOptions options = { 0 };
   NdshReader *reader;
-  double max_rate;
+  Wish wish;
 
   reset_stream (self);
   GST_OBJECT_LOCK (self);
   channel = g_strdup (self->channel);
   fill_options (self, &options);
-  max_rate = note_mode (self, &options);
+  wish = note_mode (self, &options);
   GST_OBJECT_UNLOCK (self);
 
   reader = ndsh_reader_new (channel, &options, &error);
@@ -489,7 +509,7 @@ gst_ndsh_src_start (GstBaseSrc *base)
     gst_ndsh_post_error (GST_ELEMENT_CAST (self), error, channel);
     return FALSE;
   }
-  ndsh_reader_set_max_rate (reader, max_rate);
+  tell_wish (reader, &wish);
   GST_OBJECT_LOCK (self);
   self->reader = reader;
   ndsh_reader_set_flushing (reader, g_atomic_int_get (&self->is_flushing));
@@ -1787,6 +1807,14 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
     self->max_rate_d = gst_value_get_fraction_denominator (value);
     g_atomic_int_set (&self->mode_is_old, TRUE);
     break;
+  case PROP_MAX_WIDTH:
+    self->max_width = g_value_get_int (value);
+    g_atomic_int_set (&self->mode_is_old, TRUE);
+    break;
+  case PROP_MAX_HEIGHT:
+    self->max_height = g_value_get_int (value);
+    g_atomic_int_set (&self->mode_is_old, TRUE);
+    break;
   case PROP_ARRAY_CAPS:
     gst_caps_replace (&self->array_caps, (GstCaps *) gst_value_get_caps (value));
     break;
@@ -1843,6 +1871,12 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
   case PROP_ARRAY_CAPS:
     gst_value_set_caps (value, self->array_caps);
     break;
+  case PROP_MAX_WIDTH:
+    g_value_set_int (value, self->max_width);
+    break;
+  case PROP_MAX_HEIGHT:
+    g_value_set_int (value, self->max_height);
+    break;
   case PROP_CURRENT_LEVEL_BUFFERS:
     g_value_set_uint (value, self->reader_info.lag);
     break;
@@ -1880,7 +1914,9 @@ install_properties (GObjectClass *klass)
     "leaky-type", "Leaky type",
     "What happens to frames that come faster than they are taken: none makes the "
     "writer, and so all its readers, go at this one's pace, if it allows that and runs "
-    "as the same user. Set while it plays it counts from the next frame on",
+    "as the same user. What upstream is elsewhere, to drop the new ones, is a queue "
+    "leaky=upstream behind this element. Set while it plays it counts from the next "
+    "frame on",
     GST_TYPE_NDSH_SRC_LEAKY_TYPE, DEFAULT_LEAKY_TYPE, live);
   props[PROP_MAX_BUFFERS] = g_param_spec_uint (
     "max-buffers", "Maximum buffers",
@@ -1922,6 +1958,14 @@ install_properties (GObjectClass *klass)
     "done with them; 0 for all. The framerate of the caps stays the writer's. Without "
     "effect on sound, and on encoded frames that refer to others",
     0, 1, G_MAXINT, 1, 0, 1, live);
+  props[PROP_MAX_WIDTH] = g_param_spec_int (
+    "max-width", "Maximum width",
+    "More pixels of a row than this are of no use here, which the writer is told "
+    "(max-width of ndshsink); frames come as it makes them all the same. 0 for any number",
+    0, G_MAXINT, 0, live);
+  props[PROP_MAX_HEIGHT] = g_param_spec_int (
+    "max-height", "Maximum height", "The same for rows (max-height of ndshsink)", 0,
+    G_MAXINT, 0, live);
   props[PROP_ARRAY_CAPS] = g_param_spec_boxed (
     "array-caps", "Array caps",
     "Caps of frames that are arrays without caps, as programs write them that know nothing "

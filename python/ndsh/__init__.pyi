@@ -47,6 +47,8 @@ class ReaderInfo(NamedTuple):
     copied: int
     lag: int
     max_rate: float
+    max_width: int
+    max_height: int
 
 class WriterInfo(NamedTuple):
     published: int

@@ -63,7 +63,8 @@ stream_metadata: bytes that the producer added to each frame until they are othe
 """
 
 ReaderInfo = namedtuple("ReaderInfo", "pid uid mode max_leases n_leases "
-                                      "delivered missed copied lag max_rate")
+                                      "delivered missed copied lag max_rate "
+                                      "max_width max_height")
 ReaderInfo.__doc__ = """A reader as its writer sees it, or as it sees itself.
 
 pid, uid: of the process at the other end; pid 0 in another pid namespace
@@ -74,6 +75,7 @@ delivered, missed: frames it has had, and those that it did not get
 copied: frames it has had as copies, because there was no lease for them
 lag: frames published since the last it had
 max_rate: frames a second that it wants at most, 0 for all
+max_width, max_height: pixels of a picture that are of use to it, 0 for any number
 """
 
 WriterInfo = namedtuple("WriterInfo", "published slots bytes max_bytes max_frames "
@@ -160,6 +162,8 @@ class _ReaderInfo(ctypes.Structure):
                 ("lag", c_uint64),
                 ("room", c_uint),
                 ("max_rate", c_double),
+                ("max_width", c_uint),
+                ("max_height", c_uint),
                 ("reserved", c_void_p * 4)]
 
 
@@ -563,7 +567,7 @@ def reader_get_info(reader):
 def _reader_info(info):
     return ReaderInfo(info.pid, info.uid, MODES[info.mode], info.max_leases,
                       info.n_leases, info.delivered, info.missed, info.copied,
-                      info.lag, info.max_rate)
+                      info.lag, info.max_rate, info.max_width, info.max_height)
 
 
 def frame_get_data(frame):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "elements.h"
 
+#include <gst/video/video.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -577,18 +578,29 @@ GST_END_TEST
 
 /* --- Scarcity --- */
 
-/* Returns how many of 40 frames, all kept by upstream, the sink counted as @stat. */
+#define SOUND "audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved"
+
+/* As a base class makes it, of the allocator that the sink offers. */
+static GstBuffer *
+new_piece (GstHarness *harness)
+{
+  return gst_harness_create_buffer (harness, SIZE);
+}
+
+/* Returns how many of 40 frames of @caps, each made by @make and all kept by upstream, the
+ * sink counted as @stat. */
 static guint64
-count_kept_frames (const char *properties, const char *stat)
+count_kept_frames (const char *caps, GstBuffer *(*make) (GstHarness *),
+                   const char *properties, const char *stat)
 {
   GstHarness *harness = elements_harness_new ("ndshsink", properties);
   GstElement *sink = harness->element;
   GstBuffer *kept[40];
   guint64 n;
 
-  gst_harness_set_src_caps_str (harness, CAPS);
+  gst_harness_set_src_caps_str (harness, caps);
   for (guint i = 0; i < G_N_ELEMENTS (kept); i++) {
-    kept[i] = new_draft (harness);
+    kept[i] = make (harness);
     g_assert_nonnull (kept[i]);
     g_assert_cmpint (gst_harness_push (harness, gst_buffer_ref (kept[i])), ==,
                      GST_FLOW_OK);
@@ -606,17 +618,72 @@ count_kept_frames (const char *properties, const char *stat)
 
 GST_START_TEST (when_upstream_keeps_every_draft_frames_are_copied)
 {
-  g_assert_cmpuint (
-    count_kept_frames ("sync=false max-memory=100000", "frames-copied"), >, 0);
+  const char *properties = "sync=false max-memory=100000";
+
+  g_assert_cmpuint (count_kept_frames (CAPS, new_draft, properties, "frames-copied"), >, 0);
+  g_assert_cmpuint (count_kept_frames (SOUND, new_piece, properties, "frames-copied"), >,
+                    0);
 }
 GST_END_TEST
 
 /* The next may find room. */
 GST_START_TEST (when_upstream_keeps_every_draft_what_may_not_be_copied_is_dropped)
 {
-  g_assert_cmpuint (
-    count_kept_frames ("sync=false max-memory=100000 allow-copy=false",
-                       "frames-dropped"), >, 0);
+  const char *properties = "sync=false max-memory=100000 allow-copy=false";
+
+  g_assert_cmpuint (count_kept_frames (CAPS, new_draft, properties, "frames-dropped"), >,
+                    0);
+  g_assert_cmpuint (count_kept_frames (SOUND, new_piece, properties, "frames-dropped"), >,
+                    0);
+}
+GST_END_TEST
+
+static gboolean
+was_asked_for_key (GstHarness *harness)
+{
+  gboolean asked = FALSE;
+  GstEvent *event;
+
+  while ((event = gst_harness_try_pull_upstream_event (harness)) != NULL) {
+    asked |= gst_video_event_is_force_key_unit (event);
+    gst_event_unref (event);
+  }
+  return asked;
+}
+
+static GstBuffer *
+push_delta (GstHarness *harness)
+{
+  GstBuffer *buffer = new_piece (harness);
+
+  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+  g_assert_cmpint (gst_harness_push (harness, gst_buffer_ref (buffer)), ==, GST_FLOW_OK);
+  return buffer;
+}
+
+static void
+unref_buffer (gpointer buffer)
+{
+  gst_buffer_unref (buffer);
+}
+
+/* No frame that follows can be decoded before one that refers to none. */
+GST_START_TEST (after_a_drop_the_encoder_is_asked_for_a_key_frame)
+{
+  GstHarness *harness = elements_harness_new (
+    "ndshsink", "sync=false max-memory=100000 allow-copy=false");
+  GPtrArray *kept = g_ptr_array_new_with_free_func (unref_buffer);
+
+  gst_harness_set_src_caps_str (harness, "video/x-h264,stream-format=avc,alignment=au");
+  while (elements_get_stat (harness->element, "frames-dropped") == 0) {
+    g_assert_cmpuint (kept->len, <, 40);
+    g_ptr_array_add (kept, push_delta (harness));
+    g_assert_false (was_asked_for_key (harness));
+  }
+  g_ptr_array_unref (kept);
+  gst_buffer_unref (push_delta (harness));
+  g_assert_true (was_asked_for_key (harness));
+  gst_harness_teardown (harness);
 }
 GST_END_TEST
 
@@ -788,6 +855,7 @@ sink_suite (void)
   tcase_add_test (tcase, when_upstream_keeps_every_draft_frames_are_copied);
   tcase_add_test (
     tcase, when_upstream_keeps_every_draft_what_may_not_be_copied_is_dropped);
+  tcase_add_test (tcase, after_a_drop_the_encoder_is_asked_for_a_key_frame);
   tcase_add_test (tcase, frames_that_find_no_room_are_dropped_and_told_of);
   tcase_add_test (tcase, a_buffer_published_twice_is_copied_the_second_time);
   tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);

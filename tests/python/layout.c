@@ -68,6 +68,8 @@ print_reading (void)
   FIELD (NdshReaderInfo, lag);
   FIELD (NdshReaderInfo, room);
   FIELD (NdshReaderInfo, max_rate);
+  FIELD (NdshReaderInfo, max_width);
+  FIELD (NdshReaderInfo, max_height);
   FIELD (NdshReaderInfo, reserved);
 }
 

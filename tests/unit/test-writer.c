@@ -970,6 +970,42 @@ test_the_rate_that_a_reader_wants_is_told (void)
   rate_is (writer, 0);
 }
 
+static void
+size_is (NdshWriter *writer, guint width, guint height)
+{
+  NdshReaderInfo info;
+
+  g_assert_cmpuint (ndsh_writer_get_readers (writer, &info, 1), ==, 1);
+  g_assert_cmpuint (info.max_width, ==, width);
+  g_assert_cmpuint (info.max_height, ==, height);
+}
+
+static void
+test_the_size_that_a_reader_wants_is_told (void)
+{
+  Told told = TOLD_INIT;
+  NdshWriterOptions options = { .notify = count_notify, .notify_data = &told };
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshWriter) writer = NULL;
+  NdshReaderInfo own;
+
+  ndsh_reader_set_max_size (reader, 0, 480);    /* before there is a writer */
+  writer = ndsh_test_writer (&options);
+  while (!ndsh_reader_is_connected (reader))
+    ndsh_test_wait_fails (reader, 10000, NDSH_ERROR_TIMEOUT);
+  wait_told (&told, 2);
+  size_is (writer, 0, 480);
+  ndsh_reader_set_max_size (reader, 640, 480);
+  wait_told (&told, 3);
+  size_is (writer, 640, 480);
+  ndsh_reader_get_info (reader, &own);
+  g_assert_cmpuint (own.max_width, ==, 640);
+  g_assert_cmpuint (own.max_height, ==, 480);
+  ndsh_reader_set_max_size (reader, 640, 0);
+  wait_told (&told, 4);
+  size_is (writer, 640, 0);
+}
+
 static gint must_begin;          /* atomic */
 
 /* Once, and then as often as there is a slot. */
@@ -1283,6 +1319,8 @@ main (int argc, char **argv)
   ADD ("requests-for-a-key-frame-are-told", test_requests_for_a_key_frame_are_told);
   ADD ("the-rate-that-a-reader-wants-is-told",
        test_the_rate_that_a_reader_wants_is_told);
+  ADD ("the-size-that-a-reader-wants-is-told",
+       test_the_size_that_a_reader_wants_is_told);
   ADD ("readers-coming-and-going-are-told",
        test_readers_coming_and_going_are_told);
   ADD ("to-begin-while-told-does-not-wait", test_to_begin_while_told_does_not_wait);
