@@ -84,6 +84,48 @@ def test_regions_and_metas_go_through_pipelines(launch):
     assert frame.metas == (crop, time_of_day)
 
 
+def has_analytics():
+    """Whether the elements were built with GStreamer's library of that name, of 1.24."""
+    with open(os.path.join(os.environ["GST_PLUGIN_PATH"], "libgstndsh.so"), "rb") as file:
+        return b"libgstanalytics" in file.read()
+
+
+def pass_through_a_pipeline(launch, **travels):
+    """What a reader gets of a frame that went from ndshsrc to ndshsink."""
+    with ndsh.Writer("a", format="BGR", fps=30) as writer, ndsh.Reader("b") as reader:
+        launch("ndshsrc channel=a ! ndshsink channel=b")
+        wait_for_a_reader(writer)
+        writer.write(colours(), **travels)
+        return reader.read(timeout=DEADLINE)
+
+
+def test_tracks_and_classes_go_through_pipelines(launch):
+    if not has_analytics():
+        pytest.skip("needs GStreamer 1.24")
+    regions = (ndsh.Region("cat", 1, 2, 3, 4, 0.5, tracking=(1 << 64) - 1,
+                           classes=(("tabby; or <so>", 0.75), ("7", -0.125))),
+               ndsh.Region("a region of interest", 5, 6, 7, 8, 0.5),
+               ndsh.Region("dog", 5, 6, 7, 8, 0.5, tracking=3))
+    room = ndsh.Meta("GstAnalyticsClsMtd", {"labels": ("indoors",), "confidences": (0.5,)})
+    frame = pass_through_a_pipeline(launch, regions=regions, metas=[room])
+    found = {region.label: region for region in frame.regions}
+
+    assert found["cat"].tracking == (1 << 64) - 1 and found["dog"].tracking == 3
+    assert found["cat"].classes == regions[0].classes and found["dog"].classes == ()
+    assert found["a region of interest"].tracking is None
+    assert frame.metas == (room,)
+
+
+def test_overlays_go_through_pipelines(launch):
+    pixels = np.arange(48, dtype=np.uint8)
+    overlay = ndsh.Meta("GstVideoOverlayCompositionMeta", {
+        "index": 0, "x": -3, "y": 2, "w": 8, "h": 6, "premultiplied-alpha": False,
+        "format": "BGRA", "width": 4, "height": 3, "data": pixels.tobytes()})
+    frame = pass_through_a_pipeline(launch, metas=[overlay])
+
+    assert frame.metas == (overlay,)
+
+
 def test_tags_are_read(launch):
     launch("videotestsrc is-live=true ! video/x-raw,width=64,height=48 ! taginject"
            " tags=title=door,image-orientation=rotate-90 ! ndshsink channel=v")
