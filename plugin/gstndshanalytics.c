@@ -235,7 +235,8 @@ gst_ndsh_analytics_append (GByteArray *metadata, GstMeta *meta, const char **why
 void
 gst_ndsh_records_free (GstNdshRecords *records)
 {
-  g_array_unref (records);
+  if (records != NULL)
+    g_array_unref (records);
 }
 
 static void

@@ -666,5 +666,5 @@ gst_ndsh_metas_add (GstBuffer *buffer, const guint8 *metadata, gsize size,
                       "a meta (tag %u, %" G_GSIZE_FORMAT
                       " bytes) is left out: it cannot be, or nobody has registered it",
                       item.tag, item.size);
-  g_clear_pointer (&records, gst_ndsh_records_free);
+  gst_ndsh_records_free (records);
 }

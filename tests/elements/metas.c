@@ -1258,6 +1258,18 @@ GST_START_TEST (lists_in_lists_without_end_are_left_out)
 }
 GST_END_TEST
 
+/* From GStreamer 1.26 on names of fields are no quarks. */
+GST_START_TEST (names_that_were_heard_before_are_no_new_ones)
+{
+  for (guint i = 0; i < 20000; i++) {
+    g_autoptr (GstBuffer) buffer
+      = add_text ("GstAudioClippingMeta, format=default, start=1, end=2, hello=3;", NULL, 0);
+
+    g_assert_nonnull (get_meta (buffer, "GstAudioClippingMeta"));
+  }
+}
+GST_END_TEST
+
 static Suite *
 metas_suite (void)
 {
@@ -1315,6 +1327,7 @@ metas_suite (void)
   tcase_add_test (tcase, metas_that_find_no_room_leave_the_frame_alone);
   tcase_add_test (tcase, text_that_is_no_meta_is_left_out);
   tcase_add_test (tcase, lists_in_lists_without_end_are_left_out);
+  tcase_add_test (tcase, names_that_were_heard_before_are_no_new_ones);
   return suite;
 }
 
