@@ -13,8 +13,8 @@
  * where types are numbers, boolean, string, fraction, buffer, bitmask, date, datetime, and
  * enums, flags and flag sets that are registered.
  *
- * An item that does not fit its type makes the parser refuse the whole. Within a list it
- * forgets what it has of the list then, so there each item is tried by itself before.
+ * An item that does not fit its type makes the parser refuse the whole, and forget to free
+ * the list that it is in, or a long name. So each is tried by itself before.
  */
 #include "gstndshtext.h"
 
@@ -250,19 +250,32 @@ skip_word (const char **at, Type type)
   return TRUE;
 }
 
-/* As most lists have: which fits each type of numbers but the smallest. */
+/* Which fits each type of numbers but the smallest. */
 static gboolean
 is_small_number (const Cast *cast, const char *item, gsize length)
 {
   static const char *const types[] = { "int", "uint", "gint", "guint", "gint64", "guint64" };
 
-  if (length > 9 || strspn (item, "0123456789") < length)
+  if (length > 9 || strspn (item, "0123456789") < length || (*item == '0' && length > 1))
     return FALSE;
-  for (guint i = 0; cast->name != NULL && i < G_N_ELEMENTS (types); i++)
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
     if (strlen (types[i]) == cast->length
         && strncmp (types[i], cast->name, cast->length) == 0)
       return TRUE;
-  return cast->name == NULL;
+  return FALSE;
+}
+
+/* What most items are, and cannot fail. */
+static gboolean
+is_plain (const Cast *cast, const char *item, gsize length)
+{
+  if (cast->type == TEXT || cast->type == NO_TYPE) {
+    for (gsize i = 0; i < length; i++)
+      if (!g_ascii_isprint (item[i]) || item[i] == '\\')
+        return FALSE;
+    return TRUE;
+  }
+  return cast->type == BUFFER || is_small_number (cast, item, length);
 }
 
 static gboolean
@@ -271,7 +284,7 @@ is_taken (const Cast *cast, const char *item, gsize length)
   g_autofree char *text = NULL;
   GstStructure *structure;
 
-  if (is_small_number (cast, item, length))
+  if (is_plain (cast, item, length))
     return TRUE;
   text = cast->name != NULL
            ? g_strdup_printf ("x,x=(%.*s)%.*s", (int) cast->length, cast->name,
@@ -284,13 +297,13 @@ is_taken (const Cast *cast, const char *item, gsize length)
 }
 
 static gboolean
-skip_item (const char **at, const Cast *cast, gboolean is_in_list)
+skip_item (const char **at, const Cast *cast)
 {
   const char *start = *at;
   gboolean skipped
     = *start == '"' ? skip_quoted (at, cast->type) : skip_word (at, cast->type);
 
-  return skipped && (!is_in_list || is_taken (cast, start, (gsize) (*at - start)));
+  return skipped && is_taken (cast, start, (gsize) (*at - start));
 }
 
 /* @cast: that of the list it is in */
@@ -302,7 +315,7 @@ skip_value (const char **at, Cast cast, guint depth)
   if (depth > MAX_DEPTH || !skip_type (at, &cast))
     return FALSE;
   if (**at != '<' && **at != '{')
-    return skip_item (at, &cast, depth > 0);
+    return skip_item (at, &cast);
   end = **at == '<' ? '>' : '}';
   (*at)++;
   skip_space (at);
