@@ -358,8 +358,8 @@ leave_out (const GstMetaInfo *info, const char *why, GstElement *element)
   if (g_type_get_qdata (info->type, told) != NULL)
     return;
   g_type_set_qdata (info->type, told, GINT_TO_POINTER (TRUE));
-  GST_INFO_OBJECT (element, "a %s does not cross to readers: %s", g_type_name (info->type),
-                   why);
+  GST_INFO_OBJECT (element, "a %s does not cross to readers, or not all of it: %s",
+                   g_type_name (info->type), why);
 }
 
 /* Why no encoding could help. */

@@ -9,6 +9,9 @@
 
 #define RECTANGLE "GstVideoOverlayCompositionMeta"
 
+static const char too_large[] = "its pictures find no room in the 64 KiB of metas that a "
+                                "frame has; draw them before ndshsink";
+
 /* What is drawn is scaled to w and h first: to no more than a picture of 8K, and not so
  * far off that where it ends has more than 31 bits. */
 #define MAX_SIDE 16384
@@ -57,6 +60,8 @@ gst_ndsh_overlay_append (GByteArray *metadata, GstMeta *meta, const char **why)
   for (guint i = 0; *why == NULL && i < n; i++)
     *why = append_rectangle (
       metadata, gst_video_overlay_composition_get_rectangle (composition, i), i);
+  if (metadata->len > NDSH_MAX_METADATA || g_strcmp0 (*why, GST_NDSH_NO_ROOM) == 0)
+    *why = too_large;
   /* Half of what was to be seen may say something else. */
   if (*why != NULL)
     g_byte_array_set_size (metadata, before);
