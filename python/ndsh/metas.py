@@ -7,7 +7,7 @@ numbers and text, and all other metas the text of a GstStructure and bytes behin
 
 import operator
 import struct
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from . import formats
 
@@ -50,7 +50,7 @@ class Region(NamedTuple):
     id: Optional[int] = None
     parent: Optional[int] = None
     tracking: Optional[int] = None
-    classes: Tuple[Tuple[str, float], ...] = ()
+    classes: Sequence[Tuple[str, float]] = ()
 
 
 class Meta(NamedTuple):
