@@ -90,12 +90,12 @@ def has_analytics():
         return b"libgstanalytics" in file.read()
 
 
-def pass_through_a_pipeline(launch, **travels):
+def pass_through_a_pipeline(launch, picture=None, elements="", **travels):
     """What a reader gets of a frame that went from ndshsrc to ndshsink."""
     with ndsh.Writer("a", format="BGR", fps=30) as writer, ndsh.Reader("b") as reader:
-        launch("ndshsrc channel=a ! ndshsink channel=b")
+        launch("ndshsrc channel=a ! %s ndshsink channel=b" % elements)
         wait_for_a_reader(writer)
-        writer.write(colours(), **travels)
+        writer.write(colours() if picture is None else picture, **travels)
         return reader.read(timeout=DEADLINE)
 
 
@@ -114,6 +114,20 @@ def test_tracks_and_classes_go_through_pipelines(launch):
     assert found["cat"].classes == regions[0].classes and found["dog"].classes == ()
     assert found["a region of interest"].tracking is None
     assert frame.metas == (room,)
+
+
+def test_gstreamer_draws_what_a_program_has_tracked(launch):
+    if not has_analytics() or subprocess.call(
+            ["gst-inspect-1.0", "--exists", "objectdetectionoverlay"]) != 0:
+        pytest.skip("no objectdetectionoverlay")
+    cat = ndsh.Region("cat", 50, 60, 70, 80, 0.5, tracking=7)
+    frame = pass_through_a_pipeline(
+        launch, np.zeros((240, 320, 3), np.uint8),
+        "videoconvert ! objectdetectionoverlay ! videoconvert !", regions=[cat])
+    picture = frame.gray()
+
+    assert picture[100, 45:55].any() and picture[140, 45:125].any()
+    assert not picture[90:110, 60:110].any() and not picture[150:].any()
 
 
 def test_overlays_go_through_pipelines(launch):
