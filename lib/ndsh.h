@@ -579,7 +579,7 @@ void ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info);
  * item's tag passes it over; tags from 0x80000000 on are for programs of their own.
  */
 #define NDSH_TAG_REGION 5       /* NdshRegion */
-#define NDSH_TAG_META 6         /* a GstStructure as text with its NUL */
+#define NDSH_TAG_META 6         /* a GstStructure as text with its NUL, and maybe bytes */
 
 /* @data: in the metadata, and as long valid; aligned to nothing */
 typedef struct {

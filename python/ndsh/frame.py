@@ -226,7 +226,8 @@ class Frame:
     @property
     def metas(self):
         """What else GStreamer's metas say, or a writer's own: a tuple of Metas, such as
-        GstReferenceTimestampMeta, GstVideoTimeCodeMeta, GstVideoCropMeta."""
+        GstReferenceTimestampMeta, GstVideoTimeCodeMeta, GstTensorMeta. Who passes a frame
+        on has all of them, and how they relate, with metadata=frame.info.metadata."""
         return metas.metas(self.info.metadata)
 
     @property

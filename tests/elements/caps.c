@@ -2,6 +2,7 @@
 #include "elements.h"
 
 #include "gstndshcaps.h"
+#include "gstndshtext.h"
 
 static const guint widths[] = { 1, 2, 3, 641, 854, 1366, 1456, 1920 };
 
@@ -411,6 +412,37 @@ GST_START_TEST (text_that_harms_the_parser_is_no_caps)
 }
 GST_END_TEST
 
+/* At which GStreamer's parser would forget to free what it has. */
+GST_START_TEST (text_with_an_item_that_does_not_fit_is_refused)
+{
+  static const char *const broken[]
+    = { "(int)x", "(boolean)trwe", "(fraction)5x/3", "(int)99999999999", "<(int)8, (int)x>", "{(int)x}", "(int)<8, x>", "<(int)4294967296>", "<1, <(int)x>>", "<(int)08>",
+        "(int)<99999999999>", "(boolean)<true, 5>", "(double)<0.5, a>", "(float)<1.2.3>",
+        "(GDate)<2026-13-01>", "(string)<\"\377\">", "<\"\377\">",
+        "(GstFormat)<no-format>", "(bitmask)<x>", "<1,,2>", "(datetime)<yesterday>" };
+  static const char *const whole[]
+    = { "<(int)8, (int)-9, (int)0x1f>", "{}", "<>", "(int)<8, 2147483647, -2147483648>",
+        "(gint64)<123456789012>", "(float)<0.5, -1e-5, 1234567890123456789>", "<a, 1, 0.5>",
+        "(boolean)<true, false>", "(GstFormat)<time>", "<\"a, b\", \"\\303\\266\">",
+        "(GDate)<2026-12-01>" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (broken); i++) {
+    g_autofree char *text = g_strconcat ("a, b=", broken[i], ";", NULL);
+
+    if (gst_ndsh_text_is_structure (text))
+      g_error ("not refused: %s", text);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (whole); i++) {
+    g_autofree char *text = g_strconcat ("a, b=", whole[i], ";", NULL);
+    GstStructure *structure = gst_ndsh_structure_from_text (text);
+
+    if (structure == NULL)
+      g_error ("refused: %s", text);
+    gst_structure_free (structure);
+  }
+}
+GST_END_TEST
+
 GST_START_TEST (text_of_caps_is_safe)
 {
   static const char *const texts[]
@@ -456,6 +488,7 @@ caps_suite (void)
   tcase_add_test (tcase, what_array_caps_leave_out_is_the_array_s);
   tcase_add_test (tcase, memory_features_but_system_memory_are_foreign);
   tcase_add_test (tcase, text_that_harms_the_parser_is_no_caps);
+  tcase_add_test (tcase, text_with_an_item_that_does_not_fit_is_refused);
   tcase_add_test (tcase, text_of_caps_is_safe);
   return suite;
 }
