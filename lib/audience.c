@@ -234,6 +234,8 @@ on_hello (gpointer owner, NdshGuest *guest, const NdshHello *hello)
   if (reader != NULL) {
     ndsh_writer_lock (writer);
     admitted = admit (writer, reader, hello->max_leases, &error);
+    writer->was_read |= admitted;
+    pthread_cond_broadcast (&writer->changed);
     ndsh_writer_unlock (writer);
   } else {
     /* The limit is ours, not the reader's. */

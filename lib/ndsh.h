@@ -225,7 +225,8 @@ NdshWriter *ndsh_writer_new (const char *name,
                              const NdshWriterOptions *options, GError **error);
 
 /* Readers see CLOSED once they have taken what was published. Drafts still held
- * keep their memory; publishing them returns 0. */
+ * keep their memory; publishing them returns 0. A writer that has published and not been
+ * read stays until it is 50 ms old, for readers that were waiting for it. */
 void ndsh_writer_free (NdshWriter *writer);
 
 /* Text that travels with every frame begun or described from now on and says what the
@@ -281,6 +282,10 @@ void ndsh_writer_end (NdshWriter *writer);
 /* While flushing, an ndsh_writer_begin () that waits, or would, fails with FULL
  * at once. */
 void ndsh_writer_set_flushing (NdshWriter *writer, gboolean flushing);
+
+/* Until there is a reader. TIMEOUT after @timeout_us, -1 for never, and while flushing. */
+gboolean ndsh_writer_wait_for_reader (NdshWriter *writer, gint64 timeout_us,
+                                      GError **error);
 
 /* 32 hex digits, new with every writer. */
 const char *ndsh_writer_get_stream_id (NdshWriter *writer);

@@ -83,6 +83,8 @@ struct _NdshWriter {
   gboolean flushing;
   gboolean closed;
   gboolean full;                /* somebody was told so and waits for notify */
+  gint64 since_us;              /* when it began */
+  gboolean was_read;            /* there is, or was, a reader */
   guint64 key_requests;         /* of readers for a frame that refers to no other */
   NdshSlots slots;
   SlotMemory memory[NDSH_N_SLOTS];

@@ -96,6 +96,83 @@ test_a_draft_is_published_once (void)
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 0);
 }
 
+/* --- Readers that are on their way ---------------------------------------- */
+
+static void *
+read_one (void *reader)
+{
+  return ndsh_reader_read (reader, -1, NULL);
+}
+
+/* Each begins to wait before there is a writer, which has gone before it can be met in any
+ * other way. */
+static void
+test_what_a_short_writer_wrote_reaches_who_waited_for_it (void)
+{
+  for (guint i = 0; i < 20; i++) {
+    g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+    NdshWriter *writer;
+    pthread_t thread;
+    void *frame;
+
+    g_assert_false (ndsh_reader_wait (reader, 0, NULL));
+    g_assert_cmpint (pthread_create (&thread, NULL, read_one, reader), ==, 0);
+    writer = ndsh_test_writer (NULL);
+    ndsh_test_publish (writer, 100, 1);
+    ndsh_writer_free (writer);
+    pthread_join (thread, &frame);
+    g_assert_nonnull (frame);
+    ndsh_frame_release (frame);
+  }
+}
+
+static void *
+join_late (void *data)
+{
+  NdshReader *reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+
+  (void) data;
+  while (!ndsh_reader_is_connected (reader))
+    ndsh_reader_wait (reader, 1000, NULL);
+  return reader;
+}
+
+static void
+test_a_writer_may_wait_for_a_reader (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (GError) error = NULL;
+  pthread_t thread;
+  void *reader;
+
+  g_assert_false (ndsh_writer_wait_for_reader (writer, 1000, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT);
+  g_assert_cmpint (pthread_create (&thread, NULL, join_late, NULL), ==, 0);
+  g_assert_true (ndsh_writer_wait_for_reader (writer, -1, NULL));
+  pthread_join (thread, &reader);
+  ndsh_writer_set_flushing (writer, TRUE);
+  g_assert_true (ndsh_writer_wait_for_reader (writer, 0, NULL));
+  ndsh_reader_free (reader);
+}
+
+static void *
+wait_for_ever (void *writer)
+{
+  g_assert_false (ndsh_writer_wait_for_reader (writer, -1, NULL));
+  return NULL;
+}
+
+static void
+test_flushing_ends_the_wait_for_a_reader (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  pthread_t thread;
+
+  g_assert_cmpint (pthread_create (&thread, NULL, wait_for_ever, writer), ==, 0);
+  ndsh_writer_set_flushing (writer, TRUE);
+  pthread_join (thread, NULL);
+}
+
 /* --- Formats -------------------------------------------------------------- */
 
 /* Two of them differ in the description alone, and two in the stream's metadata. */
@@ -1274,6 +1351,10 @@ main (int argc, char **argv)
        test_each_frame_looks_as_it_was_described);
   ADD ("a-draft-that-nobody-described-is-not-published",
        test_a_draft_that_nobody_described_is_not_published);
+  ADD ("what-a-short-writer-wrote-reaches-who-waited-for-it",
+       test_what_a_short_writer_wrote_reaches_who_waited_for_it);
+  ADD ("a-writer-may-wait-for-a-reader", test_a_writer_may_wait_for_a_reader);
+  ADD ("flushing-ends-the-wait-for-a-reader", test_flushing_ends_the_wait_for_a_reader);
   ADD ("a-description-that-fails-changes-nothing",
        test_a_description_that_fails_changes_nothing);
   ADD ("a-frame-may-be-larger-than-its-arrays",
