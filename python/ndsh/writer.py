@@ -412,7 +412,8 @@ def _check_what(format, fps, caps):
                          "other")
     if caps is not None and not formats.Caps(caps).media:
         raise ValueError("%r are not fixed caps" % (caps,))
-    if caps is not None and formats.Caps(caps).features:
+    if caps is not None and any(feature.startswith("memory:")
+                                for feature in formats.Caps(caps).features):
         raise ValueError("%r are not caps of system memory" % (caps,))
     if format is not None and format not in formats.LAYOUTS:
         raise ValueError("there is no format %r; there are %s" % (
