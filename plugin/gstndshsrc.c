@@ -1926,8 +1926,8 @@ install_properties (GObjectClass *klass)
     "array-caps", "Array caps",
     "Caps of frames that are arrays without caps, as programs write them that know nothing "
     "of GStreamer; NULL for application/x-ndarray. Width, height and framerate of pictures "
-    "may be left out: the first two are those of the array, as in "
-    "video/x-raw,format=BGR. Frames that cannot be that are an error",
+    "may be left out, types and dimensions of tensors too: they are those of the arrays, as "
+    "in video/x-raw,format=BGR or other/tensors. Frames that cannot be that are an error",
     GST_TYPE_CAPS, open);
   props[PROP_CURRENT_LEVEL_BUFFERS] = g_param_spec_uint (
     "current-level-buffers", "Current level buffers",

@@ -157,7 +157,10 @@ def _guess(text):
         return float(text)
     if "/" in text and _FRACTION.match(text):
         return Fraction(text)
-    return text.lower() == "true" if text.lower() in ("true", "false") else text
+    return _WORDS.get(text.lower(), text)
+
+
+_WORDS = {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}
 
 
 def _unquote(text):
@@ -599,12 +602,14 @@ def _plan_caps(caps, arrays, sizes):
         layout = _plan_video(caps.format, arrays, None, caps)
         _check_caps_size(caps, layout)
         return layout
+    if _are_incomplete_tensors(caps):
+        caps = _complete_tensors(caps, arrays)
     said = arrays_from_caps(caps)
     if said is not None and said != [(dtype, tuple(shape)) for dtype, shape in arrays]:
         raise ValueError("the caps say %s, not %s" % (
             _arrays_text(said), _arrays_text(arrays)))
     # Tensors follow each other closely.
-    align = 1 if caps.media == "other/tensors" else ALIGNMENT
+    align = 1 if caps.media.endswith("/tensors") else ALIGNMENT
     if caps.media == "video/x-bayer" and len(arrays) == 1:
         return _plan_bayer(caps, arrays[0], sizes[0])
     specs = dense_specs(arrays, sizes, align)
@@ -612,7 +617,49 @@ def _plan_caps(caps, arrays, sizes):
         return _plan_audio(caps, specs)
     if caps.media == "application/x-ndarray" and "strides" in caps.fields:
         specs = [_with_strides(caps, spec, sizes[0]) for spec in specs]
+    elif caps.media == "application/x-ndarray" and "order" in caps.fields:
+        specs = [_with_order(caps, spec, sizes[0]) for spec in specs]
     return Layout(caps.text, specs)
+
+
+_TENSOR_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+                 "float16", "float32", "float64")
+_MAX_TENSOR_DIMS = 16         # that NNStreamer takes
+
+
+def _are_incomplete_tensors(caps):
+    return caps.media == "other/tensors" and (caps.format or "static") == "static" \
+        and "types" not in caps.fields and "dimensions" not in caps.fields
+
+
+def _complete_tensors(caps, arrays):
+    """As ndshsrc's array-caps does."""
+    for dtype, shape in arrays:
+        if dtype not in _TENSOR_TYPES or 0 in shape \
+                or not 1 <= len(shape) <= _MAX_TENSOR_DIMS:
+            raise ValueError("a tensor has 1 to %d dimensions and none of 0, of %s; not %s" % (
+                _MAX_TENSOR_DIMS, ", ".join(_TENSOR_TYPES), _arrays_text(arrays)))
+    said = ['%s=%s' % field for field in (
+        ("format", "static"), ("num_tensors", "(int)%d" % len(arrays)),
+        ("types", '(string)"%s"' % ",".join(dtype for dtype, _ in arrays)),
+        ("dimensions", '(string)"%s"' % ",".join(
+            ":".join(str(length) for length in reversed(shape)) for _, shape in arrays)),
+        ("framerate", "(fraction)0/1")) if field[0] not in caps.fields]
+    return Caps(", ".join([caps.text.rstrip("; \n")] + said))
+
+
+def _with_order(caps, spec, size):
+    order = caps.fields["order"]
+    if order not in ("C", "F"):
+        raise ValueError("the caps' order is %s, neither (string)C nor (string)F; F alone "
+                         "means false" % order)
+    if order == "C":
+        return spec
+    strides, stride = [], size
+    for length in spec.shape:
+        strides.append(stride)
+        stride *= max(length, 1)
+    return spec._replace(strides=tuple(strides))
 
 
 def _with_strides(caps, spec, size):
@@ -677,7 +724,20 @@ def arrays_from_caps(caps):
             return [(dtype, shape)]
     elif caps.media == "other/tensors":
         return _tensors(caps)
+    elif caps.media == "neural-network/tensors":
+        return _network(caps)
     return None
+
+
+def _network(caps):
+    """type=UINT8, dimensions=<<1, 224, 224, 3>>, as Qualcomm's elements have them."""
+    shapes, dtype = caps.get("dimensions", tuple), (caps.get("type", str) or "").lower()
+    if not shapes or dtype not in _TENSOR_TYPES or len(shapes) > MAX_ARRAYS or not all(
+            isinstance(shape, tuple) and len(shape) <= MAX_DIMS
+            and all(isinstance(length, int) and length >= 0 for length in shape)
+            for shape in shapes):
+        return None
+    return [(dtype, shape) for shape in shapes]
 
 
 def _tensors(caps):

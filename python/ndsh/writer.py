@@ -33,7 +33,8 @@ class Writer:
         is BGRx, uint16 (height, width) is GRAY16_LE.
     caps: instead of both, GStreamer caps that go with each frame as they are. Arrays
         are checked against those of video/x-raw, video/x-bayer, audio/x-raw,
-        other/tensors and application/x-ndarray.
+        other/tensors, neural-network/tensors and application/x-ndarray. To
+        "other/tensors" types and dimensions are added, as NNStreamer has them.
     history: newest frames kept for late and queueing readers, 1 to 32
     max_readers: readers beyond are refused
     max_bytes: bound on the shared memory for frames; None: 16 frames, or 256 MiB if

@@ -558,11 +558,76 @@ def test_several_tensors_are_several_arrays_both_ways(generator, n):
     assert memories == [a.tobytes() for a in arrays]
 
 
+@pytest.mark.parametrize("n", [1, 2, 16])
+def test_what_caps_of_tensors_leave_out_is_the_arrays(generator, n):
+    """Whether a writer knows it, or the pipeline alone."""
+    kinds = [(TENSOR_TYPES[i % len(TENSOR_TYPES)], SHAPES[1:][i % 5]) for i in range(n)]
+    arrays = [fill(generator, dtype, shape) for dtype, shape in kinds]
+    one, wanted = arrays if n > 1 else arrays[0], tensor_caps(kinds)
+    with ndsh.Writer("o", caps="other/tensors, framerate=30/1") as writer:
+        with OutOf(writer) as out:
+            writer.write(one)
+            got, memories = out.pull()
+    assert_caps(got, wanted)
+    assert memories == [a.tobytes() for a in arrays]
+
+    if n > 1:
+        return         # without caps they do not follow each other closely
+    with ndsh.Writer("o") as writer, OutOf(
+            writer, properties="array-caps=other/tensors,framerate=30/1") as out:
+        writer.write(one)
+        got, memories = out.pull()
+    assert_caps(got, wanted)
+    assert memories == [a.tobytes() for a in arrays]
+
+
+@pytest.mark.parametrize("dtype, shape", [
+    ("bool", (3,)), ("complex64", (3,)), ("uint8", ()), ("uint8", (3, 0)),
+    ("uint8", (1,) * 17)])
+def test_no_tensor_is_what_none_can_be(dtype, shape):
+    with ndsh.Writer("o", caps="other/tensors") as writer:
+        with pytest.raises(ValueError, match="tensor"):
+            writer.write(np.zeros(shape, dtype))
+
+
+def test_tensors_of_four_dimensions_for_who_compares_text(generator):
+    """Older NNStreamer fills up with 1, and capsfilters compare letters."""
+    array = fill(generator, "float32", (480, 3))
+    fixed = ("other/tensors, format=static, num_tensors=1, types=(string)float32, "
+             "dimensions=(string)3:480:1:1, framerate=0/1")
+    with ndsh.Writer("o") as writer, OutOf(
+            writer, properties='array-caps="%s"' % fixed) as out:
+        writer.write(array)
+        got, memories = out.pull()
+    assert_caps(got, fixed)
+    assert memories == [array.tobytes()]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32", "int64", "uint64",
+                                   "float16", "float32"])
+def test_a_network_s_tensors_are_arrays_both_ways(generator, dtype):
+    """As Qualcomm's elements have them: one type for all, outermost dimension first."""
+    for shapes in ([(1, 47, 63, 3)], [(7,)], [(1, 4, 100), (1, 7, 100)], [(2, 3)] * 16):
+        caps = "neural-network/tensors, type=(string)%s, dimensions=(int)<%s>" % (
+            dtype.upper(), ", ".join("<%s>" % ", ".join(map(str, s)) for s in shapes))
+        arrays = [fill(generator, dtype, shape) for shape in shapes]
+        with Into(caps) as into:
+            for got, array in zip(into.push(*[a.tobytes() for a in arrays]).arrays, arrays):
+                assert_same(got, array)
+        with ndsh.Writer("o", caps=caps) as writer, OutOf(writer) as out:
+            writer.write(arrays if len(arrays) > 1 else arrays[0])
+            got, memories = out.pull()
+        assert_caps(got, caps)
+        assert memories == [a.tobytes() for a in arrays]
+
+
 @pytest.mark.parametrize("caps", [
     "other/tensors, format=flexible, framerate=30/1",
     "other/tensors, format=sparse, framerate=30/1",
     tensor_caps([("uint8", (3,))] * 17),
-    "neural-network/tensors, type=float32, dims=<<1,2>>",
+    "neural-network/tensors, type=(string)NUMBER, dimensions=(int)<<1>>",
+    "neural-network/tensors, type=(string)UINT8, dimensions=(int)<1,51>",
+    "neural-network/tensors, type=(string)UINT8, dimensions=(int)<<1,-51>>",
     "image/jpeg, width=64, height=48", "application/octet-stream",
     "video/x-h264, stream-format=byte-stream, alignment=au",
     "meta/x-klv, parsed=true", "text/x-raw, format=utf8", "application/x-nobody-knows"])
@@ -625,6 +690,30 @@ def test_an_ndarray_may_have_strides(generator, dtype, strides):
         assert_caps(got, caps)
         assert len(out) == size
         assert_same(np.ndarray(array.shape, dtype, out, 0, strides), array)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_ndarray_may_have_an_order(generator, order):
+    """As others may write them; F is what strides say, too."""
+    array = fill(generator, "int16", (5, 7, 2))
+    caps = ndarray_caps("int16", array.shape, ", order=(string)%s" % order)
+    with Into(caps) as into:
+        frame = into.push(array.tobytes(order=order))
+        assert_same(frame.array, array)
+        assert frame.array.flags[order + "_CONTIGUOUS"]
+    for one in layouts_of(array).values():
+        got, out = send(one, caps=caps)
+        assert_caps(got, caps)
+        assert out == array.tobytes(order=order)
+
+
+def test_an_order_that_nobody_knows_is_none():
+    caps = ndarray_caps("uint8", (5, 7), ", order=(string)K")
+    with Into(caps) as into:
+        assert into.push(bytes(35)).array.shape == (35,)
+    with ndsh.Writer("o", caps=caps) as writer:
+        with pytest.raises(ValueError, match="order"):
+            writer.write(np.zeros((5, 7), np.uint8))
 
 
 @pytest.mark.parametrize("strides", ["<1, 1>", "<7>", "<7, 1, 1>", "<0, 1>", "<-7, 1>",
