@@ -22,6 +22,8 @@ enum {
 #define MAX_EVENTS 64
 #define MAX_TAG_SIZE 4096       /* of one as text */
 
+#define METAS "GstNdshMetas"
+
 typedef struct {
   guint8 kind;
   char *name;                   /* of the structure; of sticky ones the last counts */
@@ -30,6 +32,7 @@ typedef struct {
 
 struct _GstNdshEvents {
   GPtrArray *list;              /* Event * */
+  GByteArray *metas;            /* items */
   gsize size;                   /* of all that follows from them */
 };
 
@@ -51,6 +54,7 @@ gst_ndsh_events_new (void)
   GstNdshEvents *events = g_new0 (GstNdshEvents, 1);
 
   events->list = g_ptr_array_new_with_free_func (event_free);
+  events->metas = g_byte_array_new ();
   return events;
 }
 
@@ -58,6 +62,7 @@ void
 gst_ndsh_events_free (GstNdshEvents *events)
 {
   g_ptr_array_unref (events->list);
+  g_byte_array_unref (events->metas);
   g_free (events);
 }
 
@@ -141,12 +146,66 @@ note_tags (GstNdshEvents *events, GstEvent *event)
 }
 
 static void
+copy_metas (GByteArray *metas, const guint8 *metadata, gsize size)
+{
+  NdshItem item = { 0 };
+
+  while (ndsh_metadata_next (metadata, size, &item))
+    if (gst_ndsh_tag_is_meta (item.tag))
+      ndsh_metadata_append (metas, item.tag, item.data, item.size);
+}
+
+static void
+forget_metas (GstNdshEvents *events)
+{
+  events->size -= events->metas->len;
+  g_byte_array_set_size (events->metas, 0);
+}
+
+static void
+note_metas (GstNdshEvents *events, const GstStructure *structure)
+{
+  g_autoptr (GstBuffer) buffer = NULL;
+  GstMapInfo map;
+
+  forget_metas (events);
+  if (!gst_structure_get (structure, "items", GST_TYPE_BUFFER, &buffer, NULL)
+      || !gst_buffer_map (buffer, &map, GST_MAP_READ))
+    return;
+  if (events->size + map.size <= MAX_EVENTS_SIZE)
+    copy_metas (events->metas, map.data, map.size);
+  else
+    GST_INFO ("metas of %" G_GSIZE_FORMAT " bytes, that came as an event, are too long",
+              map.size);
+  events->size += events->metas->len;
+  gst_buffer_unmap (buffer, &map);
+}
+
+GstEvent *
+gst_ndsh_events_new_metas (const guint8 *metadata, gsize size)
+{
+  GstStructure *structure = gst_structure_new_empty (METAS);
+  g_autoptr (GByteArray) metas = g_byte_array_new ();
+  g_autoptr (GstBuffer) buffer = NULL;
+
+  copy_metas (metas, metadata, size);
+  if (metas->len > 0) {
+    buffer = gst_buffer_new_allocate (NULL, metas->len, NULL);
+    gst_buffer_fill (buffer, 0, metas->data, metas->len);
+    gst_structure_set (structure, "items", GST_TYPE_BUFFER, buffer, NULL);
+  }
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, structure);
+}
+
+static void
 note_custom (GstNdshEvents *events, GstEvent *event, guint8 kind)
 {
   const GstStructure *structure = gst_event_get_structure (event);
 
+  if (structure != NULL && kind == ONCE && gst_structure_has_name (structure, METAS))
+    note_metas (events, structure);
   /* Its times are this pipeline's. */
-  if (structure != NULL && !gst_structure_has_name (structure, "GstForceKeyUnit"))
+  else if (structure != NULL && !gst_structure_has_name (structure, "GstForceKeyUnit"))
     add (events, kind, gst_structure_get_name (structure),
          gst_structure_to_string (structure));
 }
@@ -188,12 +247,14 @@ gst_ndsh_events_append (const GstNdshEvents *events, GByteArray *metadata)
     memcpy (data + 1, event->text, size - 1);
     ndsh_metadata_append (metadata, GST_NDSH_TAG_EVENT, data, size);
   }
+  copy_metas (metadata, events->metas->data, events->metas->len);
 }
 
 void
 gst_ndsh_events_done (GstNdshEvents *events)
 {
   remove_if (events, ONCE, NULL);
+  forget_metas (events);
 }
 
 /* --- A reader's side ------------------------------------------------------ */

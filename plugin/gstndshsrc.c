@@ -108,6 +108,7 @@ struct _GstNdshSrc {
   GstClockTime timeout;
   gint max_rate_n;
   gint max_rate_d;
+  gboolean metas_as_events;     /* does not change while it is open */
   GstCaps *array_caps;          /* or NULL */
 
   /* What the properties show; the object lock. */
@@ -185,6 +186,7 @@ enum {
   PROP_IGNORE_EOS,
   PROP_TIMEOUT,
   PROP_MAX_RATE,
+  PROP_METAS_AS_EVENTS,
   PROP_ARRAY_CAPS,
   PROP_CURRENT_LEVEL_BUFFERS,
   PROP_CONNECTED,
@@ -1494,6 +1496,18 @@ is_cut (const GstNdshSrc *self, GstNdshVerdict verdict)
          && self->content.audio.layout == GST_AUDIO_LAYOUT_INTERLEAVED;
 }
 
+/* Without any, too, or those of a frame that got lost on the way would be the next one's. */
+static void
+send_metas (GstNdshSrc *self, const NdshFrame *frame)
+{
+  gsize size;
+  const guint8 *metadata = ndsh_frame_get_metadata (frame, &size);
+
+  GST_ELEMENT_CLASS (gst_ndsh_src_parent_class)
+    ->send_event (GST_ELEMENT_CAST (self),
+                  gst_ndsh_events_new_metas (metadata, metadata != NULL ? size : 0));
+}
+
 /* Takes @frame. */
 static GstFlowReturn
 show (GstNdshSrc *self, NdshFrame *frame, GstNdshMeta *meta,
@@ -1506,6 +1520,8 @@ show (GstNdshSrc *self, NdshFrame *frame, GstNdshMeta *meta,
   }
   if (times->goes_back)
     push_segment (self);
+  if (self->metas_as_events)
+    send_metas (self, frame);
   *buffer = make_buffer (self, frame, meta, from_gst);
   set_times (self, *buffer, times);
   if (times->is_discont)
@@ -1790,6 +1806,9 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
   case PROP_TIMEOUT:
     self->timeout = g_value_get_uint64 (value);
     break;
+  case PROP_METAS_AS_EVENTS:
+    self->metas_as_events = g_value_get_boolean (value);
+    break;
   case PROP_MAX_RATE:
     self->max_rate_n = gst_value_get_fraction_numerator (value);
     self->max_rate_d = gst_value_get_fraction_denominator (value);
@@ -1841,6 +1860,9 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
     break;
   case PROP_TIMEOUT:
     g_value_set_uint64 (value, self->timeout);
+    break;
+  case PROP_METAS_AS_EVENTS:
+    g_value_set_boolean (value, self->metas_as_events);
     break;
   case PROP_MAX_RATE:
     gst_value_set_fraction (value, self->max_rate_n, self->max_rate_d);
@@ -1922,6 +1944,12 @@ install_properties (GObjectClass *klass)
     "done with them; 0 for all. The framerate of the caps stays the writer's. Without "
     "effect on sound, and on encoded frames that refer to others",
     0, 1, G_MAXINT, 1, 0, 1, live);
+  props[PROP_METAS_AS_EVENTS] = g_param_spec_boolean (
+    "metas-as-events", "Metas as events",
+    "Before each buffer send its metas as a custom event, GstNdshMetas, of which ndshsink "
+    "makes metas of the next frame: over a network by elements that keep events and no "
+    "metas, as gdppay and gdpdepay",
+    FALSE, open);
   props[PROP_ARRAY_CAPS] = g_param_spec_boxed (
     "array-caps", "Array caps",
     "Caps of frames that are arrays without caps, as programs write them that know nothing "
