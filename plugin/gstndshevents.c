@@ -24,6 +24,9 @@ enum {
 
 #define METAS "GstNdshMetas"
 
+/* gdppay writes 16 bits of an event's type, and gdpdepay makes an event of those. */
+#define GDP_TYPE(type) ((guint) (type) & 0xffff)
+
 typedef struct {
   guint8 kind;
   char *name;                   /* of the structure; of sticky ones the last counts */
@@ -33,6 +36,7 @@ typedef struct {
 struct _GstNdshEvents {
   GPtrArray *list;              /* Event * */
   GByteArray *metas;            /* items */
+  guint64 metas_number;         /* of their event, 0 for none */
   gsize size;                   /* of all that follows from them */
 };
 
@@ -160,15 +164,22 @@ forget_metas (GstNdshEvents *events)
 {
   events->size -= events->metas->len;
   g_byte_array_set_size (events->metas, 0);
+  events->metas_number = 0;
 }
 
 static void
 note_metas (GstNdshEvents *events, const GstStructure *structure)
 {
   g_autoptr (GstBuffer) buffer = NULL;
+  guint64 number;
   GstMapInfo map;
 
+  /* A decoder that waited for a key frame gives what came before it in any order. */
+  if (!gst_structure_get_uint64 (structure, "frame", &number)
+      || number < events->metas_number)
+    return;
   forget_metas (events);
+  events->metas_number = number;
   if (!gst_structure_get (structure, "items", GST_TYPE_BUFFER, &buffer, NULL)
       || !gst_buffer_map (buffer, &map, GST_MAP_READ))
     return;
@@ -182,9 +193,9 @@ note_metas (GstNdshEvents *events, const GstStructure *structure)
 }
 
 GstEvent *
-gst_ndsh_events_new_metas (const guint8 *metadata, gsize size)
+gst_ndsh_events_new_metas (guint64 number, const guint8 *metadata, gsize size)
 {
-  GstStructure *structure = gst_structure_new_empty (METAS);
+  GstStructure *structure = gst_structure_new (METAS, "frame", G_TYPE_UINT64, number, NULL);
   g_autoptr (GByteArray) metas = g_byte_array_new ();
   g_autoptr (GstBuffer) buffer = NULL;
 
@@ -213,7 +224,7 @@ note_custom (GstNdshEvents *events, GstEvent *event, guint8 kind)
 void
 gst_ndsh_events_note (GstNdshEvents *events, GstEvent *event)
 {
-  switch (GST_EVENT_TYPE (event)) {
+  switch ((guint) GST_EVENT_TYPE (event)) {
   case GST_EVENT_STREAM_START:
     remove_if (events, STREAM_TAGS, NULL);
     remove_if (events, STICKY, NULL);
@@ -222,9 +233,11 @@ gst_ndsh_events_note (GstNdshEvents *events, GstEvent *event)
     note_tags (events, event);
     break;
   case GST_EVENT_CUSTOM_DOWNSTREAM_STICKY:
+  case GDP_TYPE (GST_EVENT_CUSTOM_DOWNSTREAM_STICKY):
     note_custom (events, event, STICKY);
     break;
   case GST_EVENT_CUSTOM_DOWNSTREAM:
+  case GDP_TYPE (GST_EVENT_CUSTOM_DOWNSTREAM):
     note_custom (events, event, ONCE);
     break;
   case GST_EVENT_FLUSH_STOP:

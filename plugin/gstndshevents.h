@@ -19,9 +19,9 @@ void gst_ndsh_events_free (GstNdshEvents *events);
 void gst_ndsh_events_note (GstNdshEvents *events, GstEvent *event);
 
 /* A custom event whose metas are those of @metadata, also if it has none: for what keeps
- * events and no metas. Noted, they are the next frame's, the last event's if there are
- * more. */
-GstEvent *gst_ndsh_events_new_metas (const guint8 *metadata, gsize size);
+ * events and no metas. Noted, they are the next frame's; if there are several events, as
+ * where a frame got lost on the way, those with the highest @number. */
+GstEvent *gst_ndsh_events_new_metas (guint64 number, const guint8 *metadata, gsize size);
 
 /* Appends items to @metadata. */
 void gst_ndsh_events_append (const GstNdshEvents *events, GByteArray *metadata);

@@ -1505,7 +1505,8 @@ send_metas (GstNdshSrc *self, const NdshFrame *frame)
 
   GST_ELEMENT_CLASS (gst_ndsh_src_parent_class)
     ->send_event (GST_ELEMENT_CAST (self),
-                  gst_ndsh_events_new_metas (metadata, metadata != NULL ? size : 0));
+                  gst_ndsh_events_new_metas (ndsh_frame_get_sequence (frame), metadata,
+                                             metadata != NULL ? size : 0));
 }
 
 /* Takes @frame. */

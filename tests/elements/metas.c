@@ -515,9 +515,13 @@ append_cat (GByteArray *metadata, int x)
   ndsh_metadata_append_region (metadata, &cat);
 }
 
+/* What gdppay and gdpdepay make of a type. */
+static const GstEventType through_gdp
+  = (GstEventType) (GST_EVENT_CUSTOM_DOWNSTREAM & 0xffff);
+
 /* The event, as text as on a network. */
 static void
-note_cat (GstNdshEvents *events, int x)
+note_cat (GstNdshEvents *events, guint64 number, int x)
 {
   g_autoptr (GByteArray) metadata = g_byte_array_new ();
   g_autoptr (GstEvent) event = NULL, other = NULL;
@@ -525,9 +529,9 @@ note_cat (GstNdshEvents *events, int x)
 
   if (x >= 0)
     append_cat (metadata, x);
-  event = gst_ndsh_events_new_metas (metadata->data, metadata->len);
+  event = gst_ndsh_events_new_metas (number, metadata->data, metadata->len);
   text = gst_structure_to_string (gst_event_get_structure (event));
-  other = gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+  other = gst_event_new_custom (x % 2 != 0 ? through_gdp : GST_EVENT_CUSTOM_DOWNSTREAM,
                                 gst_structure_from_string (text, NULL));
   gst_ndsh_events_note (events, other);
 }
@@ -555,16 +559,18 @@ GST_START_TEST (metas_that_come_as_an_event_are_the_next_frame_s)
   GstNdshEvents *events = gst_ndsh_events_new ();
 
   g_assert_cmpint (find_cat (events), ==, -1);
-  note_cat (events, 1);
+  note_cat (events, 9, 1);
   g_assert_cmpint (find_cat (events), ==, 1);
   gst_ndsh_events_done (events);
   g_assert_cmpint (find_cat (events), ==, -1);
 
   /* The frame that was to follow the first of two got lost. */
-  note_cat (events, 2);
-  note_cat (events, 3);
+  note_cat (events, 2, 2);
+  note_cat (events, 3, 3);
   g_assert_cmpint (find_cat (events), ==, 3);
-  note_cat (events, -1);
+  note_cat (events, 2, 2);
+  g_assert_cmpint (find_cat (events), ==, 3);
+  note_cat (events, 4, -1);
   g_assert_cmpint (find_cat (events), ==, -1);
   gst_ndsh_events_free (events);
 }
@@ -574,7 +580,9 @@ GST_START_TEST (an_event_of_metas_may_be_anything)
 {
   static const char *const texts[]
     = { "GstNdshMetas", "GstNdshMetas, items=(int)5", "GstNdshMetas, items=(buffer)00",
-        "GstNdshMetas, items=(string)\"\"" };
+        "GstNdshMetas, items=(string)\"\"", "GstNdshMetas, frame=(guint64)1, items=(int)5",
+        "GstNdshMetas, frame=(guint64)1, items=(buffer)00",
+        "GstNdshMetas, frame=(string)a, items=(buffer)00" };
   GstNdshEvents *events = gst_ndsh_events_new ();
   g_autoptr (GByteArray) large = g_byte_array_new ();
 
@@ -588,12 +596,12 @@ GST_START_TEST (an_event_of_metas_may_be_anything)
   while (large->len < NDSH_MAX_METADATA / 2)
     append_cat (large, 1);
   for (guint i = 0; i < 3; i++) {
-    g_autoptr (GstEvent) event = gst_ndsh_events_new_metas (large->data, large->len);
+    g_autoptr (GstEvent) event = gst_ndsh_events_new_metas (i + 1, large->data, large->len);
 
     gst_ndsh_events_note (events, event);
     g_assert_cmpint (find_cat (events), ==, -1);
   }
-  note_cat (events, 7);
+  note_cat (events, 7, 7);
   g_assert_cmpint (find_cat (events), ==, 7);
   gst_ndsh_events_free (events);
 }
@@ -608,7 +616,7 @@ GST_START_TEST (what_is_no_meta_does_not_go_as_one)
 
   ndsh_metadata_append (metadata, GST_NDSH_TAG_EVENT, "\3a;", 4);
   ndsh_metadata_append (metadata, 1, "12345678", 8);
-  event = gst_ndsh_events_new_metas (metadata->data, metadata->len);
+  event = gst_ndsh_events_new_metas (1, metadata->data, metadata->len);
   gst_ndsh_events_note (events, event);
   gst_ndsh_events_append (events, got);
   g_assert_cmpuint (got->len, ==, 0);
