@@ -5,6 +5,7 @@ painted on them, with all that can be known of a frame, and what of that arrives
 import json
 import sys
 import time
+import zlib
 
 import numpy as np
 
@@ -30,6 +31,13 @@ def look(luma):
     return int(sum(1 << bit for bit in range(BITS) if columns[bit] > 125))
 
 
+def crc_of(arrays):
+    crc = 0
+    for array in arrays:
+        crc = zlib.crc32(array.tobytes(), crc)
+    return crc
+
+
 def near(channel):
     """30 frames a second and not quite steady."""
     caps = ("video/x-raw, format=I420, width=%d, height=%d, framerate=30/1, "
@@ -41,12 +49,14 @@ def near(channel):
             time.sleep(max(0, due - time.monotonic()))
             number += 1
             now, ntp = time.monotonic_ns(), time.time_ns() + 2208988800 * 10 ** 9
+            picture = paint(number % (1 << BITS))
+            # Before it can arrive.
+            say(event="wrote", number=number, pts=now, ntp=ntp, crc=crc_of(picture))
             writer.write(
-                paint(number % (1 << BITS)), pts=now,
+                picture, pts=now,
                 regions=[ndsh.Region("thing", number, 2, 30, 40, 0.5)],
                 metas=[ndsh.Meta("GstReferenceTimestampMeta", {
                     "reference": "timestamp/x-ntp", "timestamp": ntp, "duration": 2 ** 64 - 1})])
-            say(event="wrote", number=number, pts=now, ntp=ntp)
 
 
 def references(frame):
@@ -65,8 +75,30 @@ def far(channel):
             say(event="frame", number=look(frame.planes[0]), pts=frame.pts,
                 at=time.monotonic_ns(),
                 regions=[region[:5] for region in frame.regions],
-                ntp=references(frame), title=frame.tags.get("title"))
+                ntp=references(frame), crc=crc_of(frame.planes), title=frame.tags.get("title"))
+
+
+def arrays(channel):
+    """Of some kinds, in turns."""
+    generator = np.random.RandomState(1)
+    with ndsh.Writer(channel) as writer:
+        for i in range(10 ** 9):
+            dtype = ("float32", "complex128", "bool", "int16")[i // 8 % 4]
+            array = generator.randint(0, 2, (7, 5, 1 + i // 8 % 3)).astype(dtype)
+            say(event="wrote", crc=crc_of([array]), looks=looks_of(array))
+            writer.write(array)
+            time.sleep(0.02)
+
+
+def looks_of(array):
+    return "%s %s" % (array.dtype.str, array.shape)
+
+
+def sums(channel):
+    with ndsh.Reader(channel, mode="queue", queue=32) as reader:
+        for frame in reader:
+            say(event="frame", crc=crc_of([frame.array]), looks=looks_of(frame.array))
 
 
 if __name__ == "__main__":
-    {"near": near, "far": far}[sys.argv[1]](sys.argv[2])
+    {"near": near, "far": far, "arrays": arrays, "sums": sums}[sys.argv[1]](sys.argv[2])
