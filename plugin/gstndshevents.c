@@ -176,7 +176,7 @@ note_metas (GstNdshEvents *events, const GstStructure *structure)
 
   /* A decoder that waited for a key frame gives what came before it in any order. */
   if (!gst_structure_get_uint64 (structure, "frame", &number)
-      || number < events->metas_number)
+      || number == 0 || number < events->metas_number)
     return;
   forget_metas (events);
   events->metas_number = number;
@@ -260,14 +260,16 @@ gst_ndsh_events_append (const GstNdshEvents *events, GByteArray *metadata)
     memcpy (data + 1, event->text, size - 1);
     ndsh_metadata_append (metadata, GST_NDSH_TAG_EVENT, data, size);
   }
-  copy_metas (metadata, events->metas->data, events->metas->len);
+  if (events->metas->len > 0)
+    copy_metas (metadata, events->metas->data, events->metas->len);
 }
 
 void
 gst_ndsh_events_done (GstNdshEvents *events)
 {
   remove_if (events, ONCE, NULL);
-  forget_metas (events);
+  if (events->metas_number > 0)
+    forget_metas (events);
 }
 
 /* --- A reader's side ------------------------------------------------------ */

@@ -582,6 +582,7 @@ GST_START_TEST (an_event_of_metas_may_be_anything)
     = { "GstNdshMetas", "GstNdshMetas, items=(int)5", "GstNdshMetas, items=(buffer)00",
         "GstNdshMetas, items=(string)\"\"", "GstNdshMetas, frame=(guint64)1, items=(int)5",
         "GstNdshMetas, frame=(guint64)1, items=(buffer)00",
+        "GstNdshMetas, frame=(guint64)0, items=(buffer)00",
         "GstNdshMetas, frame=(string)a, items=(buffer)00" };
   GstNdshEvents *events = gst_ndsh_events_new ();
   g_autoptr (GByteArray) large = g_byte_array_new ();
