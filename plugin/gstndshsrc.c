@@ -110,6 +110,7 @@ struct _GstNdshSrc {
   gint max_rate_d;
   gint max_width;
   gint max_height;
+  gboolean metas_as_events;     /* does not change while it is open */
   GstCaps *array_caps;          /* or NULL */
 
   /* What the properties show; the object lock. */
@@ -190,6 +191,7 @@ enum {
   PROP_MAX_RATE,
   PROP_MAX_WIDTH,
   PROP_MAX_HEIGHT,
+  PROP_METAS_AS_EVENTS,
   PROP_ARRAY_CAPS,
   PROP_CURRENT_LEVEL_BUFFERS,
   PROP_CONNECTED,
@@ -1536,6 +1538,17 @@ find_shift (const NdshFrame *frame, const GstNdshTimes *times)
                                                               : GST_CLOCK_STIME_NONE;
 }
 
+/* Without any, too, or those of a frame that got lost on the way would be the next one's. */
+static void
+send_metas (GstNdshSrc *self, const NdshFrame *frame)
+{
+  gsize size;
+  const guint8 *metadata = ndsh_frame_get_metadata (frame, &size);
+
+  gst_ndsh_incoming_push_metas (self->incoming, ndsh_frame_get_sequence (frame), metadata,
+                                size);
+}
+
 /* Takes @frame. */
 static GstFlowReturn
 show (GstNdshSrc *self, NdshFrame *frame, GstNdshMeta *meta,
@@ -1554,6 +1567,8 @@ show (GstNdshSrc *self, NdshFrame *frame, GstNdshMeta *meta,
     GST_INFO_OBJECT (self, "running time goes back: a new segment");
     gst_ndsh_incoming_push_segment (self->incoming);
   }
+  if (self->metas_as_events)
+    send_metas (self, frame);
   *buffer = make_buffer (self, frame, meta, from_gst);
   set_times (self, *buffer, times);
   if (times->is_discont)
@@ -1802,6 +1817,9 @@ gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
   case PROP_TIMEOUT:
     self->timeout = g_value_get_uint64 (value);
     break;
+  case PROP_METAS_AS_EVENTS:
+    self->metas_as_events = g_value_get_boolean (value);
+    break;
   case PROP_MAX_RATE:
     self->max_rate_n = gst_value_get_fraction_numerator (value);
     self->max_rate_d = gst_value_get_fraction_denominator (value);
@@ -1864,6 +1882,9 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
     break;
   case PROP_TIMEOUT:
     g_value_set_uint64 (value, self->timeout);
+    break;
+  case PROP_METAS_AS_EVENTS:
+    g_value_set_boolean (value, self->metas_as_events);
     break;
   case PROP_MAX_RATE:
     gst_value_set_fraction (value, self->max_rate_n, self->max_rate_d);
@@ -1966,12 +1987,18 @@ install_properties (GObjectClass *klass)
   props[PROP_MAX_HEIGHT] = g_param_spec_int (
     "max-height", "Maximum height", "The same for rows (max-height of ndshsink)", 0,
     G_MAXINT, 0, live);
+  props[PROP_METAS_AS_EVENTS] = g_param_spec_boolean (
+    "metas-as-events", "Metas as events",
+    "Before each buffer send its metas as a custom event, GstNdshMetas, of which ndshsink "
+    "makes metas of the next frame: over a network by elements that keep events and no "
+    "metas, as gdppay and gdpdepay",
+    FALSE, open);
   props[PROP_ARRAY_CAPS] = g_param_spec_boxed (
     "array-caps", "Array caps",
     "Caps of frames that are arrays without caps, as programs write them that know nothing "
     "of GStreamer; NULL for application/x-ndarray. Width, height and framerate of pictures "
-    "may be left out: the first two are those of the array, as in "
-    "video/x-raw,format=BGR. Frames that cannot be that are an error",
+    "may be left out, types and dimensions of tensors too: they are those of the arrays, as "
+    "in video/x-raw,format=BGR or other/tensors. Frames that cannot be that are an error",
     GST_TYPE_CAPS, open);
   props[PROP_CURRENT_LEVEL_BUFFERS] = g_param_spec_uint (
     "current-level-buffers", "Current level buffers",

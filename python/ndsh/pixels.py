@@ -161,7 +161,7 @@ def _gray_view(format, planes):
 
 
 def _is_planar_yuv(format):
-    return re.match(r"(NV|P01|I42|YV12|Y4|A420)", format) is not None
+    return re.match(r"(NV|P01|I42|YV12|YUV9|YVU9|Y4|A420)", format) is not None
 
 
 # --- Conversions -------------------------------------------------------------
@@ -322,7 +322,7 @@ def _yuv(format, planes):
         u, v = planes[1][..., 0], planes[1][..., 1]
     else:
         u, v = planes[1], planes[2]
-    if format in ("NV21", "NV61", "YV12"):
+    if format in ("NV21", "NV61", "YV12", "YVU9"):
         u, v = v, u
     return first, _grow(u, height, width), _grow(v, height, width), _depth(format)
 

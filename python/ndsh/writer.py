@@ -33,7 +33,8 @@ class Writer:
         is BGRx, uint16 (height, width) is GRAY16_LE.
     caps: instead of both, GStreamer caps that go with each frame as they are. Arrays
         are checked against those of video/x-raw, video/x-bayer, audio/x-raw,
-        other/tensors and application/x-ndarray.
+        other/tensors, neural-network/tensors and application/x-ndarray. To
+        "other/tensors" types and dimensions are added, as NNStreamer has them.
     history: newest frames kept for late and queueing readers, 1 to 32
     max_readers: readers beyond are refused
     max_bytes: bound on the shared memory for frames; None: 16 frames, or 256 MiB if
@@ -412,7 +413,8 @@ def _check_what(format, fps, caps):
                          "other")
     if caps is not None and not formats.Caps(caps).media:
         raise ValueError("%r are not fixed caps" % (caps,))
-    if caps is not None and formats.Caps(caps).features:
+    if caps is not None and any(feature.startswith("memory:")
+                                for feature in formats.Caps(caps).features):
         raise ValueError("%r are not caps of system memory" % (caps,))
     if format is not None and format not in formats.LAYOUTS:
         raise ValueError("there is no format %r; there are %s" % (

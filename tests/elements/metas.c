@@ -8,6 +8,8 @@
 #include <gst/analytics/analytics.h>
 #endif
 
+#include "gstndshevents.h"
+#include "gstndshmeta.h"
 #include "gstndshmetas.h"
 
 #include <gst/audio/audio.h>
@@ -1165,6 +1167,154 @@ GST_START_TEST (a_pipeline_reads_the_regions_of_a_program)
 }
 GST_END_TEST
 
+/* --- As events ------------------------------------------------------------ */
+
+static void
+append_cat (GByteArray *metadata, int x)
+{
+  const NdshRegion cat = { .label = "cat", .x = (guint) x, .width = 3, .height = 4,
+                           .parameters = "" };
+
+  ndsh_metadata_append_region (metadata, &cat);
+}
+
+/* What gdppay and gdpdepay make of a type. */
+static const GstEventType through_gdp
+  = (GstEventType) (GST_EVENT_CUSTOM_DOWNSTREAM & 0xffff);
+
+/* The event, as text as on a network. */
+static void
+note_cat (GstNdshEvents *events, guint64 number, int x)
+{
+  g_autoptr (GByteArray) metadata = g_byte_array_new ();
+  g_autoptr (GstEvent) event = NULL, other = NULL;
+  g_autofree char *text = NULL;
+
+  if (x >= 0)
+    append_cat (metadata, x);
+  event = gst_ndsh_events_new_metas (number, metadata->data, metadata->len);
+  text = gst_structure_to_string (gst_event_get_structure (event));
+  other = gst_event_new_custom (x % 2 != 0 ? through_gdp : GST_EVENT_CUSTOM_DOWNSTREAM,
+                                gst_structure_from_string (text, NULL));
+  gst_ndsh_events_note (events, other);
+}
+
+/* The cat's x; -1 for no cat. */
+static int
+find_cat (GstNdshEvents *events)
+{
+  g_autoptr (GByteArray) metadata = g_byte_array_new ();
+  NdshItem item = { 0 };
+  NdshRegion region;
+  int x = -1;
+
+  gst_ndsh_events_append (events, metadata);
+  while (ndsh_metadata_next (metadata->data, metadata->len, &item)) {
+    g_assert_cmpint (x, ==, -1);
+    g_assert_true (ndsh_item_get_region (&item, &region));
+    x = (int) region.x;
+  }
+  return x;
+}
+
+GST_START_TEST (metas_that_come_as_an_event_are_the_next_frame_s)
+{
+  GstNdshEvents *events = gst_ndsh_events_new ();
+
+  g_assert_cmpint (find_cat (events), ==, -1);
+  note_cat (events, 9, 1);
+  g_assert_cmpint (find_cat (events), ==, 1);
+  gst_ndsh_events_done (events);
+  g_assert_cmpint (find_cat (events), ==, -1);
+
+  /* The frame that was to follow the first of two got lost. */
+  note_cat (events, 2, 2);
+  note_cat (events, 3, 3);
+  g_assert_cmpint (find_cat (events), ==, 3);
+  note_cat (events, 2, 2);
+  g_assert_cmpint (find_cat (events), ==, 3);
+  note_cat (events, 4, -1);
+  g_assert_cmpint (find_cat (events), ==, -1);
+  gst_ndsh_events_free (events);
+}
+GST_END_TEST
+
+GST_START_TEST (an_event_of_metas_may_be_anything)
+{
+  static const char *const texts[]
+    = { "GstNdshMetas", "GstNdshMetas, items=(int)5", "GstNdshMetas, items=(buffer)00",
+        "GstNdshMetas, items=(string)\"\"", "GstNdshMetas, frame=(guint64)1, items=(int)5",
+        "GstNdshMetas, frame=(guint64)1, items=(buffer)00",
+        "GstNdshMetas, frame=(guint64)0, items=(buffer)00",
+        "GstNdshMetas, frame=(string)a, items=(buffer)00" };
+  GstNdshEvents *events = gst_ndsh_events_new ();
+  g_autoptr (GByteArray) large = g_byte_array_new ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (GstEvent) event = gst_event_new_custom (
+      GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_from_string (texts[i], NULL));
+
+    gst_ndsh_events_note (events, event);
+    g_assert_cmpint (find_cat (events), ==, -1);
+  }
+  while (large->len < NDSH_MAX_METADATA / 2)
+    append_cat (large, 1);
+  for (guint i = 0; i < 3; i++) {
+    g_autoptr (GstEvent) event = gst_ndsh_events_new_metas (i + 1, large->data, large->len);
+
+    gst_ndsh_events_note (events, event);
+    g_assert_cmpint (find_cat (events), ==, -1);
+  }
+  note_cat (events, 7, 7);
+  g_assert_cmpint (find_cat (events), ==, 7);
+  gst_ndsh_events_free (events);
+}
+GST_END_TEST
+
+/* Items of others that ride with a frame are its writer's alone. */
+GST_START_TEST (what_is_no_meta_does_not_go_as_one)
+{
+  g_autoptr (GByteArray) metadata = g_byte_array_new (), got = g_byte_array_new ();
+  GstNdshEvents *events = gst_ndsh_events_new ();
+  g_autoptr (GstEvent) event = NULL;
+
+  ndsh_metadata_append (metadata, GST_NDSH_TAG_EVENT, "\3a;", 4);
+  ndsh_metadata_append (metadata, 1, "12345678", 8);
+  event = gst_ndsh_events_new_metas (1, metadata->data, metadata->len);
+  gst_ndsh_events_note (events, event);
+  gst_ndsh_events_append (events, got);
+  g_assert_cmpuint (got->len, ==, 0);
+  gst_ndsh_events_free (events);
+}
+GST_END_TEST
+
+GST_START_TEST (each_buffer_has_its_metas_before_it)
+{
+  Link *link = link_new ("", "metas-as-events=true", CAPS, TRUE);
+
+  for (guint i = 0; i < 3; i++) {
+    GstBuffer *buffer = elements_buffer_new (FRAME_SIZE, 1);
+    gboolean has_metas = FALSE;
+    GstEvent *event;
+    guint n = 0;
+
+    if (i == 1)
+      gst_buffer_add_video_region_of_interest_meta (buffer, "cat", 1, 2, 3, 4);
+    gst_buffer_unref (link_pass (link, buffer));
+    while ((event = gst_harness_try_pull_event (link->src)) != NULL) {
+      if (GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM) {
+        n++;
+        has_metas = gst_structure_has_field (gst_event_get_structure (event), "items");
+      }
+      gst_event_unref (event);
+    }
+    g_assert_cmpuint (n, ==, 1);
+    g_assert_cmpint (has_metas, ==, i == 1);
+  }
+  link_free (link);
+}
+GST_END_TEST
+
 /* --- What cannot be ------------------------------------------------------- */
 
 GST_START_TEST (what_cannot_cross_stays_behind_alone)
@@ -1323,6 +1473,10 @@ metas_suite (void)
 #endif
   tcase_add_test (tcase, a_program_reads_the_regions_of_a_pipeline);
   tcase_add_test (tcase, a_pipeline_reads_the_regions_of_a_program);
+  tcase_add_test (tcase, metas_that_come_as_an_event_are_the_next_frame_s);
+  tcase_add_test (tcase, an_event_of_metas_may_be_anything);
+  tcase_add_test (tcase, what_is_no_meta_does_not_go_as_one);
+  tcase_add_test (tcase, each_buffer_has_its_metas_before_it);
   tcase_add_test (tcase, what_cannot_cross_stays_behind_alone);
   tcase_add_test (tcase, metas_that_find_no_room_leave_the_frame_alone);
   tcase_add_test (tcase, text_that_is_no_meta_is_left_out);

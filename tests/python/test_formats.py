@@ -62,6 +62,8 @@ def test_values_are_read_as_gstreamer_reads_them():
                 "e=1.5, f=true, g=(int)0x10, h=(float)1e-3, i=30/1, j=5, k=text").fields == {
                     "a": True, "b": 5, "c": 1.5, "d": Fraction(1, 2), "e": 1.5, "f": True,
                     "g": 16, "h": 0.001, "i": Fraction(30), "j": 5, "k": "text"}
+    assert Caps("a/b, a=yes, b=F, c=t, d=No, e=(string)F, f=1, g=\"f\"").fields == {
+        "a": True, "b": False, "c": True, "d": False, "e": "F", "f": 1, "g": "f"}
 
 
 def test_odd_values_do_not_raise():
@@ -223,6 +225,11 @@ def test_arrays_are_checked_against_format_and_caps():
             ([("int32", (4, 2))], {"caps": "audio/x-raw,format=F32BE"}),
             ([("float64", (4, 2))], {"caps": "audio/x-raw,format=S24_32BE"}),
             ([("int8", (4, 2))], {"caps": "audio/x-raw,format=U8"}),
+            ([("uint8", (4, 6))], {"caps": "application/x-ndarray,dtype=uint8,"
+                                           "shape=(int)<4,6>,order=F"}),
+            ([("uint8", (4, 6))], {"caps": "neural-network/tensors,type=UINT8,"
+                                           "dimensions=<<6,4>>"}),
+            ([("bool", (4, 6))], {"caps": "other/tensors"}),
     ):
         with pytest.raises(ValueError):
             plan(arrays, **what)
