@@ -27,6 +27,8 @@
  * ]|
  * Show the second with `gst-launch-1.0 ndshsrc channel=cam ! videoconvert !
  * autovideosink`.
+ *
+ * Since: 0.1
  */
 
 /*
@@ -1884,56 +1886,116 @@ install_properties (GObjectClass *klass)
                            | GST_PARAM_MUTABLE_PLAYING;
   const GParamFlags read = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
 
+  /**
+   * GstNdshSink:channel:
+   *
+   * Since: 0.1
+   */
   props[PROP_CHANNEL] = g_param_spec_string (
     "channel", "Channel",
     "Name to share the stream under: up to 64 letters, digits, '.', '_' and '-'; "
     "or the path of a socket, which begins with '/'",
     DEFAULT_CHANNEL, open);
+  /**
+   * GstNdshSink:perms:
+   *
+   * Since: 0.1
+   */
   props[PROP_PERMS] = g_param_spec_uint (
     "perms", "Permissions",
     "Who may read, as file permissions of the socket; connecting takes write "
     "permission: 0660 (432) admits the group, 0666 (438) everybody; 0 is the default",
     0, 0777, DEFAULT_PERMS, open);
+  /**
+   * GstNdshSink:history:
+   *
+   * Since: 0.1
+   */
   props[PROP_HISTORY] = g_param_spec_uint (
     "history", "History",
     "Number of newest frames kept for readers that come late or queue", 1,
     NDSH_MAX_QUEUE, DEFAULT_HISTORY, open);
+  /**
+   * GstNdshSink:max-memory:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_MEMORY] = g_param_spec_uint64 (
     "max-memory", "Maximum memory",
     "Shared memory for frames at most (in bytes); it is taken as it is needed. 0: what "
     "16 frames need, at least 256 MiB and otherwise a quarter of the machine's memory",
     0, G_MAXUINT64, DEFAULT_MAX_MEMORY, open);
+  /**
+   * GstNdshSink:max-readers:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_READERS] = g_param_spec_uint (
     "max-readers", "Maximum readers", "Readers beyond this number are refused", 1,
     MAX_MAX_READERS, DEFAULT_MAX_READERS, open);
+  /**
+   * GstNdshSink:wait-for-connection:
+   *
+   * Since: 0.1
+   */
   props[PROP_WAIT_FOR_CONNECTION] = g_param_spec_boolean (
     "wait-for-connection", "Wait for connection",
     "Block the stream while there is no reader, unless an EOS is about to end it",
     DEFAULT_WAIT_FOR_CONNECTION, live);
+  /**
+   * GstNdshSink:lossless-timeout:
+   *
+   * Since: 0.1
+   */
   props[PROP_LOSSLESS_TIMEOUT] = g_param_spec_uint64 (
     "lossless-timeout", "Lossless timeout",
     "How long a reader that asked for every frame may hold the stream up before "
     "it loses that right (in nanoseconds); 0 does not grant it at all",
     0, G_MAXINT64, DEFAULT_LOSSLESS_TIMEOUT, open);
+  /**
+   * GstNdshSink:allow-copy:
+   *
+   * Since: 0.1
+   */
   props[PROP_ALLOW_COPY] = g_param_spec_boolean (
     "allow-copy", "Allow copy",
     "Copy frames that upstream did not write into shared memory; false makes "
     "such a frame an error, so that a pipeline can prove that it copies nothing, and "
     "drops a frame that found no shared memory free when upstream began it",
     DEFAULT_ALLOW_COPY, live);
+  /**
+   * GstNdshSink:ts-offset:
+   *
+   * Since: 0.1
+   */
   props[PROP_TS_OFFSET] = g_param_spec_int64 (
     "ts-offset", "Timestamp offset",
     "Publish frames so much later, and with times that are so much later, if sync is "
     "true (in nanoseconds)",
     G_MININT64 / 4, G_MAXINT64 / 4, 0, live);
+  /**
+   * GstNdshSink:num-readers:
+   *
+   * Since: 0.1
+   */
   props[PROP_NUM_READERS]
     = g_param_spec_uint ("num-readers", "Number of readers", "Readers now", 0,
                          G_MAXUINT, 0, read);
+  /**
+   * GstNdshSink:max-rate:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_RATE] = gst_param_spec_fraction (
     "max-rate", "Maximum rate",
     "The most frames a second that one of the readers wants (max-rate of ndshsrc); "
     "2147483647 if one wants all, 0 if there is no reader",
     0, 1, G_MAXINT, 1, 0, 1, read);
+  /**
+   * GstNdshSink:stats:
+   *
+   * Since: 0.1
+   */
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "average-rate, dropped and rendered as in every sink; frames-published, "
@@ -1956,6 +2018,8 @@ install_signals (GType type)
    *
    * A reader came. Emitted from a thread of the sink that looks after readers:
    * do not change states in it.
+   *
+   * Since: 0.1
    */
   signals[SIGNAL_READER_ADDED]
     = g_signal_new ("reader-added", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
@@ -1967,6 +2031,8 @@ install_signals (GType type)
    * @uid: its user
    *
    * A reader went. Emitted like #GstNdshSink::reader-added.
+   *
+   * Since: 0.1
    */
   signals[SIGNAL_READER_REMOVED]
     = g_signal_new ("reader-removed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL,

@@ -25,6 +25,8 @@
  * gst-launch-1.0 ndshsrc channel=test ! videoconvert ! autovideosink
  * gst-launch-1.0 -e ndshsrc channel=cam leaky-type=none ! videoconvert ! x264enc ! mp4mux ! filesink location=cam.mp4
  * ]|
+ *
+ * Since: 0.1
  */
 
 /*
@@ -203,6 +205,15 @@ G_DEFINE_TYPE_WITH_CODE (GstNdshSrc, gst_ndsh_src, GST_TYPE_PUSH_SRC,
                          G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER,
                                                 uri_handler_init))
 
+/**
+ * GstNdshSrcLeakyType:
+ * @none: every frame: the writer waits for this reader
+ * @downstream: drop the oldest frames
+ *
+ * What becomes of frames that come faster than they are taken.
+ *
+ * Since: 0.1
+ */
 #define GST_TYPE_NDSH_SRC_LEAKY_TYPE (leaky_type_get_type ())
 static GType
 leaky_type_get_type (void)
@@ -219,6 +230,16 @@ leaky_type_get_type (void)
   return type;
 }
 
+/**
+ * GstNdshSrcOnDisconnect:
+ * @wait: wait for the next writer
+ * @eos: end the stream
+ * @error: post an error
+ *
+ * What to do when the writer goes without having ended its stream.
+ *
+ * Since: 0.1
+ */
 #define GST_TYPE_NDSH_SRC_ON_DISCONNECT (on_disconnect_get_type ())
 static GType
 on_disconnect_get_type (void)
@@ -1870,29 +1891,54 @@ install_properties (GObjectClass *klass)
                            | GST_PARAM_MUTABLE_PLAYING;
   const GParamFlags read = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
 
+  /**
+   * GstNdshSrc:channel:
+   *
+   * Since: 0.1
+   */
   props[PROP_CHANNEL] = g_param_spec_string (
     "channel", "Channel",
     "Name that the stream is shared under; or the path of the socket, which begins "
     "with '/'",
     DEFAULT_CHANNEL, open);
+  /**
+   * GstNdshSrc:is-live:
+   *
+   * Since: 0.1
+   */
   props[PROP_IS_LIVE] = g_param_spec_boolean (
     "is-live", "Is live",
     "Give frames the time at which they were captured, on this pipeline's clock; the "
     "picture that is there at the start is shown at once. False starts at 0 with the "
     "first frame and prerolls with it",
     DEFAULT_IS_LIVE, open);
+  /**
+   * GstNdshSrc:leaky-type:
+   *
+   * Since: 0.1
+   */
   props[PROP_LEAKY_TYPE] = g_param_spec_enum (
     "leaky-type", "Leaky type",
     "What happens to frames that come faster than they are taken: none makes the "
     "writer, and so all its readers, go at this one's pace, if it allows that and runs "
     "as the same user. Set while it plays it counts from the next frame on",
     GST_TYPE_NDSH_SRC_LEAKY_TYPE, DEFAULT_LEAKY_TYPE, live);
+  /**
+   * GstNdshSrc:max-buffers:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_BUFFERS] = g_param_spec_uint (
     "max-buffers", "Maximum buffers",
     "How far to fall behind the writer before frames are dropped (in frames); 1 "
     "takes the newest each time, 0 falls behind as far as max-age allows. Without "
     "effect if leaky-type is none. Set while it plays it counts from the next frame on",
     0, NDSH_MAX_QUEUE, DEFAULT_MAX_BUFFERS, live);
+  /**
+   * GstNdshSrc:max-age:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_AGE] = g_param_spec_uint64 (
     "max-age", "Maximum age",
     "Skip frames that are older than this if there is a newer one (in nanoseconds). "
@@ -1901,27 +1947,52 @@ install_properties (GObjectClass *klass)
     "the next is due, and there is no limit if max-buffers is set. Without effect if "
     "leaky-type is none, and on encoded frames that refer to others",
     0, G_MAXUINT64, DEFAULT_MAX_AGE, live);
+  /**
+   * GstNdshSrc:on-disconnect:
+   *
+   * Since: 0.1
+   */
   props[PROP_ON_DISCONNECT] = g_param_spec_enum (
     "on-disconnect", "On disconnect",
     "What to do when the writer goes without having ended the stream",
     GST_TYPE_NDSH_SRC_ON_DISCONNECT, DEFAULT_ON_DISCONNECT, live);
+  /**
+   * GstNdshSrc:ignore-eos:
+   *
+   * Since: 0.1
+   */
   props[PROP_IGNORE_EOS] = g_param_spec_boolean (
     "ignore-eos", "Ignore EOS",
     "Go on with what follows when the writer has ended its stream, instead of ending "
     "this one",
     DEFAULT_IGNORE_EOS, live);
+  /**
+   * GstNdshSrc:timeout:
+   *
+   * Since: 0.1
+   */
   props[PROP_TIMEOUT] = g_param_spec_uint64 (
     "timeout", "Timeout",
     "Post an element message, GstNdshSrcTimeout, each time that no frame has come for as "
     "long (in nanoseconds, at least a millisecond); 0 for never. What it is when the wait "
     "for a frame begins counts",
     0, G_MAXUINT64, DEFAULT_TIMEOUT, live);
+  /**
+   * GstNdshSrc:max-rate:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_RATE] = gst_param_spec_fraction (
     "max-rate", "Maximum rate",
     "Skip frames so that no more than this many a second are shown, before anything is "
     "done with them; 0 for all. The framerate of the caps stays the writer's. Without "
     "effect on sound, and on encoded frames that refer to others",
     0, 1, G_MAXINT, 1, 0, 1, live);
+  /**
+   * GstNdshSrc:array-caps:
+   *
+   * Since: 0.1
+   */
   props[PROP_ARRAY_CAPS] = g_param_spec_boxed (
     "array-caps", "Array caps",
     "Caps of frames that are arrays without caps, as programs write them that know nothing "
@@ -1929,13 +2000,28 @@ install_properties (GObjectClass *klass)
     "may be left out: the first two are those of the array, as in "
     "video/x-raw,format=BGR. Frames that cannot be that are an error",
     GST_TYPE_CAPS, open);
+  /**
+   * GstNdshSrc:current-level-buffers:
+   *
+   * Since: 0.1
+   */
   props[PROP_CURRENT_LEVEL_BUFFERS] = g_param_spec_uint (
     "current-level-buffers", "Current level buffers",
     "How far behind the writer this reader was when it took its last frame (in frames)", 0,
     G_MAXUINT, 0, read);
+  /**
+   * GstNdshSrc:connected:
+   *
+   * Since: 0.1
+   */
   props[PROP_CONNECTED]
     = g_param_spec_boolean ("connected", "Connected",
                             "Whether there is a writer now", FALSE, read);
+  /**
+   * GstNdshSrc:stats:
+   *
+   * Since: 0.1
+   */
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "frames-received; frames-missed, published but not received; frames-copied, "
