@@ -1768,53 +1768,27 @@ is_open (GstNdshSink *self)
   return open;
 }
 
+static const gsize fields[N_PROPS] = {
+  [PROP_CHANNEL] = G_STRUCT_OFFSET (GstNdshSink, channel),
+  [PROP_PERMS] = G_STRUCT_OFFSET (GstNdshSink, perms),
+  [PROP_HISTORY] = G_STRUCT_OFFSET (GstNdshSink, history),
+  [PROP_MAX_MEMORY] = G_STRUCT_OFFSET (GstNdshSink, max_memory),
+  [PROP_MAX_READERS] = G_STRUCT_OFFSET (GstNdshSink, max_readers),
+  [PROP_WAIT_FOR_CONNECTION] = G_STRUCT_OFFSET (GstNdshSink, wait_for_connection),
+  [PROP_LOSSLESS_TIMEOUT] = G_STRUCT_OFFSET (GstNdshSink, lossless_timeout),
+  [PROP_ALLOW_COPY] = G_STRUCT_OFFSET (GstNdshSink, allow_copy),
+  [PROP_TS_OFFSET] = G_STRUCT_OFFSET (GstNdshSink, ts_offset),
+};
+
 static void
 gst_ndsh_sink_set_property (GObject *object, guint id, const GValue *value,
                             GParamSpec *pspec)
 {
   GstNdshSink *self = GST_NDSH_SINK (object);
 
-  if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) == 0 && is_open (self)) {
-    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only", pspec->name);
+  if (!gst_ndsh_may_set (GST_ELEMENT_CAST (self), pspec, is_open (self)))
     return;
-  }
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-  case PROP_CHANNEL:
-    g_free (self->channel);
-    self->channel = g_value_dup_string (value);
-    if (self->channel == NULL)
-      self->channel = g_strdup (DEFAULT_CHANNEL);
-    break;
-  case PROP_PERMS:
-    self->perms = g_value_get_uint (value);
-    break;
-  case PROP_HISTORY:
-    self->history = g_value_get_uint (value);
-    break;
-  case PROP_MAX_MEMORY:
-    self->max_memory = g_value_get_uint64 (value);
-    break;
-  case PROP_MAX_READERS:
-    self->max_readers = g_value_get_uint (value);
-    break;
-  case PROP_WAIT_FOR_CONNECTION:
-    self->wait_for_connection = g_value_get_boolean (value);
-    break;
-  case PROP_LOSSLESS_TIMEOUT:
-    self->lossless_timeout = g_value_get_uint64 (value);
-    break;
-  case PROP_ALLOW_COPY:
-    self->allow_copy = g_value_get_boolean (value);
-    break;
-  case PROP_TS_OFFSET:
-    self->ts_offset = g_value_get_int64 (value);
-    break;
-  default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    break;
-  }
-  GST_OBJECT_UNLOCK (self);
+  gst_ndsh_set_field (object, fields, id, value, pspec);
   if (id == PROP_TS_OFFSET)
     apply_offset (self);
   if (id == PROP_WAIT_FOR_CONNECTION)
@@ -1827,64 +1801,30 @@ gst_ndsh_sink_get_property (GObject *object, guint id, GValue *value,
 {
   GstNdshSink *self = GST_NDSH_SINK (object);
 
-  if (id == PROP_STATS) {
+  switch (id) {
+  case PROP_STATS:
     g_value_take_boxed (value, get_stats (self));
-    return;
-  }
-  if (id == PROP_NUM_READERS) {
+    break;
+  case PROP_NUM_READERS:
     g_value_set_uint (value, get_num_readers (self));
-    return;
-  }
-  if (id == PROP_MAX_RATE) {
+    break;
+  case PROP_MAX_RATE:
     g_mutex_lock (&self->readers_lock);
     set_rate (value, find_max_rate (self->readers, self->n_readers));
     g_mutex_unlock (&self->readers_lock);
-    return;
-  }
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-  case PROP_CHANNEL:
-    g_value_set_string (value, self->channel);
-    break;
-  case PROP_PERMS:
-    g_value_set_uint (value, self->perms);
-    break;
-  case PROP_HISTORY:
-    g_value_set_uint (value, self->history);
-    break;
-  case PROP_MAX_MEMORY:
-    g_value_set_uint64 (value, self->max_memory);
-    break;
-  case PROP_MAX_READERS:
-    g_value_set_uint (value, self->max_readers);
-    break;
-  case PROP_WAIT_FOR_CONNECTION:
-    g_value_set_boolean (value, self->wait_for_connection);
-    break;
-  case PROP_LOSSLESS_TIMEOUT:
-    g_value_set_uint64 (value, self->lossless_timeout);
-    break;
-  case PROP_ALLOW_COPY:
-    g_value_set_boolean (value, self->allow_copy);
-    break;
-  case PROP_TS_OFFSET:
-    g_value_set_int64 (value, self->ts_offset);
     break;
   default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    gst_ndsh_get_field (object, fields, id, value, pspec);
     break;
   }
-  GST_OBJECT_UNLOCK (self);
 }
 
 static void
 install_properties (GObjectClass *klass)
 {
-  const GParamFlags open = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_READY;
-  const GParamFlags live = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_PLAYING;
-  const GParamFlags read = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+  const GParamFlags open = GST_NDSH_PARAM_OPEN;
+  const GParamFlags live = GST_NDSH_PARAM_LIVE;
+  const GParamFlags read = GST_NDSH_PARAM_READ;
 
   /**
    * GstNdshSink:channel:

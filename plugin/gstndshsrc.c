@@ -1769,60 +1769,70 @@ is_open (GstNdshSrc *self)
   return open;
 }
 
+static const gsize fields[N_PROPS] = {
+  [PROP_CHANNEL] = G_STRUCT_OFFSET (GstNdshSrc, channel),
+  [PROP_LEAKY_TYPE] = G_STRUCT_OFFSET (GstNdshSrc, leaky_type),
+  [PROP_MAX_BUFFERS] = G_STRUCT_OFFSET (GstNdshSrc, max_buffers),
+  [PROP_MAX_AGE] = G_STRUCT_OFFSET (GstNdshSrc, max_age),
+  [PROP_ON_DISCONNECT] = G_STRUCT_OFFSET (GstNdshSrc, on_disconnect),
+  [PROP_IGNORE_EOS] = G_STRUCT_OFFSET (GstNdshSrc, ignore_eos),
+  [PROP_TIMEOUT] = G_STRUCT_OFFSET (GstNdshSrc, timeout),
+  [PROP_CONNECTED] = G_STRUCT_OFFSET (GstNdshSrc, connected),
+};
+
+static void
+set_max_rate (GstNdshSrc *self, const GValue *value)
+{
+  GST_OBJECT_LOCK (self);
+  self->max_rate_n = gst_value_get_fraction_numerator (value);
+  self->max_rate_d = gst_value_get_fraction_denominator (value);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+set_array_caps (GstNdshSrc *self, const GValue *value)
+{
+  GST_OBJECT_LOCK (self);
+  gst_caps_replace (&self->array_caps, (GstCaps *) gst_value_get_caps (value));
+  GST_OBJECT_UNLOCK (self);
+}
+
 static void
 gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
                            GParamSpec *pspec)
 {
   GstNdshSrc *self = GST_NDSH_SRC (object);
 
-  if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) == 0 && is_open (self)) {
-    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only", pspec->name);
+  if (!gst_ndsh_may_set (GST_ELEMENT_CAST (self), pspec, is_open (self)))
     return;
-  }
-  if (id == PROP_IS_LIVE) {
-    gst_base_src_set_live (GST_BASE_SRC_CAST (self), g_value_get_boolean (value));
-    return;
-  }
-  GST_OBJECT_LOCK (self);
   switch (id) {
-  case PROP_CHANNEL:
-    g_free (self->channel);
-    self->channel = g_value_dup_string (value);
-    if (self->channel == NULL)
-      self->channel = g_strdup (DEFAULT_CHANNEL);
-    break;
-  case PROP_LEAKY_TYPE:
-    self->leaky_type = (LeakyType) g_value_get_enum (value);
-    g_atomic_int_set (&self->mode_is_old, TRUE);
-    break;
-  case PROP_MAX_BUFFERS:
-    self->max_buffers = g_value_get_uint (value);
-    g_atomic_int_set (&self->mode_is_old, TRUE);
-    break;
-  case PROP_MAX_AGE:
-    self->max_age = g_value_get_uint64 (value);
-    break;
-  case PROP_IGNORE_EOS:
-    self->ignore_eos = g_value_get_boolean (value);
-    break;
-  case PROP_ON_DISCONNECT:
-    self->on_disconnect = (OnDisconnect) g_value_get_enum (value);
-    break;
-  case PROP_TIMEOUT:
-    self->timeout = g_value_get_uint64 (value);
+  case PROP_IS_LIVE:
+    gst_base_src_set_live (GST_BASE_SRC_CAST (self), g_value_get_boolean (value));
     break;
   case PROP_MAX_RATE:
-    self->max_rate_n = gst_value_get_fraction_numerator (value);
-    self->max_rate_d = gst_value_get_fraction_denominator (value);
-    g_atomic_int_set (&self->mode_is_old, TRUE);
+    set_max_rate (self, value);
     break;
   case PROP_ARRAY_CAPS:
-    gst_caps_replace (&self->array_caps, (GstCaps *) gst_value_get_caps (value));
+    set_array_caps (self, value);
     break;
   default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    gst_ndsh_set_field (object, fields, id, value, pspec);
     break;
   }
+  if (id == PROP_LEAKY_TYPE || id == PROP_MAX_BUFFERS || id == PROP_MAX_RATE)
+    g_atomic_int_set (&self->mode_is_old, TRUE);
+}
+
+static void
+get_shown (GstNdshSrc *self, guint id, GValue *value)
+{
+  GST_OBJECT_LOCK (self);
+  if (id == PROP_MAX_RATE)
+    gst_value_set_fraction (value, self->max_rate_n, self->max_rate_d);
+  else if (id == PROP_ARRAY_CAPS)
+    gst_value_set_caps (value, self->array_caps);
+  else
+    g_value_set_uint (value, self->reader_info.lag);
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -1832,64 +1842,30 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
 {
   GstNdshSrc *self = GST_NDSH_SRC (object);
 
-  if (id == PROP_IS_LIVE) {
-    g_value_set_boolean (value, gst_base_src_is_live (GST_BASE_SRC_CAST (self)));
-    return;
-  }
-  if (id == PROP_STATS) {
-    g_value_take_boxed (value, get_stats (self));
-    return;
-  }
-  GST_OBJECT_LOCK (self);
   switch (id) {
-  case PROP_CHANNEL:
-    g_value_set_string (value, self->channel);
+  case PROP_IS_LIVE:
+    g_value_set_boolean (value, gst_base_src_is_live (GST_BASE_SRC_CAST (self)));
     break;
-  case PROP_LEAKY_TYPE:
-    g_value_set_enum (value, (gint) self->leaky_type);
-    break;
-  case PROP_MAX_BUFFERS:
-    g_value_set_uint (value, self->max_buffers);
-    break;
-  case PROP_MAX_AGE:
-    g_value_set_uint64 (value, self->max_age);
-    break;
-  case PROP_IGNORE_EOS:
-    g_value_set_boolean (value, self->ignore_eos);
-    break;
-  case PROP_ON_DISCONNECT:
-    g_value_set_enum (value, (gint) self->on_disconnect);
-    break;
-  case PROP_TIMEOUT:
-    g_value_set_uint64 (value, self->timeout);
+  case PROP_STATS:
+    g_value_take_boxed (value, get_stats (self));
     break;
   case PROP_MAX_RATE:
-    gst_value_set_fraction (value, self->max_rate_n, self->max_rate_d);
-    break;
   case PROP_ARRAY_CAPS:
-    gst_value_set_caps (value, self->array_caps);
-    break;
   case PROP_CURRENT_LEVEL_BUFFERS:
-    g_value_set_uint (value, self->reader_info.lag);
-    break;
-  case PROP_CONNECTED:
-    g_value_set_boolean (value, self->connected);
+    get_shown (self, id, value);
     break;
   default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    gst_ndsh_get_field (object, fields, id, value, pspec);
     break;
   }
-  GST_OBJECT_UNLOCK (self);
 }
 
 static void
 install_properties (GObjectClass *klass)
 {
-  const GParamFlags open = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_READY;
-  const GParamFlags live = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_PLAYING;
-  const GParamFlags read = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+  const GParamFlags open = GST_NDSH_PARAM_OPEN;
+  const GParamFlags live = GST_NDSH_PARAM_LIVE;
+  const GParamFlags read = GST_NDSH_PARAM_READ;
 
   /**
    * GstNdshSrc:channel:

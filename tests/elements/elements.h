@@ -53,6 +53,8 @@ void elements_wait_readers (GstElement *sink, guint n);
 /* Waits until @property, which notifies, is TRUE. */
 void elements_wait_property (GstElement *element, const char *property);
 
+/* That each property of its own keeps what it was set to, and no other. */
+void elements_assert_properties_are_kept (const char *element);
 
 /* --- Two harnesses --- */
 

@@ -721,6 +721,25 @@ GST_END_TEST
 
 /* --- Properties --- */
 
+GST_START_TEST (properties_are_kept)
+{
+  elements_assert_properties_are_kept ("ndshsink");
+}
+GST_END_TEST
+
+GST_START_TEST (no_channel_is_the_default_one)
+{
+  GstElement *sink = elements_launch ("ndshsink channel=other");
+  g_autofree char *channel = NULL;
+
+  g_object_set (sink, "channel", NULL, NULL);
+  g_object_get (sink, "channel", &channel, NULL);
+
+  g_assert_cmpstr (channel, ==, "default");
+  gst_object_unref (sink);
+}
+GST_END_TEST
+
 GST_START_TEST (the_channel_does_not_change_while_it_is_open)
 {
   GstHarness *harness = elements_harness_new ("ndshsink", "channel=first");
@@ -790,6 +809,8 @@ sink_suite (void)
     tcase, when_upstream_keeps_every_draft_what_may_not_be_copied_is_dropped);
   tcase_add_test (tcase, frames_that_find_no_room_are_dropped_and_told_of);
   tcase_add_test (tcase, a_buffer_published_twice_is_copied_the_second_time);
+  tcase_add_test (tcase, properties_are_kept);
+  tcase_add_test (tcase, no_channel_is_the_default_one);
   tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);
   tcase_add_test (tcase, the_frame_is_as_long_as_the_buffer);
   return suite;

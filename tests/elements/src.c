@@ -715,6 +715,12 @@ GST_START_TEST (a_pipeline_may_be_dropped_while_it_waits_for_a_writer)
 }
 GST_END_TEST
 
+GST_START_TEST (properties_are_kept)
+{
+  elements_assert_properties_are_kept ("ndshsrc");
+}
+GST_END_TEST
+
 /* --- Finding a channel --- */
 
 GST_START_TEST (a_uri_names_a_channel_and_properties)
@@ -1133,6 +1139,7 @@ src_suite (void)
   tcase_add_test (tcase, times_of_another_clock_are_told_of);
   tcase_add_test (tcase, caps_and_latency_are_there_before_the_pipeline_plays);
   tcase_add_test (tcase, nobody_is_asked_for_a_pool_without_caps);
+  tcase_add_test (tcase, properties_are_kept);
   tcase_add_test (tcase, a_uri_names_a_channel_and_properties);
   tcase_add_test (tcase, a_uri_that_cannot_be_says_what_is_wrong);
   tcase_add_test (tcase, channels_are_devices);
