@@ -913,17 +913,25 @@ test_a_reader_may_change_its_mode (void)
   ndsh_test_check_bytes (held);
 }
 
-/* It is told what is left to be told of that writer first. */
-static void
-test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
+/* With two frames and their end to be read, and the writer has gone. */
+static NdshReader *
+join_a_stream_that_ended (void)
 {
   NdshWriter *writer = ndsh_test_writer (NULL);
-  g_autoptr (NdshReader) reader
-    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+  NdshReader *reader = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
 
   ndsh_test_publish (writer, 1000, 2);
   ndsh_writer_end (writer);
   ndsh_writer_free (writer);
+  return reader;
+}
+
+/* It is told what is left to be told of that writer first. */
+static void
+test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
+{
+  g_autoptr (NdshReader) reader = join_a_stream_that_ended ();
+
   next_is (reader, 1, 0);
   next_is (reader, 2, 0);
   ndsh_test_wait_fails (reader, 0, NDSH_ERROR_ENDED);
@@ -936,13 +944,8 @@ test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
 static void
 test_a_mode_that_changes_behind_an_end_loses_nothing (void)
 {
-  NdshWriter *writer = ndsh_test_writer (NULL);
-  g_autoptr (NdshReader) reader
-    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+  g_autoptr (NdshReader) reader = join_a_stream_that_ended ();
 
-  ndsh_test_publish (writer, 1000, 2);
-  ndsh_writer_end (writer);
-  ndsh_writer_free (writer);
   ndsh_reader_set_mode (reader, NDSH_READ_LOSSLESS, 0);
   next_is (reader, 1, 0);
   next_is (reader, 2, 0);
