@@ -319,7 +319,8 @@ typedef struct {
   gpointer reserved[4];
 } NdshReaderInfo;
 
-/* Fills up to @n_infos of @infos and returns how many readers there are. Since: 0.1 */
+/* Fills up to @n_infos of @infos and returns how many readers there are. One that was
+ * freed is there as long as its frames are held. Since: 0.1 */
 guint ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
                                guint n_infos);
 

@@ -781,6 +781,26 @@ fill_frame_info (GstNdshSink *self, GstBuffer *buffer, NdshFrameInfo *info)
     info->flags |= GST_NDSH_FLAG_NEXT_OFFSET;
 }
 
+/* At most once a second, unless that @is_all. */
+static void
+tell_dropped (GstNdshSink *self, gboolean is_all)
+{
+  GstClockTime now;
+
+  if (self->n_dropped == self->n_dropped_told)
+    return;
+  now = (GstClockTime) gst_ndsh_get_monotonic_time ();
+  if (now < self->tell_dropped_at && !is_all)
+    return;
+  gst_ndsh_post_structure (
+    GST_ELEMENT_CAST (self),
+    gst_structure_new ("GstNdshSinkFramesDropped", "dropped", G_TYPE_UINT64,
+                       self->n_dropped - self->n_dropped_told, "frames-dropped",
+                       G_TYPE_UINT64, self->n_dropped, NULL));
+  self->n_dropped_told = self->n_dropped;
+  self->tell_dropped_at = now + GST_SECOND;
+}
+
 /* --- Opening and closing --- */
 
 static void
@@ -860,6 +880,7 @@ close_channel (GstNdshSink *self)
   GST_OBJECT_UNLOCK (self);
   if (allocator == NULL)
     return;
+  tell_dropped (self, TRUE);
   gst_ndsh_allocator_close (allocator);
   gst_object_unref (allocator);
   gst_ndsh_time_base_clear (&self->base);
@@ -930,6 +951,7 @@ end_stream (GstNdshSink *self)
 
   if (allocator == NULL)
     return;
+  tell_dropped (self, TRUE);
   writer = gst_ndsh_allocator_enter (allocator);
   if (writer != NULL)
     ndsh_writer_end (writer);
@@ -1192,6 +1214,7 @@ note_published (GstNdshSink *self, const NdshFrameInfo *info, gsize size,
   gst_ndsh_events_done (self->events);
   check_latency (self, info->timestamp_ns);
   check_room (self, size);
+  tell_dropped (self, FALSE);
   GST_OBJECT_LOCK (self);
   self->n_published++;
   self->n_copied += copied;
@@ -1298,21 +1321,6 @@ warn_of_want (GstNdshSink *self, const GError *error)
                        ("smaller frames, a smaller history or more memory would help"));
 }
 
-/* At most once a second. */
-static void
-post_dropped (GstNdshSink *self, GstClockTime now, guint64 n_dropped)
-{
-  if (now < self->tell_dropped_at)
-    return;
-  gst_ndsh_post_structure (
-    GST_ELEMENT_CAST (self),
-    gst_structure_new ("GstNdshSinkFramesDropped", "dropped", G_TYPE_UINT64,
-                       n_dropped - self->n_dropped_told, "frames-dropped", G_TYPE_UINT64,
-                       n_dropped, NULL));
-  self->n_dropped_told = n_dropped;
-  self->tell_dropped_at = now + GST_SECOND;
-}
-
 /* There is no room for it. The stream goes on, without this frame. */
 static GstFlowReturn
 drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
@@ -1324,7 +1332,7 @@ drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
   n_dropped = ++self->n_dropped;
   n_published = self->n_published;
   GST_OBJECT_UNLOCK (self);
-  post_dropped (self, now, n_dropped);
+  tell_dropped (self, FALSE);
   if (!GST_CLOCK_TIME_IS_VALID (self->last_warning)
       || now - self->last_warning >= WARNING_INTERVAL) {
     self->last_warning = now;

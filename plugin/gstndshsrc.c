@@ -279,11 +279,12 @@ set_connected (GstNdshSrc *self, gboolean connected)
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CONNECTED]);
 }
 
-/* It asked for every frame, and may lose some: once for each writer. */
+/* It asked for every frame, and may lose some: once for each writer. One that has gone is
+ * read to its end as it was. */
 static void
 warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
 {
-  gboolean may_lose = self->mode == NDSH_READ_LOSSLESS && info->max_leases > 0
+  gboolean may_lose = self->mode == NDSH_READ_LOSSLESS && self->connected
                       && info->mode != NDSH_READ_LOSSLESS;
 
   if (may_lose && !self->may_lose) {
@@ -299,25 +300,32 @@ warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
   self->may_lose = may_lose;
 }
 
-/* What was lost since this was last told, but at most once a second; while nobody waits. */
-static void
-tell_loss (GstNdshSrc *self)
+static guint64
+count_untold_losses (GstNdshSrc *self)
 {
-  const guint64 n_lost = self->reader_info.missed + self->n_skipped - self->n_unwanted;
+  return self->reader_info.missed + self->n_skipped - self->n_unwanted - self->n_lost_told;
+}
+
+/* What was lost since this was last told, but at most once a second, unless that @is_all;
+ * while nobody waits. */
+static void
+tell_loss (GstNdshSrc *self, gboolean is_all)
+{
+  const guint64 n_lost = count_untold_losses (self);
   gint64 now;
 
-  if (n_lost == self->n_lost_told)
+  if (n_lost == 0)
     return;
   now = gst_ndsh_get_monotonic_time ();
-  if (now < self->tell_loss_at)
+  if (now < self->tell_loss_at && !is_all)
     return;
   gst_ndsh_post_structure (
     GST_ELEMENT_CAST (self),
     gst_structure_new ("GstNdshSrcFramesDropped", "dropped", G_TYPE_UINT64,
-                       n_lost - self->n_lost_told, "frames-missed", G_TYPE_UINT64,
+                       n_lost, "frames-missed", G_TYPE_UINT64,
                        self->reader_info.missed, "frames-skipped", G_TYPE_UINT64,
                        self->n_skipped, NULL));
-  self->n_lost_told = n_lost;
+  self->n_lost_told += n_lost;
   self->tell_loss_at = now + (gint64) GST_SECOND;
 }
 
@@ -532,6 +540,7 @@ gst_ndsh_src_stop (GstBaseSrc *base)
   reader = g_steal_pointer (&self->reader);
   GST_OBJECT_UNLOCK (self);
   if (reader != NULL) {
+    tell_loss (self, TRUE);
     g_clear_pointer (&self->writer, ndsh_channel_info_free);
     ndsh_reader_free (reader);
     gst_ndsh_timeline_leave (g_steal_pointer (&self->timeline));
@@ -651,9 +660,9 @@ tell_waiting (GstNdshSrc *self, const GError *error)
                     ("%s", error->message));
 }
 
-/* How long the next wait may be; -1 for ever. */
+/* Until it is told that no frame came; G_MAXINT64 if that is not wanted. */
 static gint64
-get_patience_us (GstNdshSrc *self)
+get_silence_left_us (GstNdshSrc *self)
 {
   GstClockTime timeout;
   gint64 until_us;
@@ -662,7 +671,7 @@ get_patience_us (GstNdshSrc *self)
   timeout = self->timeout;
   GST_OBJECT_UNLOCK (self);
   if (timeout == 0)
-    return -1;
+    return G_MAXINT64;
   until_us = self->quiet_since_us
              + (gint64) CLAMP (timeout / 1000, LEAST_TIMEOUT_US, G_MAXINT64 / 4);
   return MAX (until_us - g_get_monotonic_time (), 0);
@@ -672,10 +681,23 @@ get_patience_us (GstNdshSrc *self)
 static void
 tell_silence (GstNdshSrc *self)
 {
-  if (get_patience_us (self) != 0)
+  if (get_silence_left_us (self) != 0)
     return;
   self->quiet_since_us = g_get_monotonic_time ();
   post_event (self, "GstNdshSrcTimeout");
+}
+
+/* How long the next wait may be; -1 for ever. What was lost last is told a second after what
+ * was lost before that, whether another frame comes or not. */
+static gint64
+get_patience_us (GstNdshSrc *self)
+{
+  gint64 left_us = get_silence_left_us (self);
+
+  if (count_untold_losses (self) > 0)
+    left_us = MIN (left_us, MAX (self->tell_loss_at - gst_ndsh_get_monotonic_time (), 0)
+                                / 1000 + 1);
+  return left_us < G_MAXINT64 ? left_us : -1;
 }
 
 /* While there is no writer the wait is cut short, so that it is told when one is there
@@ -713,6 +735,7 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
     if (*frame != NULL)
       return GST_FLOW_OK;
     tell_silence (self);
+    tell_loss (self, FALSE);
     result = handle_wait_error (self, error);
     if (result != GST_FLOW_OK)
       return result;
@@ -1691,7 +1714,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
   g_atomic_pointer_set (&self->thread, g_thread_self ());
   g_atomic_int_set (&self->is_downstream, FALSE);
   prepare_envelope (self);
-  tell_loss (self);
+  tell_loss (self, FALSE);
   self->pushed = gst_ndsh_get_monotonic_time () - self->created_at;
   for (;;) {
     result = next_frame (self, &frame);
@@ -1702,11 +1725,13 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
     /* next_frame () notices it only where it sleeps. */
     if (g_atomic_int_get (&self->is_flushing))
       return GST_FLOW_FLUSHING;
-    tell_loss (self);
+    tell_loss (self, FALSE);
   }
   if (result == GST_FLOW_OK)
     GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ": %" GST_PTR_FORMAT,
                     self->sequence, (gpointer) *buffer);
+  else if (result == GST_FLOW_EOS)
+    tell_loss (self, TRUE);
   self->created_at = gst_ndsh_get_monotonic_time ();
   g_atomic_int_set (&self->is_downstream, result == GST_FLOW_OK);
   return result;

@@ -295,6 +295,59 @@ def test_a_branch_comes_and_goes(start, camera, monkeypatch):
     assert "CRITICAL" not in shows.end_well()
 
 
+# Each with what shows that it is at work: a line, or a channel that it writes.
+INTERRUPTED = {
+    "console_1.py": ([], "^two_consoles, opened", None),
+    "console_2.py": ([], "^new: False$", None),
+    "detect.py": ([], "^picture ", None),
+    "embed.py": (["ndshsink channel=shown"], None, "shown"),
+    "infer.py": ([], "^picture ", None),
+    "loop.py": ([], "pictures a second, the last is number [1-9]", None),
+    "ondemand.py": (["videotestsrc is-live=true"], "^the camera is off$", None),
+    "opencv.py": ([], "brightness", None),
+    "overlay.py": (["ndshsink channel=shown"], None, "shown"),
+    "paint.py": ([], None, "painted"),
+    "rtsp.py": (["cam", "0"], "^rtsp://", None),
+    "three.py": ([], "^slow: ", None),
+}
+
+
+def can_run(name):
+    return {"overlay.py": has_cairo, "rtsp.py": has_rtsp}.get(
+        name, has_gi if name in ("embed.py", "ondemand.py") else lambda: True)()
+
+
+@pytest.mark.parametrize("name", sorted(
+    name for name in os.listdir(EXAMPLES) if name.endswith(".py")))
+def test_ctrl_c_ends_an_example_without_a_traceback(start, example, camera, name):
+    if not can_run(name):
+        pytest.skip("what it needs is not here")
+    words, line, channel = INTERRUPTED[name]
+    others = {"console_2.py": ["console_1.py"], "overlay.py": ["detect.py"]}
+    for other in others.get(name, []):
+        example(other)
+    if name not in ("ondemand.py", "console_1.py", "console_2.py"):
+        camera()
+    program = start(sys.executable, os.path.join(EXAMPLES, name), *words)
+    if channel is not None:
+        with ndsh.Reader(channel) as reader:
+            reader.read(timeout=DEADLINE)
+    else:
+        program.find(line)
+    program.kill(signal.SIGINT)
+    while True:
+        try:
+            program.popen.wait(2)
+            break
+        except subprocess.TimeoutExpired:     # PyGObject forgets one just before it runs
+            program.kill(signal.SIGINT)
+    # Python says so, and goes on, if it comes while an object is collected.
+    out = re.sub(r"Exception ignored in: [\s\S]*?\nKeyboardInterrupt:?\s*\n", "",
+                 program.popen.stdout.read())
+    assert program.popen.returncode in (0, -signal.SIGINT), out
+    assert "Traceback" not in out and "Error" not in out and "Task " not in out, out
+
+
 @pytest.mark.parametrize("first", [1, 2])
 def test_two_consoles(example, first):
     consoles = {first: example("console_%d.py" % first)}
