@@ -26,6 +26,9 @@ TIMES = os.environ.get("NDSH_TIMES", "")
 BUILD = os.environ["NDSH_BUILD"]
 SOURCE = os.environ["NDSH_SOURCE"]
 
+# A line of GStreamer's log whose category, file or object is ours.
+WARNING = re.compile(r" (WARN|ERROR) .*ndsh")
+
 LATEST, QUEUE, LOSSLESS = 0, 1, 2
 
 
@@ -223,6 +226,17 @@ class TestCase(unittest.TestCase):
         for process in self.processes:
             process.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def listen_for_warnings(self):
+        """From here on no process may log a warning that is about one of our elements;
+        what others say of each other is theirs."""
+        self.env.update(GST_DEBUG="*:3", GST_DEBUG_NO_COLOR="1")
+        self.addCleanup(self.assert_no_warnings)
+
+    def assert_no_warnings(self):
+        found = [text for process in self.processes for text in process.texts()
+                 if WARNING.search(text)]
+        self.assertEqual(found, [])
 
     def start(self, *args, **more):
         env = dict(self.env)

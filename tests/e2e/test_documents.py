@@ -70,6 +70,10 @@ def is_here(line):
 
 class Documents(e2e.TestCase):
 
+    def setUp(self):
+        super().setUp()
+        self.listen_for_warnings()
+
     def test_the_programs_in_the_readme_are_those_in_examples(self):
         blocks = re.findall(r"```c\n(.*?)```", read("README.md"), re.S)
         for name, block in zip(["write.c", "read.c"], blocks):

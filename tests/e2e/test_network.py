@@ -38,6 +38,10 @@ def over_loopback(near, far):
 
 class Network(e2e.TestCase):
 
+    def setUp(self):
+        super().setUp()
+        self.listen_for_warnings()
+
     def run_line(self, line):
         return self.start(*shlex.split(line))
 

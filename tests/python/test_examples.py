@@ -29,11 +29,17 @@ def pipelines():
     return re.findall(r"^    (gst-launch-1.0 .*)$", cookbook(), re.M)
 
 
+def assert_no_warnings(text):
+    """Of GStreamer, about our elements."""
+    assert not re.search(r" (WARN|ERROR) .*ndsh", text), text
+
+
 class Command(Program):
     """A command, both of whose outputs are one."""
 
     def __init__(self, *words):
-        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        environment = dict(os.environ, PYTHONUNBUFFERED="1", GST_DEBUG="*:3",
+                           GST_DEBUG_NO_COLOR="1")
         environment.pop("DISPLAY", None)
         self.popen = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -53,6 +59,7 @@ class Command(Program):
     def line(self):
         line = self.popen.stdout.readline()
         assert line, "%s ended" % (self.popen.args,)
+        assert_no_warnings(line)
         return line.rstrip("\n")
 
     def find(self, pattern):
@@ -68,6 +75,7 @@ class Command(Program):
     def end_well(self):
         out = self.popen.stdout.read()
         assert self.popen.wait(DEADLINE) == 0, out
+        assert_no_warnings(out)
         return out
 
 
