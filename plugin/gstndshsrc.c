@@ -111,6 +111,7 @@ struct _GstNdshSrc {
   gint max_rate_n;
   gint max_rate_d;
   GstCaps *array_caps;          /* or NULL */
+  gboolean has_uri;             /* the channel is one's */
 
   /* What the properties show; the object lock. */
   gboolean connected;
@@ -477,6 +478,20 @@ set_expected (GstNdshSrc *self, gboolean expected)
                               gst_message_new_latency (GST_OBJECT_CAST (self)));
 }
 
+/* Who opens a URI adds elements and pads when there are caps, in our thread. uridecodebin
+ * may miss that it is done with that, and hang, if it changes state meanwhile, as it does
+ * as long as a live pipeline has not begun to play. */
+static gboolean
+has_uri (GstNdshSrc *self)
+{
+  gboolean has_uri;
+
+  GST_OBJECT_LOCK (self);
+  has_uri = self->has_uri;
+  GST_OBJECT_UNLOCK (self);
+  return has_uri;
+}
+
 /* A source in this process has caps and a latency before the pipeline plays; so has
  * this one, if a writer is there already: a mixer would else begin without it. It is
  * asked, and not yet read: who waits for a reader, to send something, waits for one
@@ -484,7 +499,8 @@ set_expected (GstNdshSrc *self, gboolean expected)
 static void
 ask_writer (GstNdshSrc *self, const char *channel)
 {
-  self->writer = ndsh_channel_info_new (channel, NULL);
+  if (!has_uri (self))
+    self->writer = ndsh_channel_info_new (channel, NULL);
   if (self->writer != NULL && self->writer->n_arrays == 0)
     g_clear_pointer (&self->writer, ndsh_channel_info_free);
   if (self->writer == NULL) {
@@ -2113,6 +2129,9 @@ set_uri (GstURIHandler *handler, const gchar *uri, GError **error)
   if (channel == NULL || *channel == '\0')
     return fail_uri (error, uri, "it names no channel");
   g_object_set (self, "channel", channel, NULL);
+  GST_OBJECT_LOCK (self);
+  self->has_uri = TRUE;
+  GST_OBJECT_UNLOCK (self);
   settings = g_strsplit (parts[1] != NULL ? parts[1] : "", "&", -1);
   for (guint i = 0; settings[i] != NULL && done; i++)
     done = set_property_from_uri (self, uri, settings[i], error);
