@@ -2,6 +2,8 @@
 """Where a detector would go: finds what is bright in a camera's pictures, and publishes
 them with a box around it."""
 
+from contextlib import suppress
+
 import numpy as np
 
 import ndsh
@@ -16,12 +18,13 @@ def detect(gray):
 
 
 writer = None
-for frame in ndsh.Reader("cam"):              # "latest": a slow detector skips pictures
-    if writer is None or writer.caps != frame.caps:
-        writer = writer and writer.close()
-        writer = ndsh.Writer("boxes", caps=frame.caps)
-    region = detect(frame.gray())
-    writer.write(frame.planes, pts=frame.pts, regions=[region])
-    print("picture %d: %s at %d, %d" % (frame.sequence, region.label, region.x, region.y))
+with suppress(KeyboardInterrupt):             # Ctrl-C
+    for frame in ndsh.Reader("cam"):          # "latest": a slow detector skips pictures
+        if writer is None or writer.caps != frame.caps:
+            writer = writer and writer.close()
+            writer = ndsh.Writer("boxes", caps=frame.caps)
+        region = detect(frame.gray())
+        writer.write(frame.planes, pts=frame.pts, regions=[region])
+        print("picture %d: %s at %d, %d" % (frame.sequence, region.label, region.x, region.y))
 if writer is not None:
     writer.end()                              # EOS, in pipelines

@@ -2,12 +2,11 @@
 """Shows a camera; from Enter to Enter publishes it in small, too. Needs PyGObject."""
 
 import sys
+from contextlib import suppress
 
 import gi
-
 gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst  # noqa: E402
-
 Gst.init(None)
 pipeline = Gst.parse_launch("ndshsrc channel=cam ! tee name=tee ! queue ! " + (
     " ".join(sys.argv[1:]) or "videoconvert ! autovideosink"))
@@ -46,5 +45,6 @@ pipeline.bus.connect("message::eos", lambda bus, message: loop.quit())
 pipeline.bus.connect("message::error", lambda bus, message: (
     print(message.parse_error()[0].message, file=sys.stderr), loop.quit()))
 pipeline.set_state(Gst.State.PLAYING)
-loop.run()
+with suppress(KeyboardInterrupt):
+    loop.run()
 pipeline.set_state(Gst.State.NULL)

@@ -2,6 +2,8 @@
 """Where a model would go: a convolution of each newest picture, and its result as a
 channel of its own."""
 
+from contextlib import suppress
+
 import numpy as np
 
 import ndsh
@@ -17,7 +19,7 @@ def convolve(image, kernel):
     return result
 
 
-with ndsh.Writer("edges") as writer:
+with suppress(KeyboardInterrupt), ndsh.Writer("edges") as writer:
     for frame in ndsh.Reader("cam"):          # "latest": a slow model skips pictures
         edges = convolve(frame.gray(), KERNEL)
         writer.write(edges, pts=frame.pts)

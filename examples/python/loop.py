@@ -2,6 +2,8 @@
 """Reads a camera in an event loop, beside whatever else it does."""
 
 import asyncio
+import signal
+from contextlib import suppress
 
 import ndsh
 
@@ -22,7 +24,10 @@ async def report(counts):
 async def main():
     counts = []
     reporter = asyncio.ensure_future(report(counts))
-    await count(counts)                   # until the camera ends
+    counter = asyncio.ensure_future(count(counts))
+    asyncio.get_event_loop().add_signal_handler(signal.SIGINT, counter.cancel)
+    with suppress(asyncio.CancelledError):
+        await counter                     # until the camera ends, or Ctrl-C
     reporter.cancel()
 
 

@@ -2,6 +2,7 @@
 """A camera that is on only while somebody looks. Needs PyGObject."""
 
 import sys
+from contextlib import suppress
 
 import gi
 
@@ -39,9 +40,8 @@ pipeline.bus.add_signal_watch()
 pipeline.bus.connect("message::element", on_element_message)
 pipeline.bus.connect("message::error", lambda bus, message: (
     print(message.parse_error()[0].message, file=sys.stderr), loop.quit()))
-switch_camera(False)
-pipeline.set_state(Gst.State.PLAYING)
-try:
+with suppress(KeyboardInterrupt):         # Ctrl-C
+    switch_camera(False)
+    pipeline.set_state(Gst.State.PLAYING)
     loop.run()
-finally:
-    pipeline.set_state(Gst.State.NULL)
+pipeline.set_state(Gst.State.NULL)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Takes a camera's pictures, paints on them, and publishes them as video."""
 
+from contextlib import suppress
+
 import ndsh
 
-with ndsh.Writer("painted", format="BGR", fps=30) as writer:
+with suppress(KeyboardInterrupt), ndsh.Writer("painted", format="BGR", fps=30) as writer:
     for frame in ndsh.Reader("cam"):
         seen = frame.bgr()
         with writer.draft(seen.shape, pts=frame.pts) as picture:

@@ -8,6 +8,7 @@ all who look share one encoder.
 """
 
 import sys
+from contextlib import suppress
 
 import gi
 
@@ -30,5 +31,6 @@ server.set_service(port)
 server.get_mount_points().add_factory("/" + channel, factory)
 if server.attach(None) == 0:
     sys.exit("port %s is taken" % port)
-print("rtsp://127.0.0.1:%d/%s" % (server.get_bound_port(), channel), flush=True)
-GLib.MainLoop().run()
+with suppress(KeyboardInterrupt):         # Ctrl-C
+    print("rtsp://127.0.0.1:%d/%s" % (server.get_bound_port(), channel), flush=True)
+    GLib.MainLoop().run()

@@ -2,11 +2,14 @@
 """Three processes on one camera. None holds up another, or the camera."""
 
 import multiprocessing
+import signal
 import time
 
 import numpy as np
 
 import ndsh
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends all four
 
 
 def brightness():

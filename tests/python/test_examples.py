@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 
 import numpy as np
@@ -33,7 +34,10 @@ class Command(Program):
     """A command, both of whose outputs are one."""
 
     def __init__(self, *words):
-        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        # In a file: a line in the middle of the program's would not be understood.
+        self.log = tempfile.NamedTemporaryFile()
+        environment = dict(os.environ, PYTHONUNBUFFERED="1", GST_DEBUG="*:3",
+                           GST_DEBUG_NO_COLOR="1", GST_DEBUG_FILE=self.log.name)
         environment.pop("DISPLAY", None)
         self.popen = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -70,6 +74,11 @@ class Command(Program):
         assert self.popen.wait(DEADLINE) == 0, out
         return out
 
+    def assert_no_warnings(self):
+        """Of GStreamer, about our elements."""
+        log = self.log.read().decode("utf-8", "replace")
+        assert not re.search(r" (WARN|ERROR) .*ndsh", log), log
+
 
 @pytest.fixture
 def start():
@@ -83,6 +92,7 @@ def start():
         one.dead_man.cancel()
         one.kill()
         one.popen.communicate()
+        one.assert_no_warnings()
 
 
 @pytest.fixture
@@ -293,6 +303,69 @@ def test_a_branch_comes_and_goes(start, camera, monkeypatch):
                     assert last.pts > before.pts and last.sequence > before.sequence
             end(source)
     assert "CRITICAL" not in shows.end_well()
+
+
+# Each with what shows that it is at work: a line, or a channel that it writes.
+INTERRUPTED = {
+    "console_1.py": ([], "^two_consoles, opened", None),
+    "console_2.py": ([], "^new: False$", None),
+    "detect.py": ([], "^picture ", None),
+    "embed.py": (["ndshsink channel=shown"], None, "shown"),
+    "infer.py": ([], "^picture ", None),
+    "loop.py": ([], "pictures a second, the last is number [1-9]", None),
+    "ondemand.py": (["videotestsrc is-live=true"], "^the camera is off$", None),
+    "opencv.py": ([], "brightness", None),
+    "overlay.py": (["ndshsink channel=shown"], None, "shown"),
+    "paint.py": ([], None, "painted"),
+    "rtsp.py": (["cam", "0"], "^rtsp://", None),
+    "three.py": ([], "^slow: ", None),
+}
+
+
+def can_run(name):
+    return {"overlay.py": has_cairo, "rtsp.py": has_rtsp}.get(
+        name, has_gi if name in ("embed.py", "ondemand.py") else lambda: True)()
+
+
+def interrupt(program):
+    """Whether that ends it; a second time if the first one was lost in a __del__."""
+    for _ in range(3):
+        program.kill(signal.SIGINT)
+        try:
+            program.popen.wait(2)
+            return True
+        except subprocess.TimeoutExpired:
+            pass
+    return False
+
+
+@pytest.mark.parametrize("name", sorted(
+    name for name in os.listdir(EXAMPLES) if name.endswith(".py")))
+def test_ctrl_c_ends_an_example_without_a_traceback(start, example, camera, name):
+    if not can_run(name):
+        pytest.skip("what it needs is not here")
+    words, line, channel = INTERRUPTED[name]
+    others = {"console_2.py": ["console_1.py"], "overlay.py": ["detect.py"]}
+    for other in others.get(name, []):
+        example(other)
+    if name not in ("ondemand.py", "console_1.py", "console_2.py"):
+        camera()
+    for _ in range(3):
+        program = start(sys.executable, os.path.join(EXAMPLES, name), *words)
+        if channel is not None:
+            with ndsh.Reader(channel) as reader:
+                reader.read(timeout=DEADLINE)
+        else:
+            program.find(line)
+        if interrupt(program):
+            break
+        program.kill()                    # PyGObject forgets one just before its loop runs
+        program.popen.wait(DEADLINE)
+    # Python says so, and goes on, if it comes while an object is collected.
+    out = re.sub(r"Exception ignored in: [\s\S]*?\nKeyboardInterrupt:?\s*\n", "",
+                 program.popen.stdout.read())
+    assert program.popen.returncode in (0, -signal.SIGINT), out
+    assert "Traceback" not in out and "Error" not in out and "Task " not in out, out
 
 
 @pytest.mark.parametrize("first", [1, 2])
