@@ -8,6 +8,8 @@
 #   .ci/packages.sh build demo      and to run examples/demo.sh
 #   .ci/packages.sh build demo tests
 #   .ci/packages.sh build demo bench     for tests/bench/run.sh
+#   .ci/packages.sh build demo tests libraries    with what is large and tests skip
+#                                        where it is missing: OpenCV and PyTorch
 set -eu
 
 build='gcc meson ninja-build pkg-config libglib2.0-dev libgstreamer1.0-dev
@@ -20,6 +22,7 @@ tests='gstreamer1.0-plugins-bad gstreamer1.0-libav gstreamer1.0-x python3
   gir1.2-gst-rtsp-server-1.0'
 bench='gstreamer1.0-plugins-bad python3 python3-matplotlib python3-numpy strace
   valgrind libzmq3-dev iceoryx libiceoryx-binding-c-dev'
+libraries='python3-opencv python3-torch'
 
 packages=
 for group; do
@@ -28,7 +31,10 @@ for group; do
     demo) packages="$packages $demo" ;;
     tests) packages="$packages $tests" ;;
     bench) packages="$packages $bench" ;;
-    *) echo "$0: there is no group '$group': build, demo, tests, bench" >&2; exit 2 ;;
+    libraries) packages="$packages $libraries" ;;
+    *)
+      echo "$0: there is no group '$group': build, demo, tests, bench, libraries" >&2
+      exit 2 ;;
   esac
 done
 

@@ -20,7 +20,7 @@ for frame in ndsh.Reader("cam"):              # "latest": a slow detector skips 
     if writer is None or writer.caps != frame.caps:
         writer = writer and writer.close()
         writer = ndsh.Writer("boxes", caps=frame.caps)
-    region = detect(frame.gray())
+    region = detect(frame.gray(copy=None))
     writer.write(frame.planes, pts=frame.pts, regions=[region])
     print("picture %d: %s at %d, %d" % (frame.sequence, region.label, region.x, region.y))
 if writer is not None:

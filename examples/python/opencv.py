@@ -13,10 +13,10 @@ except ImportError:
 has_window = cv2 is not None and "DISPLAY" in os.environ
 
 for frame in ndsh.Reader("cam"):
-    picture = frame.bgr()                 # height, width, 3; a view if it is BGR already
+    picture = frame.bgr(copy=None)        # height, width, 3; a view if it is BGR already
     if not has_window:
         print("%d x %d, brightness %.0f, %.1f ms old" % (
-            picture.shape[1], picture.shape[0], frame.gray().mean(), frame.age * 1000))
+            picture.shape[1], picture.shape[0], picture.mean(), frame.age * 1000))
         continue
     cv2.imshow("cam", picture)
     if cv2.waitKey(1) == 27:              # Escape

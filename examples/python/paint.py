@@ -5,7 +5,7 @@ import ndsh
 
 with ndsh.Writer("painted", format="BGR", fps=30) as writer:
     for frame in ndsh.Reader("cam"):
-        seen = frame.bgr()
+        seen = frame.bgr(copy=None)           # only looked at: no copy if it is BGR
         with writer.draft(seen.shape, pts=frame.pts) as picture:
             picture[:] = seen[:, ::-1]        # mirrored, straight into shared memory
             picture[:20] = (0, 0, 255)        # a red bar on top

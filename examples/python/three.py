@@ -11,13 +11,13 @@ import ndsh
 
 def brightness():
     for frame in ndsh.Reader("cam", max_fps=2):
-        print("brightness: %.0f" % frame.gray().mean())
+        print("brightness: %.0f" % frame.gray(copy=None).mean())
 
 
 def motion():
     before = None
     for frame in ndsh.Reader("cam"):
-        gray = frame.gray()                   # stays as it is while we keep it
+        gray = frame.gray(copy=None)          # stays as it is while we keep it
         if before is not None and before.shape == gray.shape:
             change = np.abs(gray.astype(np.int16) - before)
             print("motion: %.1f, %d pictures missed" % (change.mean(), frame.dropped))

@@ -12,6 +12,7 @@ refuses to make an array of a read-only one writeable again.
 import numpy as np
 
 from . import _lib, formats, metas, pixels
+from .buffers import Buffers
 
 
 class Window:
@@ -44,11 +45,12 @@ def show(owner, address, view, read_only=True):
 
 class Meaning:
     """What frames that look alike are: specs as carried, views as NumPy is to see them,
-    and the caps."""
+    the caps, and the memory that their copies share."""
 
-    __slots__ = ("caps", "specs", "views")
+    __slots__ = ("buffers", "caps", "specs", "views")
 
     def __init__(self, specs, caps):
+        self.buffers = Buffers()
         self.caps = caps
         self.specs = specs
         self.views = formats.views(caps, specs)
@@ -57,7 +59,13 @@ class Meaning:
 class Frame:
     """A frame: one or more read-only arrays in shared memory, and what they mean.
 
-    The arrays are views; nothing is copied, and no byte of them changes while any of
+    array, arrays and planes are read-only views of what others see, too; copy (),
+    bgr (), rgb () and gray () give arrays that are the program's own, to paint on.
+    Libraries that write to memory they were given as read-only crash the interpreter,
+    as OpenCV before 4.9 and PyTorch do: give them the latter, or open the reader with
+    paintable=True.
+
+    In views nothing is copied, and no byte of them changes while any of
     them, or a slice, or this object, is alive. They stay valid when the reader is
     closed and when the writer has gone, in any thread. In exchange their place in
     shared memory is taken: a reader may hold as many of them as its `leases`, less one;
@@ -76,6 +84,8 @@ class Frame:
     __slots__ = ("sequence", "dropped", "copied", "_name", "_meaning", "_info", "_owner",
                  "_address", "__weakref__")
 
+    _read_only = True
+
     def __init__(self, name, handle, meaning):
         self._name = name
         self._meaning = meaning
@@ -91,7 +101,7 @@ class Frame:
         self._info = _lib.frame_get_info(self._owner)
         size = _lib.frame_get_size(self._owner)
         shared = show(self._owner, self._address, _lib.Spec("uint8", (size,), (1,), 0))
-        private = shared.copy()
+        private = self._meaning.buffers.copy(shared)
         self._owner = private
         self._address = private.__array_interface__["data"][0]
         self.copied = True
@@ -105,7 +115,7 @@ class Frame:
         Numbers that are not in the machine's byte order are uint8 with one more
         dimension here; planes has them as numbers.
         """
-        return tuple(show(self._owner, self._address, spec)
+        return tuple(show(self._owner, self._address, spec, self._read_only)
                      for spec in self._meaning.specs)
 
     @property
@@ -116,7 +126,7 @@ class Frame:
         uint8; BGR: one of (height, width, 3); GRAY16_BE: one of >u2 (height, width).
         Strides are the writer's: rows may be padded.
         """
-        return tuple(show(self._owner, self._address, view)
+        return tuple(show(self._owner, self._address, view, self._read_only)
                      for view in self._meaning.views)
 
     @property
@@ -133,14 +143,20 @@ class Frame:
         """
         views = self._meaning.views
         if len(views) == 1:
-            return show(self._owner, self._address, views[0])
+            return show(self._owner, self._address, views[0], self._read_only)
         joined = formats.join(self._meaning.caps, views)
         if joined is None:
             raise ValueError(
                 "this frame of channel '%s' is %d arrays that do not lie as one "
                 "(%s): take frame.planes" % (self._name, len(views),
                                              self.format or "no format"))
-        return show(self._owner, self._address, joined)
+        return show(self._owner, self._address, joined, self._read_only)
+
+    def copy(self):
+        """What array is, as an array of its own: writable, and with no padding in its
+        rows. It costs one copy, into memory that is warm if you drop the array before
+        the last."""
+        return self._meaning.buffers.copy(self.array)
 
     @property
     def __array_interface__(self):
@@ -173,36 +189,42 @@ class Frame:
 
     # --- As colours ---
 
-    def bgr(self, copy=None):
-        """The picture as (height, width, 3), blue first, as OpenCV has it.
+    def bgr(self, copy=True):
+        """The picture as (height, width, 3), blue first, as OpenCV has it: an array of
+        its own, to paint on, in memory that is used again when you drop it.
 
-        A read-only view, without a copy, of BGR, RGB, BGRx, xRGB and all others that
-        have the three beside each other, and of RGBP and BGRP. Else a conversion,
-        which is a new array: by OpenCV if it is installed, else by NumPy, with the
-        matrix that the caps' colorimetry names (BT.601, BT.709, BT.2020).
+        Formats that have the three beside each other (BGR, RGB, BGRx, xRGB, ...), RGBP
+        and BGRP are copied. All others are converted: by OpenCV if it is installed,
+        else by NumPy, with the matrix that the caps' colorimetry names (BT.601, BT.709,
+        BT.2020).
 
-        copy: None is as said; False raises ValueError where it would be a conversion;
-            True always returns an array of its own, which may be written to
+        copy: False is a read-only view instead, which costs nothing, and ValueError
+            where it would be a conversion; None is the view where there is one, else
+            the conversion
         dtype: uint8; uint16, in the format's own range, for RGB, BGR, GBR and gray of
             more than 8 bits
         Raises ValueError for what is not a picture.
         """
-        return pixels.convert("bgr", self._meaning.caps, self.planes, copy)
+        return self._convert("bgr", copy)
 
-    def rgb(self, copy=None):
+    def rgb(self, copy=True):
         """The same, red first."""
-        return pixels.convert("rgb", self._meaning.caps, self.planes, copy)
+        return self._convert("rgb", copy)
 
-    def gray(self, copy=None):
-        """Brightness as (height, width).
+    def gray(self, copy=True):
+        """Brightness as (height, width), an array of its own, to paint on.
 
-        A view of GRAY8, GRAY16 (uint16), and of the Y plane of NV12, I420, YUY2 and
-        all other YUV formats, in whose range (mostly 16 to 235; uint16 where it has
-        more than 8 bits) it is. Else 0.299 R + 0.587 G + 0.114 B, a new array.
+        Of GRAY8, GRAY16 (uint16), and the Y plane of NV12, I420, YUY2 and all other YUV
+        formats it is a copy, in whose range (mostly 16 to 235; uint16 where it has
+        more than 8 bits) it is. Else 0.299 R + 0.587 G + 0.114 B.
 
         copy: as for bgr ()
         """
-        return pixels.convert("gray", self._meaning.caps, self.planes, copy)
+        return self._convert("gray", copy)
+
+    def _convert(self, to, copy):
+        return pixels.convert(to, self._meaning.caps, self.planes, copy,
+                              self._meaning.buffers)
 
     # --- What is known of it ---
 
@@ -253,7 +275,7 @@ class Frame:
 
     def __reduce__(self):
         raise TypeError("a frame of channel '%s' can neither be copied nor go to another "
-                        "process: take frame.array.copy (), or send frame.array"
+                        "process: take frame.copy (), or send frame.array"
                         % self._name)
 
     def __repr__(self):
@@ -262,3 +284,15 @@ class Frame:
         return "<ndsh.Frame %d of '%s': %s%s>" % (
             self.sequence, self._name, arrays,
             " " + self.format if self.format else "")
+
+
+class PaintableFrame(Frame):
+    """One whose arrays are all its own; see Reader's paintable."""
+
+    __slots__ = ()
+
+    _read_only = False
+
+    def __init__(self, name, handle, meaning):
+        super().__init__(name, handle, meaning)
+        self._make_private()

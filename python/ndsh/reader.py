@@ -9,7 +9,7 @@ import threading
 import time
 
 from . import _lib, formats
-from .frame import Frame, Meaning
+from .frame import Frame, Meaning, PaintableFrame
 from .life import Life
 
 _UNSET = object()
@@ -38,6 +38,10 @@ class Reader:
         free, so at 1 every frame is copied, as are those beyond this reader's share
         of the writer's memory. Slots are made when they are needed.
     follow: iteration goes on with the next writer when one has gone. False: it stops.
+    paintable: True copies each frame once, into memory that its arrays may be written
+        to: for programs that hand frame.array to what does not mind that it is
+        read-only (OpenCV before 4.9, PyTorch). None: as the environment has it, where
+        NDSH_PAINTABLE=1 is True
 
     Opening fails only for a name or an option that cannot be (ValueError): the writer
     may come later.
@@ -55,8 +59,9 @@ class Reader:
     """
 
     def __init__(self, name, mode="latest", queue=4, max_fps=None, timeout=None,
-                 leases=8, follow=True):
-        self._arguments = (name, mode, queue, max_fps, timeout, leases, follow)
+                 leases=8, follow=True, paintable=None):
+        self._arguments = (name, mode, queue, max_fps, timeout, leases, follow,
+                           paintable)
         if mode not in _lib.MODES:
             raise ValueError('mode is "latest", "queue" or "lossless", not %r' % (mode,))
         if not 1 <= leases <= _lib.MAX_LEASES:
@@ -66,7 +71,10 @@ class Reader:
             raise ValueError("queue is %r, and 1 to 32 is possible" % (queue,))
         if max_fps is not None and not max_fps > 0:
             raise ValueError("max_fps is %r, and must be more than 0" % (max_fps,))
+        if paintable is None:
+            paintable = os.environ.get("NDSH_PAINTABLE", "0") not in ("", "0")
         self.name = name
+        self._frame_type = PaintableFrame if paintable else Frame
         self._timeout = timeout
         self._follow = follow
         self._interval = 1.0 / max_fps if max_fps else 0.0
@@ -74,7 +82,7 @@ class Reader:
         self._open()
 
     def _open(self):
-        name, mode, queue, _, _, leases, _ = self._arguments
+        name, mode, queue, _, _, leases = self._arguments[:6]
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._life = Life(_lib.reader_new(name, _lib.MODES.index(mode), queue, leases),
@@ -114,10 +122,10 @@ class Reader:
         if look != self._look:
             specs, text = _lib.parse_look(look)
             self._look, self._meaning = look, Meaning(specs, formats.Caps(text))
-        frame = Frame(self.name, handle, self._meaning)
+        frame = self._frame_type(self.name, handle, self._meaning)
         frame.dropped = self._count(handle, frame.sequence)
         held, granted = _lib.reader_leases(reader)
-        if held >= granted:
+        if held >= granted and not frame.copied:
             frame._make_private()
             self._copied += 1
         if self._interval:
