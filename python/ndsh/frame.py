@@ -203,7 +203,8 @@ class Frame:
             the conversion
         dtype: uint8; uint16, in the format's own range, for RGB, BGR, GBR and gray of
             more than 8 bits
-        Raises ValueError for what is not a picture.
+        Raises ValueError for what is not a picture: without caps, what is not uint8 or
+        uint16, (height, width), (height, width, 3) or (height, width, 4).
         """
         return self._convert("bgr", copy)
 

@@ -70,8 +70,8 @@ def convert(to, caps, planes, copy=None, buffers=None):
                          "it" % (_name(caps), _shapes(planes), to))
     result = _convert(to, caps, planes, buffers)
     if result is None:
-        raise ValueError("there is no conversion of %s, %s, to %s" % (
-            _name(caps), _shapes(planes), to))
+        raise ValueError("there is no conversion of %s, %s, to %s; frame.array has it as "
+                         "it is" % (_name(caps), _shapes(planes), to))
     return result
 
 
@@ -129,7 +129,7 @@ def _view(to, caps, planes):
 
 def _view_without_format(to, caps, planes):
     """What came without caps is what it looks like, in OpenCV's order."""
-    if caps.text or len(planes) != 1:
+    if caps.text or not _may_be_picture(planes):
         return None
     array = planes[0]
     if to == "gray" and array.ndim == 2:
@@ -137,6 +137,11 @@ def _view_without_format(to, caps, planes):
     if to != "gray" and array.ndim == 3 and array.shape[2] in (3, 4):
         return _pick(array, "bgr", to)
     return None
+
+
+def _may_be_picture(planes):
+    """Of what came without caps."""
+    return len(planes) == 1 and planes[0].dtype in (np.uint8, np.uint16)
 
 
 def _planes_fit(caps, planes):
@@ -214,7 +219,7 @@ def _convert(to, caps, planes, buffers):
         return _from_jpeg(to, planes, cv2)
     if caps.media == "video/x-raw":
         return _from_video(to, caps, planes, cv2, buffers)
-    if not caps.text and len(planes) == 1:
+    if not caps.text and _may_be_picture(planes):
         return _from_unknown(to, planes[0], cv2)
     return None
 

@@ -8,7 +8,7 @@ import select
 import threading
 import time
 
-from . import _lib, formats
+from . import _lib, arguments, formats
 from .frame import Frame, Meaning, PaintableFrame
 from .life import Life
 
@@ -62,20 +62,16 @@ class Reader:
                  leases=8, follow=True, paintable=None):
         self._arguments = (name, mode, queue, max_fps, timeout, leases, follow,
                            paintable)
-        if mode not in _lib.MODES:
-            raise ValueError('mode is "latest", "queue" or "lossless", not %r' % (mode,))
-        if not 1 <= leases <= _lib.MAX_LEASES:
-            raise ValueError("leases is %r, and 1 to %d is possible" % (
-                leases, _lib.MAX_LEASES))
-        if not 1 <= queue <= 32:
-            raise ValueError("queue is %r, and 1 to 32 is possible" % (queue,))
-        if max_fps is not None and not max_fps > 0:
-            raise ValueError("max_fps is %r, and must be more than 0" % (max_fps,))
+        arguments.mode(mode)
+        arguments.whole(leases, "leases", 1, _lib.MAX_LEASES)
+        arguments.whole(queue, "queue", 1, 32)
+        arguments.rate(max_fps, "max_fps")
+        arguments.check_directory(name)
         if paintable is None:
             paintable = os.environ.get("NDSH_PAINTABLE", "0") not in ("", "0")
         self.name = name
         self._frame_type = PaintableFrame if paintable else Frame
-        self._timeout = timeout
+        self._timeout = arguments.seconds(timeout, "timeout")
         self._follow = follow
         self._interval = 1.0 / max_fps if max_fps else 0.0
         self._copied = 0
@@ -85,7 +81,7 @@ class Reader:
         name, mode, queue, _, _, leases = self._arguments[:6]
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._life = Life(_lib.reader_new(name, _lib.MODES.index(mode), queue, leases),
+        self._life = Life(_lib.reader_new(name, arguments.mode(mode), queue, leases),
                           _lib.reader_free, "the reader of channel '%s'" % name)
         self._fd = self._life.use(_lib.reader_get_fd)
         self._last = (b"", 0)         # stream id and sequence of the last frame
@@ -166,8 +162,8 @@ class Reader:
 
     def _wait_for(self, step, timeout):
         """What @step returns once it has a frame; its last failure if time is up."""
-        if timeout is _UNSET:
-            timeout = self._timeout
+        timeout = self._timeout if timeout is _UNSET else arguments.seconds(
+            timeout, "timeout")
         deadline = _deadline(timeout)
         while True:
             result, sleep = self._look_until(step, timeout, deadline)
