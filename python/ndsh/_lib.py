@@ -541,10 +541,10 @@ def reader_is_connected(reader):
 
 
 def reader_leases(reader):
-    """(held, granted)"""
+    """(held, granted, how many frames were copied where they could not be leased)"""
     info = _ReaderInfo()
     _reader_get_info(reader, byref(info))
-    return info.n_leases, info.max_leases
+    return info.n_leases, info.max_leases, info.copied
 
 
 def reader_get_info(reader):

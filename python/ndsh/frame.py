@@ -68,9 +68,12 @@ class Frame:
     In views nothing is copied, and no byte of them changes while any of
     them, or a slice, or this object, is alive. They stay valid when the reader is
     closed and when the writer has gone, in any thread. In exchange their place in
-    shared memory is taken: a reader may hold as many of them as its `leases`, less one;
-    the payload of what comes beyond is copied once into private memory (``copied`` is
-    True then, and Reader.copied counts).
+    shared memory is taken: a reader may hold as many of them as its `leases`, less one,
+    and all readers together half of what the writer's memory has room for. The payload
+    of what comes beyond is copied once into private memory (``copied`` is True then, and
+    Reader.copied counts): nothing fails, but each frame costs a copy. Who means to keep
+    many does better with the copy () of each: then shared memory is free, and readers
+    that keep little go on without copies.
 
     A frame can neither be copied nor go to another process; its arrays can.
 

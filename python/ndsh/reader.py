@@ -36,7 +36,9 @@ class Reader:
         ever
     leases: frames that may be held in shared memory, 1 to 64; the last one is kept
         free, so at 1 every frame is copied, as are those beyond this reader's share
-        of the writer's memory. Slots are made when they are needed.
+        of the writer's memory. Slots are made when they are needed. Who keeps many
+        frames, like the last ten seconds, keeps frame.copy () of each, or asks for
+        leases and has the writer's max_bytes raised.
     follow: iteration goes on with the next writer when one has gone. False: it stops.
     paintable: True copies each frame once, into memory that its arrays may be written
         to: for programs that hand frame.array to what does not mind that it is
@@ -88,6 +90,7 @@ class Reader:
         self._look = None             # how it looked; mostly the next looks the same
         self._meaning = None
         self._due = None              # monotonic: when max_fps allows another frame
+        self._copied_there = 0        # frames, by the library
         self._waiting = None          # a _Waiting while a task waits
 
     def _get_lock(self):
@@ -120,10 +123,14 @@ class Reader:
             self._look, self._meaning = look, Meaning(specs, formats.Caps(text))
         frame = self._frame_type(self.name, handle, self._meaning)
         frame.dropped = self._count(handle, frame.sequence)
-        held, granted = _lib.reader_leases(reader)
-        if held >= granted and not frame.copied:
+        held, granted, copied = _lib.reader_leases(reader)
+        scarce = held >= granted and not frame.copied
+        if scarce:
             frame._make_private()
-            self._copied += 1
+        if copied != self._copied_there:
+            self._copied_there = copied
+            scarce = frame.copied = True
+        self._copied += scarce
         if self._interval:
             now = time.monotonic()
             due = now if self._due is None else max(self._due, now - self._interval)
@@ -294,7 +301,9 @@ class Reader:
 
     @property
     def copied(self):
-        """Frames whose payload was copied because too many others were held."""
+        """Frames whose payload was copied because too many others were held: more than
+        `leases` less one by this reader, or by all readers more than half of what the
+        writer's memory has room for."""
         return self._copied
 
     @property

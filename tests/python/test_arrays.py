@@ -496,6 +496,26 @@ def test_beyond_the_budget_frames_are_copied_and_counted(writer):
         assert not send(writer, reader, np.zeros(5000)).copied
 
 
+def test_what_is_copied_because_others_hold_all_is_told_too():
+    """Where the writer's memory is scarce the library copies, and leases are left."""
+    array = np.zeros(100000, np.uint8)
+    with ndsh.Writer("a", max_bytes=8 * 110000) as writer, \
+            ndsh.Reader("a", timeout=30) as greedy, ndsh.Reader("a", timeout=30) as other:
+        greedy.wait(0), other.wait(0)
+        kept = [send(writer, greedy, array) for _ in range(7)]
+        assert any(frame.copied for frame in kept)
+        told = [frame.copied for frame in kept]
+        assert [in_shared_memory(frame.array) for frame in kept] == [not one for one in told]
+        assert greedy.copied == greedy.info.copied == sum(told) > 0
+        kept.append(send(writer, other, array))
+        assert kept[-1].copied != in_shared_memory(kept[-1].array)
+        assert other.copied == other.info.copied == kept[-1].copied
+
+        del kept
+        gc.collect()
+        assert not send(writer, greedy, array).copied
+
+
 def test_1000_arrays_are_held_while_the_reader_closes_and_the_writer_dies(program):
     other = program("""
         import ndsh, numpy as np, sys
