@@ -170,8 +170,8 @@ class Frame:
         """For torch.from_dlpack (frame) and the like.
 
         Without a copy where NumPy (2.1 and later) and the consumer know read-only
-        tensors (DLPack 1.0). Else a tensor of a private copy, since its consumer
-        might write to it; BufferError if that is asked not to be.
+        tensors (DLPack 1.0), and of paintable frames. Else a tensor of a private copy,
+        since its consumer might write to it; BufferError if that is asked not to be.
         """
         if arguments.get("dl_device") not in (None, self.__dlpack_device__()):
             raise BufferError("the frame is in the memory of the CPU")
@@ -181,11 +181,13 @@ class Frame:
                 return self.array.__dlpack__(**arguments)
             except TypeError:
                 pass              # NumPy before 2.1
-        if arguments.pop("copy", None) is False:
+        copy, stream = arguments.get("copy"), arguments.get("stream")
+        if not self._read_only and not copy:
+            return self.array.__dlpack__(stream=stream)
+        if copy is False:
             raise BufferError("a read-only array cannot be handed over without a copy "
-                              "before DLPack 1.0 and NumPy 2.1")
-        stream = arguments.get("stream")
-        return self.array.copy().__dlpack__(stream=stream)
+                              "before DLPack 1.0 and NumPy 2.1: take frame.copy ()")
+        return self.copy().__dlpack__(stream=stream)
 
     def __dlpack_device__(self):
         return (1, 0)             # kDLCPU
