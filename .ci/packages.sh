@@ -13,7 +13,7 @@
 set -eu
 
 build='gcc meson ninja-build pkg-config libglib2.0-dev libgstreamer1.0-dev
-  libgstreamer-plugins-base1.0-dev'
+  libgstreamer-plugins-base1.0-dev python3-numpy'
 demo='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good'
 tests='gstreamer1.0-plugins-bad gstreamer1.0-libav gstreamer1.0-x python3
   clang libclang-rt-dev valgrind strace util-linux debootstrap spin

@@ -6,6 +6,7 @@ from typing import (Any, AsyncIterator, Dict, Iterable, Iterator, List, NamedTup
                     Optional, Sequence, Tuple, Type, Union)
 
 import numpy as np
+from typing_extensions import Literal
 
 __version__: str
 __all__ = ["Channel", "Draft", "Error", "Frame", "FrameInfo", "Meta", "Reader", "ReaderInfo",
@@ -84,6 +85,12 @@ class Frame:
     @property
     def array(self) -> np.ndarray[Any, Any]: ...
     @property
+    def shape(self) -> Tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    @property
     def arrays(self) -> Tuple[np.ndarray[Any, Any], ...]: ...
     @property
     def planes(self) -> Tuple[np.ndarray[Any, Any], ...]: ...
@@ -110,7 +117,8 @@ class Frame:
 
 class Reader:
     name: str
-    def __init__(self, name: str, mode: str = ..., queue: int = ...,
+    def __init__(self, name: str, mode: Literal["latest", "queue", "lossless"] = ...,
+                 queue: int = ...,
                  max_fps: Optional[float] = ..., timeout: Optional[float] = ...,
                  leases: int = ..., follow: bool = ...,
                  paintable: Optional[bool] = ...) -> None: ...

@@ -11,7 +11,7 @@ refuses to make an array of a read-only one writeable again.
 
 import numpy as np
 
-from . import _lib, formats, metas, pixels
+from . import _lib, formats, metas, pixels, png
 from .buffers import Buffers
 
 
@@ -61,12 +61,12 @@ class Frame:
 
     array, arrays and planes are read-only views of what others see, too; copy (),
     bgr (), rgb () and gray () give arrays that are the program's own, to paint on.
-    Libraries that write to memory they were given as read-only crash the interpreter,
-    as OpenCV before 4.9 and PyTorch do: give them the latter, or open the reader with
-    paintable=True.
+    OpenCV before 4.9 and PyTorch do not mind that an array is read-only, and end the
+    interpreter when they write to one: give them arrays of the program's own, or open
+    the reader with paintable=True.
 
-    In views nothing is copied, and no byte of them changes while any of
-    them, or a slice, or this object, is alive. They stay valid when the reader is
+    No byte of a view changes while any of them, or a slice, or this object, is alive.
+    They stay valid when the reader is
     closed and when the writer has gone, in any thread. In exchange their place in
     shared memory is taken: a reader may hold as many of them as its `leases`, less one,
     and all readers together half of what the writer's memory has room for. The payload
@@ -162,6 +162,24 @@ class Frame:
         return self._meaning.buffers.copy(self.array)
 
     @property
+    def shape(self):
+        """That of array."""
+        return self.array.shape
+
+    @property
+    def dtype(self):
+        """That of array."""
+        return self.array.dtype
+
+    def __len__(self):
+        """That of array: rows of a picture."""
+        return len(self.array)
+
+    def __bool__(self):
+        """A frame is one, also if it has no elements."""
+        return True
+
+    @property
     def __array_interface__(self):
         """np.asarray (frame) is frame.array, and keeps the frame."""
         return self.array.__array_interface__
@@ -231,6 +249,13 @@ class Frame:
     def _convert(self, to, copy):
         return pixels.convert(to, self._meaning.caps, self.planes, copy,
                               self._meaning.buffers)
+
+    def _repr_png_(self):
+        """For notebooks; None, and so its repr (), for what is not a picture."""
+        try:
+            return png.encode(self.rgb(copy=None))
+        except ValueError:
+            return None
 
     # --- What is known of it ---
 

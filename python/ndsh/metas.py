@@ -9,6 +9,7 @@ import struct
 from typing import Any, Dict, NamedTuple, Optional
 
 from . import formats
+from .plain import plain
 
 _MAGIC = b"ndg1"
 _HEAD = struct.Struct("<II")
@@ -16,6 +17,7 @@ _REGION = struct.Struct("<iiIIIId")
 _TAG_REGION, _TAG_META, _TAG_EVENT = 5, 6, 8
 _STREAM_TAGS, _GLOBAL_TAGS = 0, 1     # kinds of events
 
+@plain
 class Region(NamedTuple):
     """A part of a picture that something is known of, like a detector's box.
 
@@ -40,6 +42,7 @@ class Region(NamedTuple):
     parent: Optional[int] = None
 
 
+@plain
 class Meta(NamedTuple):
     """What one of GStreamer's metas says, or one of a program's own.
 

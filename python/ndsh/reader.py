@@ -7,12 +7,16 @@ import os
 import select
 import threading
 import time
+import warnings
 
 from . import _lib, arguments, formats
 from .frame import Frame, Meaning, PaintableFrame
 from .life import Life
 
 _UNSET = object()
+
+# After so many seconds it is told once that nobody writes.
+_SILENCE = 3.0
 
 # How soon a thread that waits sees that another has closed the reader.
 _CLOSE_CHECK = 0.25
@@ -46,7 +50,8 @@ class Reader:
         NDSH_PAINTABLE=1 is True
 
     Opening fails only for a name or an option that cannot be (ValueError): the writer
-    may come later.
+    may come later. Who waits for ever is told after three seconds that nobody writes
+    (RuntimeWarning), and which channels there are.
 
     Iteration, also `async for`, ends when the writer has said that nothing more
     follows; iterating anew waits for more. It raises TimeoutError, and what read ()
@@ -77,6 +82,7 @@ class Reader:
         self._follow = follow
         self._interval = 1.0 / max_fps if max_fps else 0.0
         self._copied = 0
+        self._nobody_since = None
         self._open()
 
     def _open(self):
@@ -124,18 +130,21 @@ class Reader:
         frame = self._frame_type(self.name, handle, self._meaning)
         frame.dropped = self._count(handle, frame.sequence)
         held, granted, copied = _lib.reader_leases(reader)
-        scarce = held >= granted and not frame.copied
-        if scarce:
-            frame._make_private()
-        if copied != self._copied_there:
-            self._copied_there = copied
-            scarce = frame.copied = True
-        self._copied += scarce
+        if held >= granted or copied != self._copied_there:
+            self._make_copy(frame, held >= granted, copied)
         if self._interval:
             now = time.monotonic()
             due = now if self._due is None else max(self._due, now - self._interval)
             self._due = due + self._interval
         return frame
+
+    def _make_copy(self, frame, is_last, copied):
+        """Notes that the library made one, or makes one instead of the last lease."""
+        self._copied += copied != self._copied_there or (is_last and not frame.copied)
+        if is_last and not frame.copied:
+            frame._make_private()
+        frame.copied = True
+        self._copied_there = copied
 
     def _count(self, handle, sequence):
         """Frames missed since the last one."""
@@ -159,10 +168,24 @@ class Reader:
             result = step()
             if not _is_failure(result, _lib.TIMEOUT, _lib.NOT_FOUND):
                 return result, None
+            if deadline is None and result[0] == _lib.NOT_FOUND:
+                self._warn_of_nobody()
         left = float("inf") if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return self._name_time_out(result, timeout), None
         return None, (min(left, pause) if pause > 0 else left, pause <= 0)
+
+    def _warn_of_nobody(self):
+        """Once, to who waits for ever for a name that may be misspelt."""
+        now = time.monotonic()
+        if self._nobody_since is None:
+            self._nobody_since = now
+        elif now - self._nobody_since > _SILENCE:
+            self._nobody_since = float("inf")
+            others = ", ".join("'%s'" % one for one in _lib.list_channels())
+            warnings.warn("nobody writes channel '%s' so far; %s" % (
+                self.name, "there is %s" % others if others else "there is no other"),
+                RuntimeWarning)
 
     def _until_due(self):
         return 0.0 if self._due is None else self._due - time.monotonic()
