@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Three processes on one camera. None holds up another, or the camera."""
 
+import contextlib
 import multiprocessing
 import time
 
@@ -30,9 +31,15 @@ def slow():
         print("slow: picture %d, %d missed" % (frame.sequence, frame.dropped))
 
 
+def quietly(function):
+    with contextlib.suppress(KeyboardInterrupt):
+        function()
+
+
 if __name__ == "__main__":
-    processes = [multiprocessing.Process(target=one) for one in (brightness, motion, slow)]
+    processes = [multiprocessing.Process(target=quietly, args=(one,))
+                 for one in (brightness, motion, slow)]
     for process in processes:
         process.start()
     for process in processes:
-        process.join()
+        quietly(process.join)

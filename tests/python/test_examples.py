@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import ndsh
-from conftest import DEADLINE, Program
+from conftest import DEADLINE, HEAR_SIGINT, Program
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXAMPLES = os.path.join(ROOT, "examples", "python")
@@ -310,3 +310,51 @@ def test_two_consoles(example, first):
     told = reader.end_well()
     writer.say("")
     assert "[[" in told and writer.end_well().startswith(told)
+
+
+def is_there(channel):
+    return any(one.name == channel and one.published > 2 for one in ndsh.channels())
+
+
+# And what it says, or publishes, once it runs: OpenCV loses a Ctrl-C while it is imported.
+@pytest.mark.parametrize("name, said", [
+    ("opencv.py", ["brightness"]), ("paint.py", []), ("infer.py", ["edges"]),
+    ("three.py", ["brightness", "motion", "slow"]), ("loop.py", ["a second, the last"]),
+    ("detect.py", ["bright"])])
+def test_ctrl_c_ends_an_example_without_a_traceback(start, camera, name, said):
+    source = camera()
+    shown = start(sys.executable, "-c", HEAR_SIGINT + "import runpy\nrunpy.run_path(%r, "
+                  "run_name='__main__')" % os.path.join(EXAMPLES, name))
+    while said:
+        line = shown.line()
+        said = [word for word in said if word not in line]
+    while name == "paint.py" and not is_there("painted"):
+        pass
+    shown.kill(signal.SIGINT)
+    out = shown.end_well()
+    assert "Traceback" not in out and "Task was" not in out and "never" not in out, out
+    stop(source)
+
+
+@pytest.mark.skipif(not has_gi(), reason="no PyGObject")
+@pytest.mark.parametrize("name, words", [
+    ("overlay.py", ["fakesink"]), ("embed.py", ["fakesink"]),
+    ("ondemand.py", ["videotestsrc"]), ("rtsp.py", ["cam", "0"])])
+def test_ctrl_c_ends_an_example_with_a_main_loop(start, camera, name, words):
+    if (name == "overlay.py" and not has_cairo()) or (name == "rtsp.py" and not has_rtsp()):
+        pytest.skip("not all is installed")
+    shown = start(sys.executable, "-c", HEAR_SIGINT + """
+import runpy, sys
+from gi.repository import GLib
+real = GLib.MainLoop.run
+def run(loop):
+    GLib.idle_add(lambda: print("it runs", flush=True))
+    real(loop)
+GLib.MainLoop.run = run
+sys.argv = %r
+runpy.run_path(sys.argv[0], run_name='__main__')
+""" % ([os.path.join(EXAMPLES, name)] + words,))
+    shown.find("^it runs$")
+    shown.kill(signal.SIGINT)
+    out = shown.end_well()
+    assert "Traceback" not in out, out
