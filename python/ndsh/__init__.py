@@ -21,7 +21,8 @@ try:
     import numpy as _numpy            # noqa: F401
 except ImportError as _error:
     raise ImportError("ndsh needs NumPy (%s): install python3-numpy, or run it with a "
-                      "Python that has it, as Debian's /usr/bin/python3 may" % _error)
+                      "Python that has it, as Debian's /usr/bin/python3 may"
+                      % _error) from None
 
 from ._lib import DTYPES as _DTYPES
 from ._lib import Error, FrameInfo, ReaderInfo, Spec, Timing, WriterInfo

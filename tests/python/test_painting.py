@@ -115,7 +115,8 @@ def test_the_memory_of_what_is_dropped_is_used_again(channel):
 
 def test_the_memory_of_what_is_kept_is_not(channel):
     frame, _ = channel("BGR")
-    kept = []
+    kept = [frame.bgr() for _ in range(5)]
+    kept = []                                 # of which two are used again
     for n in range(50):
         kept.append(frame.bgr()[3:])          # a slice keeps it, too
         kept[-1][...] = n
