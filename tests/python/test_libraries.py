@@ -134,3 +134,11 @@ def test_a_frame_that_is_handed_over_with_dlpack_may_not_be_copied_where_that_is
         writer.write(np.arange(12.0))
         with pytest.raises(BufferError, match="frame.copy"):
             reader.read().__dlpack__(copy=False)
+
+
+def test_torch_takes_no_frame_by_itself(frames):
+    torch = pytest.importorskip("torch")
+    if not torch.__version__.startswith("1."):
+        pytest.skip("this PyTorch may")
+    with pytest.raises(RuntimeError, match="Could not infer dtype"):
+        torch.as_tensor(frames[0])
