@@ -135,6 +135,9 @@ ndsh.Writer("film", fps=Fraction(24000, 1001))
 for frame in ndsh.Reader("cam", mode="queue", queue=3, max_fps=2.5, timeout=1):
     total = frame.array.sum() + frame.planes[0].mean() + frame.bgr()[0, 0, 0]
     age: float = frame.age
+    rows: int = len(frame) + frame.shape[0] + frame.copy()[0, 0]
+    if not frame.copied:
+        frame.bgr(copy=False)
 
 async def main() -> None:
     async for frame in ndsh.Reader("cam"):
@@ -148,7 +151,8 @@ is_new, array = ndsharray.NdShArray("tag", r_w="r", timeout=1).read()
 digits: str = shared.ndarray_mmap_name
 ''')
     wrong = ['ndsh.Reader(3)', 'ndsh.Reader("a").red()', 'ndsh.Writer("a", fsp=3)',
-             'ndsh.Reader("a").read().array = 3', 'ndsharray.NdShArray("a", r_w=3)']
+             'ndsh.Reader("a").read().array = 3', 'ndsh.Reader("a", mode="newest")',
+             'ndsharray.NdShArray("a", r_w=3)']
     bad = tmp_path / "bad.py"
     bad.write_text("\n".join(["import ndsh, ndsharray"] + wrong) + "\n")
     result = subprocess.run(
