@@ -694,3 +694,14 @@ def test_an_array_of_a_draft_that_is_kept_stays_as_it_was_published(writer, read
         writer.write(np.full(1000, number, "u1"))
 
     assert (kept == 9).all()
+
+
+def test_many_are_kept_as_copies_and_the_next_are_views(writer, reader):
+    """As the cookbook has it."""
+    kept = []
+    for number in range(100):
+        frame = send(writer, reader, np.full(5000, number))
+        kept.append(frame.copy())
+        assert not frame.copied
+    assert reader.copied == 0 and writer.info.slots < 12
+    assert all((array == number).all() for number, array in enumerate(kept))
