@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The second of two consoles, with the interface of ndsharray."""
 
-from contextlib import suppress
-
 import ndsharray
 
-with suppress(KeyboardInterrupt):         # Ctrl-C
-    shared = ndsharray.NdShArray("two_consoles", r_w="r", timeout=60)
-    is_new, array = shared.read()
-    print("new: %s, %.3f ms after it was written" % (is_new, shared.read_time_ms))
-    print(array)
+shared = ndsharray.NdShArray("two_consoles", r_w="r", timeout=60)
+is_new, array = shared.read()
+print("new: %s, %.3f ms after it was written" % (is_new, shared.read_time_ms))
+print(array)
 
-    is_new, same = shared.read()
-    print("new: %s" % is_new)             # the same array until there is another
+is_new, same = shared.read()
+print("new: %s" % is_new)                 # the same array until there is another
 
-    shared.wait()                         # the original had only polling
-    is_new, array = shared.read()
-    print("new: %s, lies in %s" % (is_new, shared.ndarray_mmap_name))
-    print(array)
+shared.wait()                             # the original had only polling
+is_new, array = shared.read()
+print("new: %s, lies in %s" % (is_new, shared.ndarray_mmap_name))
+print(array)
+shared.close()

@@ -2,15 +2,16 @@
 """Reads a camera in an event loop, beside whatever else it does."""
 
 import asyncio
+import contextlib
 import signal
-from contextlib import suppress
 
 import ndsh
 
 
 async def count(counts):
-    async for frame in ndsh.Reader("cam", mode="queue"):
-        counts.append(frame.sequence)
+    with ndsh.Reader("cam", mode="queue") as reader:
+        async for frame in reader:
+            counts.append(frame.sequence)
 
 
 async def report(counts):
@@ -23,12 +24,12 @@ async def report(counts):
 
 async def main():
     counts = []
-    reporter = asyncio.ensure_future(report(counts))
-    counter = asyncio.ensure_future(count(counts))
-    asyncio.get_event_loop().add_signal_handler(signal.SIGINT, counter.cancel)
-    with suppress(asyncio.CancelledError):
-        await counter                     # until the camera ends, or Ctrl-C
-    reporter.cancel()
+    tasks = [asyncio.ensure_future(count(counts)), asyncio.ensure_future(report(counts))]
+    asyncio.get_event_loop().add_signal_handler(signal.SIGINT, tasks[0].cancel)
+    for task in tasks:                    # until the camera ends, or Ctrl-C
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        tasks[1].cancel()
 
 
 asyncio.new_event_loop().run_until_complete(main())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A camera that is on only while somebody looks. Needs PyGObject."""
 
+import contextlib
 import sys
-from contextlib import suppress
 
 import gi
 
@@ -40,8 +40,8 @@ pipeline.bus.add_signal_watch()
 pipeline.bus.connect("message::element", on_element_message)
 pipeline.bus.connect("message::error", lambda bus, message: (
     print(message.parse_error()[0].message, file=sys.stderr), loop.quit()))
-with suppress(KeyboardInterrupt):         # Ctrl-C
-    switch_camera(False)
-    pipeline.set_state(Gst.State.PLAYING)
+switch_camera(False)
+pipeline.set_state(Gst.State.PLAYING)
+with contextlib.suppress(KeyboardInterrupt):
     loop.run()
 pipeline.set_state(Gst.State.NULL)

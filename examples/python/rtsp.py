@@ -7,8 +7,8 @@ Needs PyGObject and gst-rtsp-server. Nothing is read, or encoded, while nobody l
 all who look share one encoder.
 """
 
+import contextlib
 import sys
-from contextlib import suppress
 
 import gi
 
@@ -31,6 +31,6 @@ server.set_service(port)
 server.get_mount_points().add_factory("/" + channel, factory)
 if server.attach(None) == 0:
     sys.exit("port %s is taken" % port)
-with suppress(KeyboardInterrupt):         # Ctrl-C
-    print("rtsp://127.0.0.1:%d/%s" % (server.get_bound_port(), channel), flush=True)
+print("rtsp://127.0.0.1:%d/%s" % (server.get_bound_port(), channel), flush=True)
+with contextlib.suppress(KeyboardInterrupt):
     GLib.MainLoop().run()
