@@ -38,7 +38,8 @@ G_BEGIN_DECLS
  * Blocking: ndsh_reader_read () and ndsh_reader_wait () sleep, and
  *   ndsh_writer_begin () does where a lossless reader has to catch up. Nothing
  *   else waits for another process, but ndsh_writer_new (), ndsh_channel_info_new ()
- *   and ndsh_monitor_new () up to two seconds for one that has stopped.
+ *   and ndsh_monitor_new () up to two seconds for one that has stopped, and
+ *   ndsh_writer_free () where it lingers.
  * Units: sizes, offsets and strides are bytes; points in time are nanoseconds of
  *   CLOCK_MONOTONIC as the writer sees it, which in another time namespace is
  *   another clock; time-outs are microseconds.
@@ -193,6 +194,12 @@ typedef struct _NdshDraft NdshDraft;
  *   growth comes on top, at most twice as much again.
  * @lossless_timeout_us: how long ndsh_writer_begin () waits for a lossless
  *   reader that does not move (1 s); negative: lossless is never granted
+ * @linger_us: how long the newest frame outlives the writer, up to 24 days (0: not at all).
+ *   ndsh_writer_free () leaves it to a process of its own, ndsh-keeper, which it starts
+ *   then: readers find the frame there, with its stream, number and ends, as if the writer
+ *   were there and published nothing. It gives the name up to the next writer of the same
+ *   user, and ends when the time is up or on SIGTERM. Where it cannot be started that is
+ *   logged, and the frame goes with its writer; so it does if this process is killed.
  * @perms: who may read, as file permissions of the socket (0600; there are none that
  *   admit nobody). Connecting takes write permission: 0660 admits the group, 0666
  *   everybody. The directory must let them in as well.
@@ -209,6 +216,7 @@ typedef struct {
   guint max_readers;
   guint64 max_bytes;
   gint64 lossless_timeout_us;
+  gint64 linger_us;
   guint perms;
   void (*notify) (NdshWriter *writer, gpointer data);
   gpointer notify_data;
@@ -225,7 +233,7 @@ NdshWriter *ndsh_writer_new (const char *name,
                              const NdshWriterOptions *options, GError **error);
 
 /* Readers see CLOSED once they have taken what was published. Drafts still held
- * keep their memory; publishing them returns 0. */
+ * keep their memory; publishing them returns 0. With linger_us the newest frame stays. */
 void ndsh_writer_free (NdshWriter *writer);
 
 /* Text that travels with every frame begun or described from now on and says what the
@@ -623,8 +631,8 @@ gboolean ndsh_item_get_region (const NdshItem *item, NdshRegion *region);
 
 /* --- Finding -------------------------------------------------------------- */
 
-/* Names of the channels that have a live writer, sorted, NULL-terminated; to be
- * freed with g_strfreev (). */
+/* Names of the channels that have a live writer, or one that lingers, sorted,
+ * NULL-terminated; to be freed with g_strfreev (). */
 char **ndsh_list_channels (void);
 
 /*

@@ -135,6 +135,7 @@ class _WriterOptions(ctypes.Structure):
                 ("max_readers", c_uint),
                 ("max_bytes", c_uint64),
                 ("lossless_timeout_us", c_int64),
+                ("linger_us", c_int64),
                 ("perms", c_uint),
                 ("notify", c_void_p),
                 ("notify_data", c_void_p),
@@ -402,13 +403,14 @@ else:
 
 # --- Writing -----------------------------------------------------------------
 
-def writer_new(name, history, max_readers, max_bytes, lossless_timeout_us, perms):
+def writer_new(name, history, max_readers, max_bytes, lossless_timeout_us, linger_us,
+               perms):
     """A WriterHandle."""
     options = _WriterOptions(
         _bounded(history, 32, "history"),
         _bounded(max_readers, 32, "max_readers"),
         _bounded(max_bytes, 64, "max_bytes"),
-        lossless_timeout_us, _bounded(perms, 32, "perms"))
+        lossless_timeout_us, linger_us, _bounded(perms, 32, "perms"))
     error = POINTER(_Error)()
     writer = _writer_new(_encode(name, "a channel's name"), byref(options),
                          byref(error))

@@ -41,6 +41,10 @@ class Writer:
     lossless_timeout: seconds that a write may wait for a lossless reader that does not
         move; negative: lossless is never granted
     perms: who may read, as file permissions: 0o600 the user, 0o660 the group too
+    linger: seconds for which the newest frame outlives the writer, up to 24 days. A small
+        process, ndsh-keeper, is started for that when the writer is closed, also by the
+        interpreter's end; not if this process is killed. Readers find the frame there,
+        and the next writer of the name takes it at once.
 
     Without format, fps and caps arrays of any kind may be written, and any kind may
     follow another: up to 32 dimensions, sizes of 0, and the dtypes in ndsh.dtypes.
@@ -56,7 +60,7 @@ class Writer:
 
     def __init__(self, name, format=None, fps=None, caps=None, history=1,
                  max_readers=16, max_bytes=None, lossless_timeout=1.0,
-                 perms=0o600):
+                 perms=0o600, linger=0):
         _check_what(format, fps, caps)
         self.name = name
         self._format, self._fps, self._caps_given = format, fps, caps
@@ -70,7 +74,8 @@ class Writer:
             name, _at_least_1(history, "history"),
             _at_least_1(max_readers, "max_readers"),
             0 if max_bytes is None else _at_least_1(max_bytes, "max_bytes"),
-            _microseconds(lossless_timeout), _at_least_1(perms, "perms")))
+            _microseconds(lossless_timeout), _linger_us(linger),
+            _at_least_1(perms, "perms")))
         weakref.finalize(self, self._life.close).atexit = False
         self.stream_id = self._life.use(_lib.writer_get_stream_id)
 
@@ -424,6 +429,12 @@ def _at_least_1(value, what):
     if value < 1:
         raise ValueError("%s is %r, and at least 1 is possible" % (what, value))
     return value
+
+
+def _linger_us(seconds):
+    if not 0 <= seconds <= 24 * 86400:
+        raise ValueError("linger is %r; it is seconds, from 0 to 24 days" % (seconds,))
+    return int(seconds * 1000000)
 
 
 def _microseconds(seconds):
