@@ -65,7 +65,8 @@ open_memory (int fd)
   if (fstat (fd, &st) < 0)
     return NULL;
   segment = ndsh_segment_open (dup (fd), (guint64) st.st_size,
-                               NDSH_MAX_TAIL + ndsh_page_align (1), NDSH_SEGMENT_READ, NULL);
+                               NDSH_MAX_TAIL + ndsh_page_align (1),
+                               NDSH_SEGMENT_READ, NULL);
   if (segment == NULL)
     return NULL;
   segment->fd = fd;

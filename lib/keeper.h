@@ -30,9 +30,9 @@ enum {
   NDSH_KEEPER_N_ARGS
 };
 
-/* Leaves the newest frame and the name to a keeper, which is running when this returns
- * TRUE. The service has stopped. FALSE, and all is as it was, if there is no frame, the name
- * is not ours any more, or, which is logged once, no keeper can be started. */
+/* Leaves the newest frame and the name to a keeper, which hears readers when this returns
+ * TRUE. The service has stopped. FALSE, and all is as it was, if there is no frame, if the
+ * name is not ours any more, or, which is logged once, if no keeper can be started. */
 gboolean ndsh_keeper_start (NdshWriter *writer);
 
 #endif

@@ -571,12 +571,13 @@ is_ours (const NdshName *name)
 }
 
 /* If the lock cannot be had at once the socket stays: a dead one, which the next writer
- * takes over. To wait would hold up who closes. */
+ * takes over. To wait would hold up who closes. Who has nothing to give back, like a keeper
+ * that yielded, is not in the way of who has. */
 void
 ndsh_name_give_back (NdshName *name)
 {
   const Place *place = &name->place;
-  int lock = take_lock (place, 0, NULL);
+  int lock = is_ours (name) ? take_lock (place, 0, NULL) : -1;
 
   if (lock >= 0 && is_ours (name))
     unlinkat (place->dir_fd, place->base, 0);
