@@ -194,12 +194,6 @@ typedef struct _NdshDraft NdshDraft;
  *   growth comes on top, at most twice as much again.
  * @lossless_timeout_us: how long ndsh_writer_begin () waits for a lossless
  *   reader that does not move (1 s); negative: lossless is never granted
- * @linger_us: how long the newest frame outlives the writer, up to 24 days (0: not at all).
- *   ndsh_writer_free () leaves it to a process of its own, ndsh-keeper, which it starts
- *   then: readers find the frame there, with its stream, number and ends, as if the writer
- *   were there and published nothing. It gives the name up to the next writer of the same
- *   user, and ends when the time is up or on SIGTERM. Where it cannot be started that is
- *   logged, and the frame goes with its writer; so it does if this process is killed.
  * @perms: who may read, as file permissions of the socket (0600; there are none that
  *   admit nobody). Connecting takes write permission: 0660 admits the group, 0666
  *   everybody. The directory must let them in as well.
@@ -209,6 +203,12 @@ typedef struct _NdshDraft NdshDraft;
  *   when key_requests of
  *   NdshWriterInfo changed. Must not free the writer.
  * @notify_data: its second argument
+ * @linger_us: how long the newest frame outlives the writer, up to 24 days (0: not at all).
+ *   ndsh_writer_free () leaves it to a process of its own, ndsh-keeper, which it starts
+ *   then: readers find the frame there, with its stream, number and ends, as if the writer
+ *   were there and published nothing. It gives the name up to the next writer of the same
+ *   user, and ends when the time is up or on SIGTERM. Where it cannot be started that is
+ *   logged, and the frame goes with its writer; so it does if this process is killed.
  * @reserved: 0
  */
 typedef struct {
@@ -216,11 +216,11 @@ typedef struct {
   guint max_readers;
   guint64 max_bytes;
   gint64 lossless_timeout_us;
-  gint64 linger_us;
   guint perms;
   void (*notify) (NdshWriter *writer, gpointer data);
   gpointer notify_data;
-  gpointer reserved[4];
+  gint64 linger_us;
+  gpointer reserved[3];
 } NdshWriterOptions;
 
 /* Starts writing under @name: 1 to 64 of letters, digits, '.', '_' and '-', not

@@ -214,8 +214,9 @@ class Writer:
     # --- The end ---
 
     def close(self):
-        """Gives up the name: readers get BrokenPipeError after the last frame, and go
-        on with the next writer. Ends a write that waits. Closing twice does nothing."""
+        """Gives up the name, see linger: readers get BrokenPipeError after the last frame,
+        and go on with the next writer. Ends a write that waits. Closing twice does
+        nothing."""
         self._life.close()
 
     def __enter__(self):

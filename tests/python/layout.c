@@ -22,10 +22,10 @@ print_writing (void)
   FIELD (NdshWriterOptions, max_readers);
   FIELD (NdshWriterOptions, max_bytes);
   FIELD (NdshWriterOptions, lossless_timeout_us);
-  FIELD (NdshWriterOptions, linger_us);
   FIELD (NdshWriterOptions, perms);
   FIELD (NdshWriterOptions, notify);
   FIELD (NdshWriterOptions, notify_data);
+  FIELD (NdshWriterOptions, linger_us);
   FIELD (NdshWriterOptions, reserved);
   STRUCT (NdshWriterInfo);
   FIELD (NdshWriterInfo, published);
