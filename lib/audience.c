@@ -205,6 +205,30 @@ send_welcome (NdshWriter *writer, Reader *reader)
          == NDSH_IO_DONE;
 }
 
+/* Who wants another mode leaves and joins again, and has never been gone to those who
+ * count. Its old place may last, with frames that it holds. */
+static void
+find_followed (NdshWriter *writer, const Reader *follower)
+{
+  FOR_EACH_READER (writer, reader)
+    if (!reader->is_followed && ndsh_slots_reader_has_left (&reader->slots)
+        && reader->guest->pid == follower->guest->pid
+        && reader->guest->uid == follower->guest->uid) {
+      reader->is_followed = TRUE;
+      return;
+    }
+}
+
+static guint
+count_readers (NdshWriter *writer)
+{
+  guint n = 0;
+
+  FOR_EACH_READER (writer, reader)
+    n += !reader->is_followed;
+  return n;
+}
+
 /* On the list first, told then: a claim in between must know of the reader. */
 static gboolean
 admit (NdshWriter *writer, Reader *reader, guint asked, GError **error)
@@ -219,6 +243,7 @@ admit (NdshWriter *writer, Reader *reader, guint asked, GError **error)
                  writer->channel);
     return FALSE;
   }
+  find_followed (writer, reader);
   tell_all_slots (writer, reader);
   return TRUE;
 }
@@ -234,6 +259,8 @@ on_hello (gpointer owner, NdshGuest *guest, const NdshHello *hello)
   if (reader != NULL) {
     ndsh_writer_lock (writer);
     admitted = admit (writer, reader, hello->max_leases, &error);
+    writer->was_read |= admitted;
+    pthread_cond_broadcast (&writer->changed);
     ndsh_writer_unlock (writer);
   } else {
     /* The limit is ours, not the reader's. */
@@ -319,9 +346,9 @@ hear_wishes (NdshWriter *writer)
 
     writer->key_requests += now.key_requests != reader->key_requests;
     changed |= now.key_requests != reader->key_requests
-               || now.max_rate != reader->max_rate;
+               || memcmp (&now.wish, &reader->wish, sizeof now.wish) != 0;
     reader->key_requests = now.key_requests;
-    reader->max_rate = now.max_rate;
+    reader->wish = now.wish;
   }
   return changed;
 }
@@ -442,7 +469,9 @@ describe_reader (NdshWriter *writer, Reader *reader, NdshReaderInfo *info)
   info->delivered = report.delivered;
   info->missed = report.missed;
   info->copied = report.copied;
-  info->max_rate = report.max_rate / 1e3;
+  info->max_rate = report.wish.max_rate / 1e3;
+  info->max_width = report.wish.max_width;
+  info->max_height = report.wish.max_height;
   info->lag = ndsh_slots_get_lag (&writer->slots, &reader->slots);
 }
 
@@ -459,6 +488,8 @@ ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
     return 0;
   ndsh_writer_lock (writer);
   FOR_EACH_READER (writer, reader) {
+    if (reader->is_followed)
+      continue;
     if (n < n_infos)
       describe_reader (writer, reader, &infos[n]);
     n++;
@@ -508,8 +539,7 @@ on_status (gpointer owner, NdshGuest *guest)
   memcpy (status.stream_id, writer->stream_id, sizeof status.stream_id);
   status.published = writer->slots.published;
   status.bytes = writer->bytes;
-  FOR_EACH_READER (writer, reader)
-    status.n_readers++;
+  status.n_readers = count_readers (writer);
   append_newest (writer, &status, message);
   writer->is_watched |= guest->watches;
   ndsh_writer_unlock (writer);

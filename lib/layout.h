@@ -172,7 +172,9 @@ typedef struct {
   shared_u32 copied;              /* of those delivered */
   shared_u32 key_requests;        /* how often it asked for a frame that refers to none */
   shared_u32 max_rate;            /* frames that it wants in 1000 s; 0: all */
-  uint8_t zero1[96];
+  shared_u32 max_width;           /* of pictures, in pixels; 0: any */
+  shared_u32 max_height;
+  uint8_t zero1[88];
 
   /* Written by the writer. */
   shared_u32 mode;                /* NdshReadMode as granted; lossless may become queue */
@@ -312,6 +314,8 @@ AT (NdshLeasePage, queue_length, 400);
 AT (NdshLeasePage, copied, 404);
 AT (NdshLeasePage, key_requests, 408);
 AT (NdshLeasePage, max_rate, 412);
+AT (NdshLeasePage, max_width, 416);
+AT (NdshLeasePage, max_height, 420);
 AT (NdshLeasePage, mode, 512);
 AT (NdshLeasePage, share, 516);
 AT (NdshLeasePage, room, 520);

@@ -19,33 +19,20 @@
  * to go each time its caps change.
  */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "channel.h"
+#include "dirs.h"
 #include "error.h"
 #include "lifeline.h"
 #include "rendezvous.h"
 
-#define MAX_DIRS 4
-#define MASK                                                                   \
-  (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF        \
-   | IN_MOVE_SELF | IN_ONLYDIR)
-
 /* Events that one call handles: a writer that hangs up again and again must not keep the
  * caller in it. */
 #define MAX_EVENTS 256
-
-/* A directory that is not there is awaited in the nearest one above it that is. */
-typedef struct {
-  const char *path;
-  char *awaited;                /* the name that is to appear there; NULL: it is there */
-  int wd;
-} Dir;
 
 typedef struct _Channel Channel;
 
@@ -61,16 +48,13 @@ struct _Channel {
   char *name;
   gboolean has_news;
   gboolean is_known;            /* to the caller */
-  Line line[MAX_DIRS];
+  Line line[NDSH_MAX_DIRS];
 };
 
 struct _NdshMonitor {
   guint process;
   int epoll_fd;
-  int inotify_fd;
-  char **paths;
-  guint n_dirs;
-  Dir dir[MAX_DIRS];
+  NdshDirs *dirs;
   GHashTable *channels;         /* name -> Channel * */
   GQueue news;                  /* Channel *, those that have some */
 };
@@ -80,7 +64,7 @@ struct _NdshMonitor {
 static void
 channel_free (Channel *channel)
 {
-  for (guint i = 0; i < MAX_DIRS; i++) {
+  for (guint i = 0; i < NDSH_MAX_DIRS; i++) {
     ndsh_lifeline_close (channel->line[i].fd);
     ndsh_channel_info_free (channel->line[i].info);
   }
@@ -97,7 +81,7 @@ get_channel (NdshMonitor *monitor, const char *name)
     return channel;
   channel = g_new0 (Channel, 1);
   channel->name = g_strdup (name);
-  for (guint i = 0; i < MAX_DIRS; i++) {
+  for (guint i = 0; i < NDSH_MAX_DIRS; i++) {
     channel->line[i].channel = channel;
     channel->line[i].dir = i;
     channel->line[i].fd = -1;
@@ -142,7 +126,8 @@ connect_and_ask (NdshMonitor *monitor, Line *line)
 {
   struct epoll_event event = { .events = EPOLLIN, .data.ptr = line };
 
-  line->fd = ndsh_name_connect_in (monitor->dir[line->dir].path, line->channel->name);
+  line->fd = ndsh_name_connect_in (ndsh_dirs_get_path (monitor->dirs, line->dir),
+                                   line->channel->name);
   line->is_asked = line->fd >= 0
                    && ndsh_status_ask (line->fd, NDSH_MESSAGE_WATCH) == NDSH_IO_DONE
                    && epoll_ctl (monitor->epoll_fd, EPOLL_CTL_ADD, line->fd, &event) == 0;
@@ -193,7 +178,7 @@ call_name (NdshMonitor *monitor, guint dir, const char *name)
 static void
 call_all (NdshMonitor *monitor, guint dir)
 {
-  g_autoptr (GDir) entries = g_dir_open (monitor->dir[dir].path, 0, NULL);
+  g_autoptr (GDir) entries = g_dir_open (ndsh_dirs_get_path (monitor->dirs, dir), 0, NULL);
   GHashTableIter iter;
   gpointer channel;
   const char *name;
@@ -213,98 +198,13 @@ call_all (NdshMonitor *monitor, guint dir)
   }
 }
 
-/* Sets awaited as well. A negative errno if not even the root may be watched. */
-static int
-watch_nearest (NdshMonitor *monitor, Dir *dir)
-{
-  g_autofree char *at = g_strdup (dir->path);
-  int wd;
-
-  g_clear_pointer (&dir->awaited, g_free);
-  while ((wd = inotify_add_watch (monitor->inotify_fd, at, MASK)) < 0) {
-    int why = errno;
-    char *above = g_path_get_dirname (at);
-    gboolean is_top = strcmp (above, at) == 0;
-
-    g_free (dir->awaited);
-    dir->awaited = g_path_get_basename (at);
-    g_free (at);
-    at = above;
-    if (is_top)
-      return -why;
-  }
-  return wd;
-}
-
-static gboolean
-is_watched (NdshMonitor *monitor, int wd)
-{
-  for (guint i = 0; i < monitor->n_dirs; i++)
-    if (monitor->dir[i].wd == wd)
-      return TRUE;
-  return FALSE;
-}
-
-/* Until it is twice the same: what was made below a directory just before that was watched
- * makes no event. */
 static void
-watch_dir (NdshMonitor *monitor, guint i)
+on_news (gpointer data, guint dir, const char *name)
 {
-  Dir *dir = &monitor->dir[i];
-  int before;
-
-  do {
-    before = dir->wd;
-    dir->wd = watch_nearest (monitor, dir);
-    if (before >= 0 && !is_watched (monitor, before))
-      inotify_rm_watch (monitor->inotify_fd, before);
-  } while (dir->wd != before);
-  call_all (monitor, i);
-}
-
-static gboolean
-concerns (const Dir *dir, const struct inotify_event *event)
-{
-  if ((event->mask & IN_Q_OVERFLOW) != 0)
-    return TRUE;
-  if (event->wd != dir->wd)
-    return FALSE;
-  return event->len == 0 || dir->awaited == NULL || strcmp (event->name, dir->awaited) == 0;
-}
-
-/* An event without a name is about the directory itself. */
-static void
-hear_event (NdshMonitor *monitor, const struct inotify_event *event)
-{
-  for (guint i = 0; i < monitor->n_dirs; i++) {
-    Dir *dir = &monitor->dir[i];
-
-    if (!concerns (dir, event))
-      continue;
-    if (event->len > 0 && dir->awaited == NULL)
-      call_name (monitor, i, event->name);
-    else
-      watch_dir (monitor, i);
-  }
-}
-
-static void
-hear_dirs (NdshMonitor *monitor)
-{
-  union {
-    struct inotify_event event;
-    char bytes[16 * (sizeof (struct inotify_event) + NAME_MAX + 1)];
-  } buffer;
-  ssize_t size = read (monitor->inotify_fd, &buffer, sizeof buffer);
-  ssize_t at = 0;
-
-  while (at < size) {
-    const struct inotify_event *event
-      = (const struct inotify_event *) (const void *) (buffer.bytes + at);
-
-    hear_event (monitor, event);
-    at += (ssize_t) (sizeof *event + event->len);
-  }
+  if (name != NULL)
+    call_name (data, dir, name);
+  else
+    call_all (data, dir);
 }
 
 /* --- News ----------------------------------------------------------------- */
@@ -317,7 +217,7 @@ hear_one (NdshMonitor *monitor)
   if (epoll_wait (monitor->epoll_fd, &event, 1, 0) != 1)
     return FALSE;
   if (event.data.ptr == monitor)
-    hear_dirs (monitor);
+    ndsh_dirs_hear (monitor->dirs, on_news, monitor);
   else
     hear_line (monitor, event.data.ptr);
   return TRUE;
@@ -326,7 +226,7 @@ hear_one (NdshMonitor *monitor)
 static gboolean
 is_open (const Channel *channel)
 {
-  for (guint i = 0; i < MAX_DIRS; i++)
+  for (guint i = 0; i < NDSH_MAX_DIRS; i++)
     if (channel->line[i].fd >= 0)
       return TRUE;
   return FALSE;
@@ -336,7 +236,7 @@ is_open (const Channel *channel)
 static NdshChannelInfo *
 copy_info (const Channel *channel)
 {
-  for (guint i = 0; i < MAX_DIRS; i++) {
+  for (guint i = 0; i < NDSH_MAX_DIRS; i++) {
     const NdshChannelInfo *info = channel->line[i].info;
 
     if (info != NULL) {
@@ -401,7 +301,7 @@ is_waiting (NdshMonitor *monitor)
 
   g_hash_table_iter_init (&iter, monitor->channels);
   while (g_hash_table_iter_next (&iter, NULL, &channel))
-    for (guint i = 0; i < MAX_DIRS; i++)
+    for (guint i = 0; i < NDSH_MAX_DIRS; i++)
       if (((Channel *) channel)->line[i].is_asked)
         return TRUE;
   return FALSE;
@@ -425,31 +325,16 @@ static gboolean
 open_fds (NdshMonitor *monitor, GError **error)
 {
   struct epoll_event event = { .events = EPOLLIN, .data.ptr = monitor };
+  g_auto (GStrv) paths = ndsh_name_get_dirs ();
 
+  monitor->dirs = ndsh_dirs_new (paths, error);
+  if (monitor->dirs == NULL)
+    return FALSE;
   monitor->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
-  if (monitor->epoll_fd < 0)
-    return ndsh_set_errno (error, "cannot watch channels");
-  monitor->inotify_fd = inotify_init1 (IN_CLOEXEC | IN_NONBLOCK);
-  if (monitor->inotify_fd < 0
-      || epoll_ctl (monitor->epoll_fd, EPOLL_CTL_ADD, monitor->inotify_fd, &event) < 0)
-    return ndsh_set_errno (error, "cannot watch directories for channels");
-  return TRUE;
-}
-
-static gboolean
-watch_dirs (NdshMonitor *monitor, GError **error)
-{
-  for (guint i = 0; monitor->paths[i] != NULL; i++) {
-    g_assert (i < MAX_DIRS);
-    monitor->dir[i] = (Dir) { .path = monitor->paths[i], .wd = -1 };
-    monitor->n_dirs = i + 1;
-    watch_dir (monitor, i);
-    if (monitor->dir[i].wd < 0) {
-      errno = -monitor->dir[i].wd;
-      return ndsh_set_errno (error, "cannot watch the directory %s", monitor->paths[i]);
-    }
-  }
-  return TRUE;
+  return (monitor->epoll_fd >= 0
+          && epoll_ctl (monitor->epoll_fd, EPOLL_CTL_ADD, ndsh_dirs_get_fd (monitor->dirs),
+                        &event) == 0)
+         || ndsh_set_errno (error, "cannot watch channels");
 }
 
 NDSH_API NdshMonitor *
@@ -458,13 +343,14 @@ ndsh_monitor_new (GError **error)
   g_autoptr (NdshMonitor) monitor = g_new0 (NdshMonitor, 1);
 
   monitor->process = ndsh_lifeline_watch ();
-  monitor->epoll_fd = monitor->inotify_fd = -1;
-  monitor->paths = ndsh_name_get_dirs ();
+  monitor->epoll_fd = -1;
   monitor->channels = g_hash_table_new_full (g_str_hash, g_str_equal, NULL,
                                              (GDestroyNotify) channel_free);
   g_queue_init (&monitor->news);
-  if (!open_fds (monitor, error) || !watch_dirs (monitor, error))
+  if (!open_fds (monitor, error))
     return NULL;
+  for (guint i = 0; i < ndsh_dirs_get_n (monitor->dirs); i++)
+    call_all (monitor, i);
   wait_for_answers (monitor);
   return g_steal_pointer (&monitor);
 }
@@ -476,12 +362,8 @@ ndsh_monitor_free (NdshMonitor *monitor)
     return;
   g_queue_clear (&monitor->news);
   g_hash_table_unref (monitor->channels);
-  if (monitor->inotify_fd >= 0)
-    close (monitor->inotify_fd);
   if (monitor->epoll_fd >= 0)
     close (monitor->epoll_fd);
-  for (guint i = 0; i < monitor->n_dirs; i++)
-    g_free (monitor->dir[i].awaited);
-  g_strfreev (monitor->paths);
+  ndsh_dirs_free (monitor->dirs);
   g_free (monitor);
 }

@@ -9,13 +9,15 @@
  *   JOINED   -> ALONE     the writer is gone, its last frame was taken, and wait
  *                         has said so
  *
- * ALONE tries again every 20 to 250 ms. All steps are taken by wait and read, which never
- * block but in the one place where they sleep.
+ * ALONE tries again when its name appears in a directory, where those can be watched; and
+ * every 20 to 250 ms where not, or where there is somebody who is of no use. All steps are
+ * taken by wait and read, which never block but in the one place where they sleep.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
+#include "dirs.h"
 #include "error.h"
 #include "frame.h"
 #include "lifeline.h"
@@ -38,16 +40,20 @@ struct _NdshReader {
   int greeting_fd;              /* GREETING: a lifeline, else -1 */
   NdshLink *link;               /* JOINED, else NULL */
   gint64 next_us;               /* ALONE: the next try; GREETING: when to give up */
+  gint64 tried_us;              /* ALONE: the last one */
+  NdshDirs *dirs;               /* not JOINED: watched for the name, or NULL */
+  gboolean has_appeared;        /* not JOINED: the name has, since the last try */
   gint64 retry_us;
   GError *why_alone;            /* what the last try met */
   GError *why_gone;             /* JOINED: not just the writer's end */
   NdshFormat *format;           /* JOINED: of the last frame, or NULL */
   gboolean unread;              /* JOINED: there is something in the socket */
-  gboolean has_left;            /* a writer that may still be there, to join it again */
+  NdshLink *left;               /* of a writer that may still be there, to join it again:
+                                 * until then it need not think that nobody reads */
   gint flushing;                /* any thread; changed with the mutex */
   pthread_mutex_t flush_mutex;
 
-  guint32 max_rate;             /* as NdshLeasePage has it */
+  NdshWish wish;                /* what the writer is told */
   guint64 delivered;            /* over earlier links */
   guint64 missed;
   guint64 copied;
@@ -148,13 +154,23 @@ set_next (NdshReader *reader, gint64 at_us)
   ndsh_waiter_set_timer (&reader->waiter, at_us);
 }
 
+static void
+forget_dirs (NdshReader *reader)
+{
+  if (reader->dirs != NULL && !is_forked (reader))
+    ndsh_waiter_remove (&reader->waiter, ndsh_dirs_get_fd (reader->dirs));
+  g_clear_pointer (&reader->dirs, ndsh_dirs_free);
+}
+
 NDSH_API void
 ndsh_reader_free (NdshReader *reader)
 {
   if (reader == NULL)
     return;
   leave (reader);
+  g_clear_pointer (&reader->left, ndsh_link_unref);
   stop_greeting (reader);
+  forget_dirs (reader);
   ndsh_waiter_clear (&reader->waiter);
   g_clear_error (&reader->why_alone);
   g_clear_error (&reader->why_gone);
@@ -183,9 +199,11 @@ ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length)
 }
 
 static void
-tell_max_rate (NdshReader *reader)
+tell_wish (NdshReader *reader)
 {
-  ndsh_leases_set_max_rate (&reader->link->leases, reader->max_rate);
+  if (reader->link == NULL || is_forked (reader))
+    return;
+  ndsh_leases_set_wish (&reader->link->leases, reader->wish);
   ndsh_wake_ring (reader->link->fd);
 }
 
@@ -195,10 +213,19 @@ ndsh_reader_set_max_rate (NdshReader *reader, double max_rate)
   g_return_if_fail (reader != NULL);
   g_return_if_fail (max_rate >= 0);
 
-  reader->max_rate
+  reader->wish.max_rate
     = max_rate == 0 ? 0 : (guint32) CLAMP (max_rate * 1e3 + .5, 1, G_MAXINT);
-  if (reader->link != NULL && !is_forked (reader))
-    tell_max_rate (reader);
+  tell_wish (reader);
+}
+
+NDSH_API void
+ndsh_reader_set_max_size (NdshReader *reader, guint max_width, guint max_height)
+{
+  g_return_if_fail (reader != NULL);
+
+  reader->wish.max_width = max_width;
+  reader->wish.max_height = max_height;
+  tell_wish (reader);
 }
 
 NDSH_API void
@@ -234,10 +261,10 @@ fail_try (NdshReader *reader, GError *why, GError **error)
     g_propagate_error (error, g_error_copy (why));
     return FALSE;
   }
-  if (!reader->has_left)
+  if (reader->left == NULL)
     return TRUE;
   /* It went meanwhile. */
-  reader->has_left = FALSE;
+  g_clear_pointer (&reader->left, ndsh_link_unref);
   g_set_error (error, NDSH_ERROR, NDSH_ERROR_CLOSED,
                "the writer of channel '%s' has gone", reader->name);
   return FALSE;
@@ -274,17 +301,93 @@ say_hello (NdshReader *reader, int fd, GError **error)
   return TRUE;
 }
 
+static char **
+get_dirs (const NdshReader *reader)
+{
+  char **dirs;
+
+  if (!g_path_is_absolute (reader->name))
+    return ndsh_name_get_dirs ();
+  dirs = g_new0 (char *, 2);
+  dirs[0] = g_path_get_dirname (reader->name);
+  return dirs;
+}
+
+/* TRUE if this is new: somebody may have come just before. */
+static gboolean
+watch_dirs (NdshReader *reader)
+{
+  g_auto (GStrv) dirs = NULL;
+
+  if (reader->dirs != NULL)
+    return FALSE;
+  dirs = get_dirs (reader);
+  reader->dirs = ndsh_dirs_new (dirs, NULL);
+  if (reader->dirs != NULL
+      && ndsh_waiter_add (&reader->waiter, ndsh_dirs_get_fd (reader->dirs)))
+    return TRUE;
+  g_clear_pointer (&reader->dirs, ndsh_dirs_free);
+  return FALSE;
+}
+
+static void
+on_news (gpointer data, guint dir, const char *name)
+{
+  NdshReader *reader = data;
+  const char *slash = strrchr (reader->name, '/');
+
+  (void) dir;
+  reader->has_appeared
+    |= name == NULL || strcmp (name, slash != NULL ? slash + 1 : reader->name) == 0;
+}
+
+/* Who was of no use is not tried again at once, whoever comes. */
+static void
+hear_dirs (NdshReader *reader)
+{
+  ndsh_dirs_hear (reader->dirs, on_news, reader);
+  if (!reader->has_appeared || reader->greeting_fd >= 0)
+    return;
+  reader->has_appeared = FALSE;
+  set_next (reader, reader->retry_us > FIRST_RETRY_US ? reader->tried_us + reader->retry_us
+                                                      : g_get_monotonic_time ());
+}
+
+/* The directories will tell of who comes. */
+static gboolean
+fail_nobody (NdshReader *reader, GError *why, GError **error)
+{
+  gint64 retry_us = reader->retry_us;
+  gboolean goes_on = fail_try (reader, why, error);
+
+  if (reader->dirs == NULL)
+    return goes_on;
+  reader->retry_us = retry_us;
+  set_next (reader, 0);
+  reader->next_us = G_MAXINT64;
+  return goes_on;
+}
+
 static gboolean
 try_to_connect (NdshReader *reader, GError **error)
 {
+  gint64 now_us = g_get_monotonic_time ();
   GError *why = NULL;
   int fd;
 
-  if (g_get_monotonic_time () < reader->next_us)
+  if (now_us < reader->next_us)
     return TRUE;
+  reader->tried_us = now_us;
   fd = ndsh_name_connect (reader->name, &why);
-  return fd >= 0 ? say_hello (reader, fd, error)
-                 : fail_try (reader, why, error);
+  if (g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND) && watch_dirs (reader)) {
+    g_clear_error (&why);
+    fd = ndsh_name_connect (reader->name, &why);
+  }
+  if (fd >= 0)
+    return say_hello (reader, fd, error);
+  return g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND)
+           ? fail_nobody (reader, why, error)
+           : fail_try (reader, why, error);
 }
 
 /* The writer may be the one that was left, and knows nothing of that. */
@@ -313,12 +416,14 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   if (reader->link == NULL)
     return fail_try (reader, why, error);
   reader->greeting_fd = -1;
-  reader->has_left = FALSE;
+  g_clear_pointer (&reader->left, ndsh_link_unref);
+  forget_dirs (reader);
   /* It may have changed since HELLO. */
   ndsh_leases_set_queue_length (&reader->link->leases,
                                 reader->options.queue_length);
-  if (reader->max_rate != 0)
-    tell_max_rate (reader);
+  if (reader->wish.max_rate != 0 || reader->wish.max_width != 0
+      || reader->wish.max_height != 0)
+    tell_wish (reader);
   resume (reader);
   set_next (reader, 0);
   g_clear_error (&reader->why_alone);
@@ -422,7 +527,8 @@ ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length)
     hear (reader, ndsh_link_drain);
   if (reader->link != NULL && reader->link->gone)
     return;
-  reader->has_left |= reader->link != NULL;
+  if (reader->link != NULL)
+    reader->left = ndsh_link_ref (reader->link);
   leave (reader);
   stop_greeting (reader);
   reader->retry_us = FIRST_RETRY_US;
@@ -589,6 +695,8 @@ advance (NdshReader *reader, GError **error)
       hear (reader, ndsh_link_hear);
     return TRUE;
   }
+  if (reader->dirs != NULL)
+    hear_dirs (reader);
   if (reader->greeting_fd < 0 && !try_to_connect (reader, error))
     return FALSE;
   if (reader->greeting_fd >= 0 && !hear_answer (reader, error))
@@ -806,7 +914,9 @@ ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info)
   g_return_if_fail (reader != NULL && info != NULL);
 
   memset (info, 0, sizeof *info);
-  info->max_rate = reader->max_rate / 1e3;
+  info->max_rate = reader->wish.max_rate / 1e3;
+  info->max_width = reader->wish.max_width;
+  info->max_height = reader->wish.max_height;
   info->delivered = reader->delivered;
   info->missed = reader->missed;
   info->copied = reader->copied;

@@ -299,34 +299,70 @@ fail_lock (const Place *place, const char *file, GError **error)
                          place->base, place->dir, file);
 }
 
-/* A writer holds it for a moment; one that was stopped in that moment must not
- * stop us too. */
-static int
-take_lock (const Place *place, gint64 timeout_us, GError **error)
+static char *
+name_lock (const Place *place)
 {
-  g_autofree char *file = g_strdup_printf (".%s.lock", place->base);
-  gint64 deadline = g_get_monotonic_time () + timeout_us;
+  return g_strdup_printf (".%s.lock", place->base);
+}
+
+static int
+open_lock (const Place *place, const char *file, GError **error)
+{
   int fd;
 
   ndsh_lifeline_lock ();
   fd = ndsh_lifeline_add (openat (
     place->dir_fd, file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   ndsh_lifeline_unlock ();
-  if (fd < 0) {
+  if (fd < 0)
     ndsh_set_errno (error, "cannot open %s/%s", place->dir, file);
-    return -1;
-  }
+  return fd;
+}
+
+static gboolean
+lock_until (int fd, gint64 deadline)
+{
   while (flock (fd, LOCK_EX | LOCK_NB) < 0) {
     if (errno == EINTR)
       continue;
-    if (errno != EWOULDBLOCK || g_get_monotonic_time () >= deadline) {
+    if (errno != EWOULDBLOCK || g_get_monotonic_time () >= deadline)
+      return FALSE;
+    g_usleep (5000);
+  }
+  return TRUE;
+}
+
+/* Who had it last may have removed the file meanwhile. */
+static gboolean
+is_in_place (const Place *place, const char *file, int fd)
+{
+  struct stat ours, there;
+
+  return fstat (fd, &ours) == 0
+         && fstatat (place->dir_fd, file, &there, AT_SYMLINK_NOFOLLOW) == 0
+         && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+/* A writer holds it for a moment; one that was stopped in that moment must not
+ * stop us too. */
+static int
+take_lock (const Place *place, gint64 timeout_us, GError **error)
+{
+  g_autofree char *file = name_lock (place);
+  gint64 deadline = g_get_monotonic_time () + timeout_us;
+  int fd;
+
+  while ((fd = open_lock (place, file, error)) >= 0) {
+    if (!lock_until (fd, deadline)) {
       fail_lock (place, file, error);
       ndsh_lifeline_close (fd);
       return -1;
     }
-    g_usleep (5000);
+    if (is_in_place (place, file, fd))
+      return fd;
+    ndsh_lifeline_close (fd);
   }
-  return fd;
+  return -1;
 }
 
 static gboolean
@@ -577,10 +613,13 @@ void
 ndsh_name_give_back (NdshName *name)
 {
   const Place *place = &name->place;
+  g_autofree char *lock_file = name_lock (place);
   int lock = is_ours (name) ? take_lock (place, 0, NULL) : -1;
 
-  if (lock >= 0 && is_ours (name))
+  if (lock >= 0 && is_ours (name)) {
     unlinkat (place->dir_fd, place->base, 0);
+    unlinkat (place->dir_fd, lock_file, 0);
+  }
   ndsh_lifeline_close (lock);
   ndsh_name_forget (name);
 }

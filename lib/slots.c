@@ -145,7 +145,9 @@ ndsh_slots_get_report (const NdshSlotsReader *reader)
     .missed = load_relaxed (&reader->page->missed),
     .copied = load_relaxed (&reader->page->copied),
     .key_requests = load_relaxed (&reader->page->key_requests),
-    .max_rate = load_relaxed (&reader->page->max_rate),
+    .wish.max_rate = load_relaxed (&reader->page->max_rate),
+    .wish.max_width = load_relaxed (&reader->page->max_width),
+    .wish.max_height = load_relaxed (&reader->page->max_height),
   };
 }
 
@@ -809,9 +811,11 @@ ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length)
 }
 
 void
-ndsh_leases_set_max_rate (NdshLeases *leases, uint32_t max_rate)
+ndsh_leases_set_wish (NdshLeases *leases, NdshWish wish)
 {
-  store_relaxed (&leases->page->max_rate, max_rate);
+  store_relaxed (&leases->page->max_rate, wish.max_rate);
+  store_relaxed (&leases->page->max_width, wish.max_width);
+  store_relaxed (&leases->page->max_height, wish.max_height);
 }
 
 void

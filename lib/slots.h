@@ -116,6 +116,13 @@ uint32_t ndsh_slots_get_lag (const NdshSlots *slots, NdshSlotsReader *reader);
 /* It wants no more frames, though it may hold some. */
 bool ndsh_slots_reader_has_left (const NdshSlotsReader *reader);
 
+/* More than this is of no use to a reader; 0: all is. As NdshLeasePage has it. */
+typedef struct {
+  uint32_t max_rate;
+  uint32_t max_width;
+  uint32_t max_height;
+} NdshWish;
+
 /* What a reader says of itself; it may lie. */
 typedef struct {
   uint32_t delivered;
@@ -123,7 +130,7 @@ typedef struct {
   uint32_t copied;
   uint32_t segments_handled;
   uint32_t key_requests;
-  uint32_t max_rate;
+  NdshWish wish;
 } NdshSlotsReport;
 
 NdshSlotsReport ndsh_slots_get_report (const NdshSlotsReader *reader);
@@ -211,7 +218,7 @@ void ndsh_leases_stall (NdshLeases *leases, const NdshLease *lease);
 void ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length);
 
 /* What it wants at most, in frames a 1000 s, 0 for all; a hint. */
-void ndsh_leases_set_max_rate (NdshLeases *leases, uint32_t max_rate);
+void ndsh_leases_set_wish (NdshLeases *leases, NdshWish wish);
 
 /* Counts a wish for a frame that refers to no other. */
 void ndsh_leases_request_key (NdshLeases *leases);

@@ -36,7 +36,8 @@ typedef struct {
   gint64 moved_us;
   guint32 n_sent;               /* SEGMENT messages */
   guint32 key_requests;         /* as far as they were heard, */
-  guint32 max_rate;             /* as this */
+  NdshWish wish;                /* as this */
+  gboolean is_followed;         /* it has left, and its process joined again */
   NdshSegment *told[NDSH_N_SLOTS];      /* what it knows of each slot */
   GQueue replaced;              /* Replaced *, which it may still map */
 } Reader;
@@ -83,6 +84,8 @@ struct _NdshWriter {
   gboolean flushing;
   gboolean closed;
   gboolean full;                /* somebody was told so and waits for notify */
+  gint64 since_us;              /* when it began */
+  gboolean was_read;            /* there is, or was, a reader */
   guint64 key_requests;         /* of readers for a frame that refers to no other */
   NdshSlots slots;
   SlotMemory memory[NDSH_N_SLOTS];

@@ -12,6 +12,7 @@
 #define DEFAULT_HISTORY 1
 #define DEFAULT_MAX_READERS 16
 #define DEFAULT_LOSSLESS_TIMEOUT_US G_USEC_PER_SEC
+#define YOUTH_US 20000
 #define DEFAULT_PERMS 0600
 
 /* As good as for ever, and a time that can be added to another. */
@@ -175,6 +176,7 @@ prepare (const char *channel)
   writer->process = ndsh_lifeline_watch ();
   writer->channel = g_strdup (channel);
   writer->meaning = 1;
+  writer->since_us = g_get_monotonic_time ();
   writer->retired
     = g_ptr_array_new_with_free_func ((GDestroyNotify) ndsh_segment_unref);
   init_sync (writer);
@@ -245,6 +247,56 @@ ndsh_writer_new_kept (const NdshKept *kept, GError **error)
   return NULL;
 }
 
+/* With the mutex. FALSE once it is too late, -1 for never. */
+static gboolean
+wait_for_change (NdshWriter *writer, gint64 deadline_us)
+{
+  struct timespec until = { .tv_sec = deadline_us / G_USEC_PER_SEC,
+                            .tv_nsec = deadline_us % G_USEC_PER_SEC * 1000 };
+
+  return (deadline_us < 0 ? pthread_cond_wait (&writer->changed, &writer->mutex)
+                          : pthread_cond_timedwait (&writer->changed, &writer->mutex,
+                                                    &until))
+         == 0;
+}
+
+/* With the mutex. Who waits for a writer has just heard of one that is so young, and is on
+ * its way to what that has published. */
+static void
+let_readers_come (NdshWriter *writer)
+{
+  gboolean is_awaited = !writer->was_read && writer->slots.control->head != 0;
+
+  while (is_awaited && !writer->was_read
+         && wait_for_change (writer, writer->since_us + YOUTH_US))
+    ;
+}
+
+NDSH_API gboolean
+ndsh_writer_wait_for_reader (NdshWriter *writer, gint64 timeout_us, GError **error)
+{
+  gint64 now_us = g_get_monotonic_time (), deadline_us = -1;
+  gboolean is_read;
+
+  g_return_val_if_fail (writer != NULL, FALSE);
+
+  if (ndsh_writer_is_forked (writer))
+    return ndsh_writer_set_forked (writer, error);
+  if (timeout_us >= 0 && timeout_us < G_MAXINT64 - now_us)
+    deadline_us = now_us + timeout_us;
+  ndsh_writer_lock (writer);
+  while (writer->slots.readers == NULL && !writer->flushing
+         && wait_for_change (writer, deadline_us))
+    ;
+  is_read = writer->slots.readers != NULL;
+  ndsh_writer_unlock (writer);
+  if (!is_read)
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT,
+                 "no reader of channel '%s' came within %.3f s", writer->channel,
+                 timeout_us / 1e6);
+  return is_read;
+}
+
 NDSH_API void
 ndsh_writer_free (NdshWriter *writer)
 {
@@ -256,6 +308,7 @@ ndsh_writer_free (NdshWriter *writer)
     return;
 
   ndsh_writer_lock (writer);
+  let_readers_come (writer);
   writer->closed = TRUE;
   pthread_cond_broadcast (&writer->changed);
   ndsh_writer_unlock (writer);

@@ -345,6 +345,32 @@ memory_unmap (GstMemory *memory)
   (void) memory;
 }
 
+/* That it is one, and whose. */
+static GQuark
+get_substitute_quark (void)
+{
+  return g_quark_from_static_string ("gst-ndsh-substitute");
+}
+
+GstMemory *
+gst_ndsh_allocator_new_substitute (GstNdshAllocator *self, gsize size,
+                                   GstAllocationParams *params)
+{
+  GstMemory *memory = gst_allocator_alloc (NULL, size, params);
+
+  if (memory != NULL)
+    gst_mini_object_set_qdata (GST_MINI_OBJECT_CAST (memory), get_substitute_quark (),
+                               self, NULL);
+  return memory;
+}
+
+static gboolean
+is_substitute (GstNdshAllocator *self, GstMemory *memory)
+{
+  return gst_mini_object_get_qdata (GST_MINI_OBJECT_CAST (memory), get_substitute_quark ())
+         == self;
+}
+
 /* A copy on write that lands in a slot need not be copied again at the sink. */
 static GstMemory *
 memory_copy (GstMemory *memory, gssize offset, gssize size)
@@ -359,7 +385,7 @@ memory_copy (GstMemory *memory, gssize offset, gssize size)
     size = (gssize) memory->size - offset;
   copy = try_new_memory (self, (gsize) size, FALSE, &why);
   if (copy == NULL)
-    copy = gst_allocator_alloc (NULL, (gsize) size, NULL);
+    copy = gst_ndsh_allocator_new_substitute (self, (gsize) size, NULL);
   if (copy == NULL)
     return NULL;
   if (!gst_memory_map (copy, &map, GST_MAP_WRITE)) {
@@ -404,15 +430,16 @@ static GstMemory *
 gst_ndsh_allocator_alloc (GstAllocator *allocator, gsize size,
                           GstAllocationParams *params)
 {
-  GstMemory *memory = NULL;
-  gsize all = size;
+  GstNdshAllocator *self = GST_NDSH_ALLOCATOR (allocator);
+  GstMemory *memory;
   NdshError why;
+  gsize all;
 
-  if (params->prefix == 0 && g_size_checked_add (&all, size, params->padding))
-    memory
-      = try_new_memory (GST_NDSH_ALLOCATOR (allocator), all, FALSE, &why);
-  if (memory == NULL)
+  if (params->prefix != 0 || !g_size_checked_add (&all, size, params->padding))
     return gst_allocator_alloc (NULL, size, params);
+  memory = try_new_memory (self, all, FALSE, &why);
+  if (memory == NULL)
+    return gst_ndsh_allocator_new_substitute (self, size, params);
   gst_memory_resize (memory, 0, size);
   return memory;
 }
@@ -421,7 +448,8 @@ GstNdshMemoryState
 gst_ndsh_allocator_classify (GstNdshAllocator *self, GstMemory *memory)
 {
   if (memory->allocator != GST_ALLOCATOR_CAST (self))
-    return GST_NDSH_MEMORY_FOREIGN;
+    return is_substitute (self, memory) ? GST_NDSH_MEMORY_SUBSTITUTE
+                                        : GST_NDSH_MEMORY_FOREIGN;
   if (memory->offset != 0)
     return GST_NDSH_MEMORY_PART;
   if (g_atomic_int_get (&get_root (memory)->published))

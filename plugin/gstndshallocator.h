@@ -49,15 +49,21 @@ NdshDraft *gst_ndsh_allocator_begin (GstNdshAllocator *self, gsize size,
 GstMemory *gst_ndsh_allocator_new_draft (GstNdshAllocator *self, gsize size,
                                          GstBufferPool *pool);
 
+/* System memory that takes the place of a draft, where there was none. */
+GstMemory *gst_ndsh_allocator_new_substitute (GstNdshAllocator *self, gsize size,
+                                              GstAllocationParams *params);
+
 /*
  * GstNdshMemoryState: what a memory is to the allocator it is shown to.
- * @GST_NDSH_MEMORY_FOREIGN: not a draft of its writer
+ * @GST_NDSH_MEMORY_FOREIGN: none of these
+ * @GST_NDSH_MEMORY_SUBSTITUTE: what it gave because no slot was free
  * @GST_NDSH_MEMORY_PART: a part of a draft that does not begin where that does
  * @GST_NDSH_MEMORY_PUBLISHED: a frame already
  * @GST_NDSH_MEMORY_DRAFT: a draft, to be published
  */
 typedef enum {
   GST_NDSH_MEMORY_FOREIGN,
+  GST_NDSH_MEMORY_SUBSTITUTE,
   GST_NDSH_MEMORY_PART,
   GST_NDSH_MEMORY_PUBLISHED,
   GST_NDSH_MEMORY_DRAFT

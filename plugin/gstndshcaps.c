@@ -240,6 +240,9 @@ describe_audio (const GstAudioInfo *info, gsize size, NdshArrayInfo *array)
 
 /* --- Caps that give the arrays --- */
 
+/* That NNStreamer takes. */
+#define MAX_TENSOR_DIMS 16
+
 /* The whole of @text as a length; FALSE for what no array can have. */
 static gboolean
 parse_length (const char *text, gsize *length)
@@ -278,6 +281,17 @@ parse_tensor_shape (const char *text, gsize *shape, guint *n_dims)
   return good && n > 0;
 }
 
+/* The next tensor, right behind those that end at @end. */
+static gboolean
+place_tensor (NdshArrayInfo *array, const char *type, const gsize *shape, guint n_dims,
+              gsize *end)
+{
+  if (!ndsh_array_info_init (array, ndsh_dtype_from_name (type), n_dims, shape))
+    return FALSE;
+  array->offset = *end;
+  return g_size_checked_add (end, *end, ndsh_array_info_get_size (array));
+}
+
 /* other/tensors: one tensor after the other in the buffer. */
 static guint
 parse_tensors (const GstStructure *structure, NdshArrayInfo *arrays)
@@ -302,28 +316,18 @@ parse_tensors (const GstStructure *structure, NdshArrayInfo *arrays)
 
   for (guint i = 0; i < n; i++) {
     gsize shape[NDSH_MAX_DIMS];
-    gsize size;
     guint n_dims;
 
     if (!parse_tensor_shape (each_shape[i], shape, &n_dims)
-        || !ndsh_array_info_init (
-          &arrays[i], ndsh_dtype_from_name (g_strstrip (each_type[i])), n_dims,
-          shape))
-      return 0;
-    size = ndsh_array_info_get_size (&arrays[i]);
-    arrays[i].offset = end;
-    if (!g_size_checked_add (&end, end, size))
+        || !place_tensor (&arrays[i], g_strstrip (each_type[i]), shape, n_dims, &end))
       return 0;
   }
   return n;
 }
 
 static gboolean
-parse_lengths (const GstStructure *structure, const char *field, gsize *lengths,
-               guint *n)
+parse_lengths (const GValue *values, gsize *lengths, guint *n)
 {
-  const GValue *values = gst_structure_get_value (structure, field);
-
   if (values == NULL || !GST_VALUE_HOLDS_ARRAY (values)
       || gst_value_array_get_size (values) > NDSH_MAX_DIMS)
     return FALSE;
@@ -343,22 +347,70 @@ parse_lengths (const GstStructure *structure, const char *field, gsize *lengths,
   return TRUE;
 }
 
-/* application/x-ndarray: what gst_ndsh_caps_from_arrays () makes. */
+/* neural-network/tensors, as Qualcomm's elements have it: one type for all tensors, and a
+ * list of lists, outermost dimension first. */
+static guint
+parse_network (const GstStructure *structure, NdshArrayInfo *arrays)
+{
+  const char *upper = gst_structure_get_string (structure, "type");
+  const GValue *shapes = gst_structure_get_value (structure, "dimensions");
+  g_autofree char *type = upper != NULL ? g_ascii_strdown (upper, -1) : NULL;
+  gsize end = 0;
+  guint n;
+
+  if (type == NULL || shapes == NULL || !GST_VALUE_HOLDS_ARRAY (shapes))
+    return 0;
+  n = gst_value_array_get_size (shapes);
+  if (n > NDSH_MAX_ARRAYS)
+    return 0;
+  for (guint i = 0; i < n; i++) {
+    gsize shape[NDSH_MAX_DIMS];
+    guint n_dims;
+
+    if (!parse_lengths (gst_value_array_get_value (shapes, i), shape, &n_dims)
+        || !place_tensor (&arrays[i], type, shape, n_dims, &end))
+      return 0;
+  }
+  return n;
+}
+
+/* Columns first, as Fortran has them. */
+static void
+reverse_strides (NdshArrayInfo *array)
+{
+  gssize stride = (gssize) ndsh_dtype_get_size (array->dtype);
+
+  for (guint i = 0; i < array->n_dims; i++) {
+    array->strides[i] = stride;
+    stride *= (gssize) MAX (array->shape[i], 1);
+  }
+}
+
+/* application/x-ndarray: what gst_ndsh_caps_from_arrays () makes, or with an order
+ * instead of strides. */
 static guint
 parse_ndarray (const GstStructure *structure, NdshArrayInfo *array)
 {
   const char *dtype = gst_structure_get_string (structure, "dtype");
+  const char *order = gst_structure_get_string (structure, "order");
+  const GValue *strides = gst_structure_get_value (structure, "strides");
   gsize lengths[NDSH_MAX_DIMS];
   guint n;
 
-  if (dtype == NULL || !parse_lengths (structure, "shape", lengths, &n)
+  if (dtype == NULL
+      || !parse_lengths (gst_structure_get_value (structure, "shape"), lengths, &n)
       || !ndsh_array_info_init (array, ndsh_dtype_from_name (dtype), n, lengths))
     return 0;
-  if (gst_structure_has_field (structure, "strides")) {
-    if (!parse_lengths (structure, "strides", lengths, &n) || n != array->n_dims)
+  if (strides != NULL) {
+    if (!parse_lengths (strides, lengths, &n) || n != array->n_dims)
       return 0;
     for (guint i = 0; i < n; i++)
       array->strides[i] = (gssize) lengths[i];
+  } else if (g_strcmp0 (order, "F") == 0) {
+    reverse_strides (array);
+  } else if (gst_structure_has_field (structure, "order")
+             && g_strcmp0 (order, "C") != 0) {
+    return 0;
   }
   return 1;
 }
@@ -396,6 +448,8 @@ parse_arrays (const GstStructure *structure, NdshArrayInfo *arrays)
 {
   if (gst_structure_has_name (structure, "other/tensors"))
     return parse_tensors (structure, arrays);
+  if (gst_structure_has_name (structure, "neural-network/tensors"))
+    return parse_network (structure, arrays);
   if (gst_structure_has_name (structure, "application/x-ndarray"))
     return parse_ndarray (structure, arrays);
   if (gst_structure_has_name (structure, "video/x-bayer"))
@@ -686,6 +740,53 @@ complete_video (GstStructure *structure, const NdshArrayInfo *array)
     gst_structure_set (structure, "framerate", GST_TYPE_FRACTION, 0, 1, NULL);
 }
 
+static gboolean
+is_tensor (const NdshArrayInfo *array)
+{
+  if (array->dtype < NDSH_DTYPE_INT8 || array->dtype > NDSH_DTYPE_FLOAT64
+      || array->n_dims < 1 || array->n_dims > MAX_TENSOR_DIMS)
+    return FALSE;
+  for (guint i = 0; i < array->n_dims; i++)
+    if (array->shape[i] < 1 || array->shape[i] > G_MAXINT32)
+      return FALSE;
+  return TRUE;
+}
+
+/* FALSE if they are no tensors. */
+static gboolean
+complete_tensors (GstStructure *structure, const NdshArrayInfo *arrays, guint n_arrays)
+{
+  g_autoptr (GString) types = g_string_new (NULL);
+  g_autoptr (GString) dimensions = g_string_new (NULL);
+
+  for (guint i = 0; i < n_arrays; i++) {
+    if (!is_tensor (&arrays[i]))
+      return FALSE;
+    g_string_append_printf (types, "%s%s", i > 0 ? "," : "",
+                            ndsh_dtype_to_name (arrays[i].dtype));
+    for (guint j = arrays[i].n_dims; j-- > 0;)
+      g_string_append_printf (dimensions, "%" G_GSIZE_FORMAT "%s", arrays[i].shape[j],
+                              j > 0 ? ":" : i + 1 < n_arrays ? "," : "");
+  }
+  gst_structure_set (structure, "format", G_TYPE_STRING, "static", "num_tensors", G_TYPE_INT,
+                     (gint) n_arrays, "types", G_TYPE_STRING, types->str, "dimensions",
+                     G_TYPE_STRING, dimensions->str, NULL);
+  if (!gst_structure_has_field (structure, "framerate"))
+    gst_structure_set (structure, "framerate", GST_TYPE_FRACTION, 0, 1, NULL);
+  return TRUE;
+}
+
+static gboolean
+are_incomplete_tensors (const GstStructure *structure)
+{
+  const char *format = gst_structure_get_string (structure, "format");
+
+  return gst_structure_has_name (structure, "other/tensors")
+         && (format == NULL || strcmp (format, "static") == 0)
+         && !gst_structure_has_field (structure, "types")
+         && !gst_structure_has_field (structure, "dimensions");
+}
+
 /* Samples, or bytes that are. */
 static gboolean
 is_sound (const GstAudioInfo *info, NdshDtype dtype)
@@ -693,6 +794,30 @@ is_sound (const GstAudioInfo *info, NdshDtype dtype)
   return GST_AUDIO_INFO_IS_VALID (info) && info->bpf > 0 && info->rate > 0
          && info->layout == GST_AUDIO_LAYOUT_INTERLEAVED
          && (dtype == NDSH_DTYPE_UINT8 || dtype == audio_dtype (info->finfo));
+}
+
+/* One after the other without gaps, and their numbers in the order of their bytes. */
+static gboolean
+are_close (const NdshArrayInfo *arrays, guint n_arrays)
+{
+  gsize end = 0;
+
+  for (guint i = 0; i < n_arrays; i++) {
+    if (!array_is_dense (&arrays[i]) || arrays[i].offset != end)
+      return FALSE;
+    end += ndsh_array_info_get_size (&arrays[i]);
+  }
+  return TRUE;
+}
+
+static gboolean
+are_same (const NdshArrayInfo *a, const NdshArrayInfo *b, guint n_arrays)
+{
+  for (guint i = 0; i < n_arrays; i++)
+    if (!same_elements (&a[i], &b[i]) || a[i].offset != b[i].offset
+        || memcmp (a[i].strides, b[i].strides, a[i].n_dims * sizeof a[i].strides[0]) != 0)
+      return FALSE;
+  return TRUE;
 }
 
 static gboolean
@@ -713,7 +838,10 @@ content_can_be (const GstNdshContent *content, const NdshArrayInfo *arrays,
     return is_one && is_sound (&content->audio, arrays[0].dtype)
            && size % (guint) content->audio.bpf == 0;
   case GST_NDSH_CONTENT_ARRAYS:
-    return find_end (content->arrays, content->n_arrays) == find_end (arrays, n_arrays);
+    return find_end (content->arrays, content->n_arrays) == find_end (arrays, n_arrays)
+           && (are_close (arrays, n_arrays)
+               || (n_arrays == content->n_arrays
+                   && are_same (arrays, content->arrays, n_arrays)));
   default:
     return is_one;
   }
@@ -732,6 +860,9 @@ gst_ndsh_caps_for_arrays (const GstCaps *wanted, const NdshArrayInfo *arrays,
   structure = gst_caps_get_structure (caps, 0);
   if (gst_structure_has_name (structure, "video/x-raw"))
     complete_video (structure, &arrays[0]);
+  else if (are_incomplete_tensors (structure)
+           && !complete_tensors (structure, arrays, n_arrays))
+    return NULL;
   if (!gst_caps_is_fixed (caps))
     return NULL;
   gst_ndsh_content_init (&content, caps);

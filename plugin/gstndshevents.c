@@ -28,6 +28,11 @@ typedef enum {
 #define MAX_EVENTS_SIZE (NDSH_MAX_METADATA / 2)
 #define MAX_EVENTS 64
 
+#define METAS "GstNdshMetas"
+
+/* gdppay writes 16 bits of an event's type, and gdpdepay makes an event of those. */
+#define GDP_TYPE(type) ((guint) (type) & 0xffff)
+
 typedef struct {
   Kind kind;
   char *name;                   /* of the structure; of sticky ones the last counts */
@@ -45,6 +50,8 @@ struct _GstNdshEvents {
   gboolean has_gap;             /* before it, after the others */
   gint64 gap_start;
   gint64 gap_end;               /* or -1 */
+  GByteArray *metas;            /* items, that came as an event */
+  guint64 metas_number;         /* of that event, 0 for none */
 };
 
 static void
@@ -72,6 +79,7 @@ gst_ndsh_events_new (void)
 
   list_init (&events->of_stream);
   list_init (&events->next);
+  events->metas = g_byte_array_new ();
   return events;
 }
 
@@ -80,6 +88,7 @@ gst_ndsh_events_free (GstNdshEvents *events)
 {
   g_ptr_array_unref (events->of_stream.events);
   g_ptr_array_unref (events->next.events);
+  g_byte_array_unref (events->metas);
   g_free (events);
 }
 
@@ -222,12 +231,73 @@ note_toc (GstNdshEvents *events, GstEvent *event)
   return TRUE;
 }
 
+static void
+copy_metas (GByteArray *metas, const guint8 *metadata, gsize size)
+{
+  NdshItem item = { 0 };
+
+  while (ndsh_metadata_next (metadata, size, &item))
+    if (gst_ndsh_tag_is_meta (item.tag))
+      ndsh_metadata_append (metas, item.tag, item.data, item.size);
+}
+
+static void
+forget_metas (GstNdshEvents *events)
+{
+  g_byte_array_set_size (events->metas, 0);
+  events->metas_number = 0;
+}
+
+static void
+note_metas (GstNdshEvents *events, const GstStructure *structure)
+{
+  g_autoptr (GstBuffer) buffer = NULL;
+  guint64 number;
+  GstMapInfo map;
+
+  /* A decoder that waited for a key frame gives what came before it in any order. */
+  if (!gst_structure_get_uint64 (structure, "frame", &number)
+      || number == 0 || number < events->metas_number)
+    return;
+  forget_metas (events);
+  events->metas_number = number;
+  if (!gst_structure_get (structure, "items", GST_TYPE_BUFFER, &buffer, NULL)
+      || !gst_buffer_map (buffer, &map, GST_MAP_READ))
+    return;
+  if (events->next.size + map.size <= MAX_EVENTS_SIZE)
+    copy_metas (events->metas, map.data, map.size);
+  else
+    GST_INFO ("metas of %" G_GSIZE_FORMAT " bytes, that came as an event, are too long",
+              map.size);
+  gst_buffer_unmap (buffer, &map);
+}
+
+GstEvent *
+gst_ndsh_events_new_metas (guint64 number, const guint8 *metadata, gsize size)
+{
+  GstStructure *structure = gst_structure_new (METAS, "frame", G_TYPE_UINT64, number, NULL);
+  g_autoptr (GByteArray) metas = g_byte_array_new ();
+  g_autoptr (GstBuffer) buffer = NULL;
+
+  copy_metas (metas, metadata, size);
+  if (metas->len > 0) {
+    buffer = gst_buffer_new_allocate (NULL, metas->len, NULL);
+    gst_buffer_fill (buffer, 0, metas->data, metas->len);
+    gst_structure_set (structure, "items", GST_TYPE_BUFFER, buffer, NULL);
+  }
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, structure);
+}
+
 static gboolean
 note_custom (GstNdshEvents *events, GstEvent *event, Kind kind)
 {
   const GstStructure *structure = gst_event_get_structure (event);
   const char *name;
 
+  if (structure != NULL && kind == ONCE && gst_structure_has_name (structure, METAS)) {
+    note_metas (events, structure);
+    return FALSE;
+  }
   /* Its times are this pipeline's. */
   if (structure == NULL || gst_structure_has_name (structure, "GstForceKeyUnit"))
     return FALSE;
@@ -250,7 +320,7 @@ note_flush (GstNdshEvents *events)
 gboolean
 gst_ndsh_events_note (GstNdshEvents *events, GstEvent *event)
 {
-  switch (GST_EVENT_TYPE (event)) {
+  switch ((guint) GST_EVENT_TYPE (event)) {
   case GST_EVENT_STREAM_START:
     return note_start (events, event);
   case GST_EVENT_STREAM_COLLECTION:
@@ -260,8 +330,10 @@ gst_ndsh_events_note (GstNdshEvents *events, GstEvent *event)
   case GST_EVENT_TOC:
     return note_toc (events, event);
   case GST_EVENT_CUSTOM_DOWNSTREAM_STICKY:
+  case GDP_TYPE (GST_EVENT_CUSTOM_DOWNSTREAM_STICKY):
     return note_custom (events, event, STICKY);
   case GST_EVENT_CUSTOM_DOWNSTREAM:
+  case GDP_TYPE (GST_EVENT_CUSTOM_DOWNSTREAM):
     return note_custom (events, event, ONCE);
   case GST_EVENT_FLUSH_STOP:
     return note_flush (events);
@@ -324,12 +396,16 @@ gst_ndsh_events_append (const GstNdshEvents *events, GByteArray *metadata)
   append (&events->next, metadata);
   if (events->has_gap)
     append_gap (events, metadata);
+  if (events->metas->len > 0)
+    copy_metas (metadata, events->metas->data, events->metas->len);
 }
 
 void
 gst_ndsh_events_done (GstNdshEvents *events)
 {
   events->has_gap = FALSE;
+  if (events->metas_number > 0)
+    forget_metas (events);
   if (events->next.events->len == 0)
     return;
   g_ptr_array_set_size (events->next.events, 0);

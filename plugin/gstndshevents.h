@@ -22,6 +22,11 @@ gboolean gst_ndsh_events_note (GstNdshEvents *events, GstEvent *event);
 /* In nanoseconds, as a frame's timestamp; @duration -1 if unknown. */
 void gst_ndsh_events_note_gap (GstNdshEvents *events, gint64 timestamp, gint64 duration);
 
+/* A custom event whose metas are those of @metadata, also if it has none: for what keeps
+ * events and no metas. Noted, they are the next frame's; if there are several events, as
+ * where a frame got lost on the way, those with the highest @number. */
+GstEvent *gst_ndsh_events_new_metas (guint64 number, const guint8 *metadata, gsize size);
+
 /* Appends those of the stream to the stream's @metadata, and those of the next frame to its
  * own, as items. */
 void gst_ndsh_events_append_of_stream (const GstNdshEvents *events, GByteArray *metadata);

@@ -232,19 +232,33 @@ push_sticky (GstNdshIncoming *incoming, GstEvent *event)
   gst_event_unref (event);
 }
 
+/* Takes @event. It goes behind the segment, which may not have gone yet. */
+static void
+send (GstNdshIncoming *incoming, GstEvent *event)
+{
+  GstElement *element = GST_ELEMENT_CAST (incoming->src);
+
+  GST_ELEMENT_GET_CLASS (element)->send_event (element, event);
+}
+
+void
+gst_ndsh_incoming_push_metas (GstNdshIncoming *incoming, guint64 number,
+                              const guint8 *metadata, gsize size)
+{
+  send (incoming, gst_ndsh_events_new_metas (number, metadata, size));
+}
+
 void
 gst_ndsh_incoming_push (GstNdshIncoming *incoming, gint64 shift)
 {
-  GstElement *element = GST_ELEMENT_CAST (incoming->src);
   GstEvent *event;
 
   while ((event = g_queue_pop_head (&incoming->waiting)) != NULL) {
-    GST_DEBUG_OBJECT (element, "event %" GST_PTR_FORMAT, (gpointer) event);
+    GST_DEBUG_OBJECT (incoming->src, "event %" GST_PTR_FORMAT, (gpointer) event);
     switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_TAG:
     case GST_EVENT_CUSTOM_DOWNSTREAM:
-      /* Behind the segment, which may not have gone yet. */
-      GST_ELEMENT_GET_CLASS (element)->send_event (element, event);
+      send (incoming, event);
       break;
     case GST_EVENT_GAP:
       push_gap (incoming, event, shift);

@@ -37,6 +37,10 @@ void gst_ndsh_incoming_flush (GstNdshIncoming *incoming);
  * GST_CLOCK_STIME_NONE. */
 void gst_ndsh_incoming_push (GstNdshIncoming *incoming, gint64 shift);
 
+/* The metas in @metadata of a frame, see gst_ndsh_events_new_metas (). */
+void gst_ndsh_incoming_push_metas (GstNdshIncoming *incoming, guint64 number,
+                                   const guint8 *metadata, gsize size);
+
 /* The segment once more, before the next buffer. */
 void gst_ndsh_incoming_push_segment (GstNdshIncoming *incoming);
 

@@ -3,9 +3,11 @@
  * Hides how GstMetas cross to another process, which may have another GStreamer, or none:
  *
  *   regions of interest     as NdshRegion, which C and Python programs read and write
- *                           (gstndshanalytics.c: detected objects, as such as well)
  *   kinds of the table, and custom metas of 1.20 and later
- *                           as the text of a GstStructure that is named like the meta
+ *                           as a GstStructure that is named like the meta
+ *   detections, tensors, overlays
+ *                           as several of those (gstndshanalytics.c, gstndshtensors.c,
+ *                           gstndshoverlay.c)
  *   any other that can serialise itself, from 1.24 on
  *                           as that
  */
@@ -18,6 +20,9 @@
 #include "gstndshanalytics.h"
 #include "gstndshcaps.h"
 #include "gstndshmeta.h"
+#include "gstndshoverlay.h"
+#include "gstndshstructure.h"
+#include "gstndshtensors.h"
 #include "gstndshtext.h"
 
 #define GST_CAT_DEFAULT get_category ()
@@ -46,48 +51,6 @@ typedef struct {
   gboolean (*add) (GstBuffer *buffer, const GstStructure *structure);
 } Kind;
 
-/* Of whatever type it is: who writes numbers need not know the one that GStreamer has. */
-static gboolean
-get_uint64 (const GstStructure *s, const char *field, guint64 *number)
-{
-  const GValue *value = gst_structure_get_value (s, field);
-  gint64 signed_number;
-
-  if (value == NULL)
-    return FALSE;
-  if (G_VALUE_HOLDS_UINT (value) || G_VALUE_HOLDS_UINT64 (value)) {
-    *number = G_VALUE_HOLDS_UINT (value) ? g_value_get_uint (value)
-                                         : g_value_get_uint64 (value);
-    return TRUE;
-  }
-  if (!G_VALUE_HOLDS_INT (value) && !G_VALUE_HOLDS_INT64 (value))
-    return FALSE;
-  signed_number
-    = G_VALUE_HOLDS_INT (value) ? g_value_get_int (value) : g_value_get_int64 (value);
-  *number = (guint64) signed_number;
-  return signed_number >= 0;
-}
-
-/* Numbers up to @most, by field and where they go, up to NULL. */
-static gboolean
-get_uints (const GstStructure *s, guint most, ...)
-{
-  gboolean found = TRUE;
-  const char *field;
-  guint64 number;
-  va_list rest;
-
-  va_start (rest, most);
-  while (found && (field = va_arg (rest, const char *)) != NULL) {
-    guint *to = va_arg (rest, guint *);
-
-    found = get_uint64 (s, field, &number) && number <= most;
-    *to = found ? (guint) number : 0;
-  }
-  va_end (rest);
-  return found;
-}
-
 static GstStructure *
 crop_to_structure (const char *name, gconstpointer data)
 {
@@ -104,8 +67,8 @@ add_crop (GstBuffer *buffer, const GstStructure *s)
   GstVideoCropMeta *meta;
   guint x, y, width, height;
 
-  if (!get_uints (s, G_MAXUINT, "x", &x, "y", &y, "width", &width, "height", &height,
-                  NULL))
+  if (!gst_ndsh_structure_get_uints (s, G_MAXUINT, "x", &x, "y", &y, "width", &width,
+                                     "height", &height, NULL))
     return FALSE;
   meta = gst_buffer_add_video_crop_meta (buffer);
   meta->x = x;
@@ -135,9 +98,9 @@ add_reference (GstBuffer *buffer, const GstStructure *s)
     = text != NULL ? gst_ndsh_caps_from_description (text) : NULL;
   guint64 timestamp, duration;
 
-  return reference != NULL
-         && get_uint64 (s, "timestamp", &timestamp)
-         && get_uint64 (s, "duration", &duration) && GST_CLOCK_TIME_IS_VALID (timestamp)
+  return reference != NULL && gst_ndsh_structure_get_uint64 (s, "timestamp", &timestamp)
+         && gst_ndsh_structure_get_uint64 (s, "duration", &duration)
+         && GST_CLOCK_TIME_IS_VALID (timestamp)
          && gst_buffer_add_reference_timestamp_meta (buffer, reference, timestamp,
                                                      duration)
               != NULL;
@@ -172,9 +135,10 @@ add_time_code (GstBuffer *buffer, const GstStructure *s)
   GstVideoTimeCode tc;
   gboolean valid;
 
-  if (!get_uints (s, G_MAXINT, "fps-n", &fps_n, "fps-d", &fps_d, "flags", &flags, "hours",
-                  &hours, "minutes", &minutes, "seconds", &seconds, "frames", &frames,
-                  "field-count", &field_count, NULL)
+  if (!gst_ndsh_structure_get_uints (s, G_MAXINT, "fps-n", &fps_n, "fps-d", &fps_d,
+                                     "flags", &flags, "hours", &hours, "minutes",
+                                     &minutes, "seconds", &seconds, "frames", &frames,
+                                     "field-count", &field_count, NULL)
       || fps_n == 0 || fps_d == 0)
     return FALSE;
   memset (&tc, 0, sizeof tc);
@@ -205,26 +169,18 @@ add_clipping (GstBuffer *buffer, const GstStructure *s)
   guint64 start, end;
 
   /* Decoders assert that it is no other. */
-  return format == GST_FORMAT_DEFAULT && get_uint64 (s, "start", &start)
-         && get_uint64 (s, "end", &end)
+  return format == GST_FORMAT_DEFAULT
+         && gst_ndsh_structure_get_uint64 (s, "start", &start)
+         && gst_ndsh_structure_get_uint64 (s, "end", &end)
          && gst_buffer_add_audio_clipping_meta (buffer, format, start, end) != NULL;
 }
 
 #if GST_CHECK_VERSION(1, 16, 0)
-static GstBuffer *
-wrap_bytes (const guint8 *data, gsize size)
-{
-  GstBuffer *bytes = gst_buffer_new_allocate (NULL, size, NULL);
-
-  gst_buffer_fill (bytes, 0, data, size);
-  return bytes;
-}
-
 static GstStructure *
 caption_to_structure (const char *name, gconstpointer data)
 {
   const GstVideoCaptionMeta *meta = data;
-  g_autoptr (GstBuffer) bytes = wrap_bytes (meta->data, meta->size);
+  g_autoptr (GstBuffer) bytes = gst_ndsh_wrap_bytes (meta->data, meta->size);
 
   return gst_structure_new (name, "caption-type", G_TYPE_UINT, (guint) meta->caption_type,
                             "data", GST_TYPE_BUFFER, bytes, NULL);
@@ -238,7 +194,8 @@ add_caption (GstBuffer *buffer, const GstStructure *s)
   GstMapInfo map;
   guint type;
 
-  if (!get_uints (s, GST_VIDEO_CAPTION_TYPE_CEA708_CDP, "caption-type", &type, NULL)
+  if (!gst_ndsh_structure_get_uints (s, GST_VIDEO_CAPTION_TYPE_CEA708_CDP, "caption-type",
+                                     &type, NULL)
       || type < GST_VIDEO_CAPTION_TYPE_CEA608_RAW
       || !gst_structure_get (s, "data", GST_TYPE_BUFFER, &bytes, NULL) || bytes == NULL
       || !gst_buffer_map (bytes, &map, GST_MAP_READ))
@@ -268,7 +225,8 @@ add_afd (GstBuffer *buffer, const GstStructure *s)
 {
   guint field, spec, afd;
 
-  return get_uints (s, 15, "field", &field, "spec", &spec, "afd", &afd, NULL)
+  return gst_ndsh_structure_get_uints (s, 15, "field", &field, "spec", &spec, "afd", &afd,
+                                       NULL)
          && field <= 1 && spec <= GST_VIDEO_AFD_SPEC_SMPTE_ST2016_1
          && gst_buffer_add_video_afd_meta (buffer, (guint8) field, (GstVideoAFDSpec) spec,
                                            (GstVideoAFDValue) afd)
@@ -292,8 +250,8 @@ add_bar (GstBuffer *buffer, const GstStructure *s)
   guint field, first, second;
   gboolean is_letterbox;
 
-  return get_uints (s, G_MAXUINT, "field", &field, "bar-data1", &first, "bar-data2",
-                    &second, NULL)
+  return gst_ndsh_structure_get_uints (s, G_MAXUINT, "field", &field, "bar-data1", &first,
+                                       "bar-data2", &second, NULL)
          && gst_structure_get_boolean (s, "is-letterbox", &is_letterbox) && field <= 1
          && gst_buffer_add_video_bar_meta (buffer, (guint8) field, is_letterbox, first,
                                            second)
@@ -317,7 +275,7 @@ add_level (GstBuffer *buffer, const GstStructure *s)
   guint level;
   gboolean voice;
 
-  return get_uints (s, 127, "level", &level, NULL)
+  return gst_ndsh_structure_get_uints (s, 127, "level", &level, NULL)
          && gst_structure_get_boolean (s, "voice-activity", &voice)
          && gst_buffer_add_audio_level_meta (buffer, (guint8) level, voice) != NULL;
 }
@@ -328,8 +286,8 @@ static GstStructure *
 sei_to_structure (const char *name, gconstpointer data)
 {
   const GstVideoSEIUserDataUnregisteredMeta *meta = data;
-  g_autoptr (GstBuffer) uuid = wrap_bytes (meta->uuid, sizeof meta->uuid);
-  g_autoptr (GstBuffer) bytes = wrap_bytes (meta->data, meta->size);
+  g_autoptr (GstBuffer) uuid = gst_ndsh_wrap_bytes (meta->uuid, sizeof meta->uuid);
+  g_autoptr (GstBuffer) bytes = gst_ndsh_wrap_bytes (meta->data, meta->size);
 
   return gst_structure_new (name, "uuid", GST_TYPE_BUFFER, uuid, "data", GST_TYPE_BUFFER,
                             bytes, NULL);
@@ -400,8 +358,8 @@ leave_out (const GstMetaInfo *info, const char *why, GstElement *element)
   if (g_type_get_qdata (info->type, told) != NULL)
     return;
   g_type_set_qdata (info->type, told, GINT_TO_POINTER (TRUE));
-  GST_INFO_OBJECT (element, "a %s does not cross to readers: %s", g_type_name (info->type),
-                   why);
+  GST_INFO_OBJECT (element, "a %s does not cross to readers, or not all of it: %s",
+                   g_type_name (info->type), why);
 }
 
 /* Why no encoding could help. */
@@ -413,9 +371,6 @@ explain (const char *name)
     const char *why;
   } reasons[] = {
     { "GstParentBufferMeta", "it keeps a buffer of this process" },
-    { "GstVideoOverlayCompositionMeta",
-      "its pictures are memory of their own; compose them before ndshsink" },
-    { "GstAnalyticsRelationMeta", "of it only detected objects do, as regions" },
     { "GstProtectionMeta", "it is about keys of this process" },
     { "GstVideoGLTextureUploadMeta", "it is a function of this process" },
     { "GstVideoCodecAlphaMeta", "it is a second buffer" },
@@ -424,8 +379,7 @@ explain (const char *name)
   for (guint i = 0; i < G_N_ELEMENTS (reasons); i++)
     if (strcmp (reasons[i].name, name) == 0)
       return reasons[i].why;
-  return "nothing says how, neither ndsh nor this GStreamer; or it has values that are "
-         "structures themselves";
+  return "nothing says how, neither ndsh nor this GStreamer";
 }
 
 static double
@@ -461,29 +415,19 @@ append_region (GByteArray *metadata, const GstVideoRegionOfInterestMeta *roi)
   ndsh_metadata_append_region (metadata, &region);
 }
 
-/* FALSE if readers would refuse it. */
 static gboolean
-append_structure (GByteArray *metadata, const GstStructure *structure)
-{
-  g_autofree char *text = gst_structure_to_string (structure);
-
-  if (!gst_ndsh_text_is_structure (text))
-    return FALSE;
-  ndsh_metadata_append (metadata, NDSH_TAG_META, text,
-                        MIN (strlen (text) + 1, NDSH_MAX_METADATA));
-  return TRUE;
-}
-
-static gboolean
-append_custom (GByteArray *metadata, GstMeta *meta)
+append_custom (GByteArray *metadata, GstMeta *meta, const char **why)
 {
 #if GST_CHECK_VERSION(1, 20, 0)
-  if (gst_meta_info_is_custom (meta->info))
-    return append_structure (metadata,
-                             gst_custom_meta_get_structure ((GstCustomMeta *) meta));
+  if (gst_meta_info_is_custom (meta->info)) {
+    *why = gst_ndsh_structure_append (
+      metadata, gst_custom_meta_get_structure ((GstCustomMeta *) meta));
+    return TRUE;
+  }
 #endif
   (void) metadata;
   (void) meta;
+  (void) why;
   return FALSE;
 }
 
@@ -504,26 +448,31 @@ append_serialised (GByteArray *metadata, const GstMeta *meta)
   return FALSE;
 }
 
-static gboolean
+/* NULL, or why not all of it crosses. */
+static const char *
 append_meta (GByteArray *metadata, GstMeta *meta)
 {
-  const Kind *kind = find_kind (g_type_name (meta->info->type));
-  gboolean all;
+  const char *name = g_type_name (meta->info->type);
+  const Kind *kind = find_kind (name);
+  const char *why = NULL;
 
   if (meta->info->api == GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE) {
     append_region (metadata, (GstVideoRegionOfInterestMeta *) meta);
-    return TRUE;
+    return NULL;
   }
   if (kind != NULL) {
     GstStructure *structure = kind->to_structure (kind->name, meta);
-    gboolean appended = append_structure (metadata, structure);
 
+    why = gst_ndsh_structure_append (metadata, structure);
     gst_structure_free (structure);
-    return appended;
+    return why;
   }
-  if (gst_ndsh_analytics_append (metadata, meta, &all))
-    return all;
-  return append_custom (metadata, meta) || append_serialised (metadata, meta);
+  if (gst_ndsh_analytics_append (metadata, meta, &why)
+      || gst_ndsh_tensors_append (metadata, meta, &why)
+      || gst_ndsh_overlay_append (metadata, meta, &why)
+      || append_custom (metadata, meta, &why) || append_serialised (metadata, meta))
+    return why;
+  return explain (name);
 }
 
 /* Which is told elsewhere. */
@@ -545,15 +494,17 @@ gst_ndsh_metas_append (GstBuffer *buffer, GByteArray *metadata, GstElement *elem
 
   while ((meta = gst_buffer_iterate_meta (buffer, &state)) != NULL) {
     guint before = metadata->len;
+    const char *why;
 
     if (says_how_bytes_lie (meta->info))
       continue;
-    if (!append_meta (metadata, meta))
-      leave_out (meta->info, explain (g_type_name (meta->info->type)), element);
-    if (metadata->len <= NDSH_MAX_METADATA)
-      continue;
-    g_byte_array_set_size (metadata, before);
-    leave_out (meta->info, "a frame has at most 64 KiB of metas", element);
+    why = append_meta (metadata, meta);
+    if (metadata->len > NDSH_MAX_METADATA) {
+      g_byte_array_set_size (metadata, before);
+      why = GST_NDSH_NO_ROOM;
+    }
+    if (why != NULL)
+      leave_out (meta->info, why, element);
   }
 }
 
@@ -569,16 +520,18 @@ add_confidence (GstVideoRegionOfInterestMeta *roi, double confidence)
 }
 
 static gboolean
-add_region (GstBuffer *buffer, const NdshItem *item)
+add_region (GstBuffer *buffer, const NdshItem *item, GstNdshRecords **records)
 {
   GstVideoRegionOfInterestMeta *roi;
   g_auto (GStrv) lines = NULL;
   NdshRegion region;
 
-  if (!ndsh_item_get_region (item, &region) || !gst_ndsh_may_use_name (region.label))
+  if (!ndsh_item_get_region (item, &region))
     return FALSE;
-  if (gst_ndsh_analytics_add (buffer, &region))
+  if (gst_ndsh_analytics_add_region (buffer, &region, records))
     return TRUE;
+  if (!gst_ndsh_may_use_name (region.label))
+    return FALSE;
   roi = gst_buffer_add_video_region_of_interest_meta (
     buffer, region.label, region.x, region.y, region.width, region.height);
   roi->id = region.id;
@@ -621,20 +574,20 @@ add_custom (GstBuffer *buffer, const GstStructure *structure)
 }
 
 static gboolean
-add_structure (GstBuffer *buffer, const NdshItem *item)
+add_structure (GstBuffer *buffer, const NdshItem *item, GstNdshRecords **records)
 {
-  const char *text = item->data;
-  GstStructure *structure;
+  GstStructure *structure = gst_ndsh_structure_from_item (item);
   const Kind *kind;
   gboolean added;
 
-  if (item->size == 0 || memchr (text, '\0', item->size) == NULL)
-    return FALSE;
-  structure = gst_ndsh_structure_from_text (text);
   if (structure == NULL)
     return FALSE;
   kind = find_kind (gst_structure_get_name (structure));
-  added = kind != NULL ? kind->add (buffer, structure) : add_custom (buffer, structure);
+  added = kind != NULL ? kind->add (buffer, structure)
+                       : gst_ndsh_analytics_add (buffer, structure, records)
+                           || gst_ndsh_tensors_add (buffer, structure)
+                           || gst_ndsh_overlay_add (buffer, structure)
+                           || add_custom (buffer, structure);
   gst_structure_free (structure);
   return added;
 }
@@ -686,13 +639,13 @@ add_serialised (GstBuffer *buffer, const NdshItem *item)
 #endif
 
 static gboolean
-add_item (GstBuffer *buffer, const NdshItem *item)
+add_item (GstBuffer *buffer, const NdshItem *item, GstNdshRecords **records)
 {
   switch (item->tag) {
   case NDSH_TAG_REGION:
-    return add_region (buffer, item);
+    return add_region (buffer, item, records);
   case NDSH_TAG_META:
-    return add_structure (buffer, item);
+    return add_structure (buffer, item, records);
   case GST_NDSH_TAG_SERIALISED:
     return add_serialised (buffer, item);
   default:
@@ -704,12 +657,14 @@ void
 gst_ndsh_metas_add (GstBuffer *buffer, const guint8 *metadata, gsize size,
                     GstElement *element)
 {
+  GstNdshRecords *records = NULL;
   NdshItem item = { 0 };
 
   while (ndsh_metadata_next (metadata, size, &item))
-    if (!add_item (buffer, &item))
+    if (!add_item (buffer, &item, &records))
       GST_LOG_OBJECT (element,
                       "a meta (tag %u, %" G_GSIZE_FORMAT
                       " bytes) is left out: it cannot be, or nobody has registered it",
                       item.tag, item.size);
+  gst_ndsh_records_free (records);
 }

@@ -21,6 +21,10 @@
  * frames of one time for one, and some count in milliseconds. */
 #define DECODING_STEP ((gint64) GST_MSECOND)
 
+/* How far key frames lie apart at the most where there are any: encoders' own choice is up
+ * to 250 frames. */
+#define KEY_WAIT (10 * (gint64) GST_SECOND)
+
 /* What is longer apart is no stream, and what is later is a lie. */
 #define MAX_INTERVAL (3600 * (gint64) GST_SECOND)
 
@@ -30,7 +34,7 @@ gst_ndsh_pacer_init (GstNdshPacer *self, GstNdshTimeline *timeline)
   *self = (GstNdshPacer){ .timeline = timeline,
                           .latency = -1,
                           .last_timestamp = -1,
-                          .wants_key = TRUE };
+                          .deltas_since = -1 };
 }
 
 void
@@ -38,8 +42,8 @@ gst_ndsh_pacer_note_join (GstNdshPacer *self)
 {
   self->has_shown = FALSE;
   self->has_dropped = FALSE;
-  self->has_deltas = FALSE;
-  self->wants_key = TRUE;
+  self->wants_key = FALSE;
+  gst_ndsh_pacer_note_format (self);
   self->last_timestamp = -1;
   self->lead = 0;
 }
@@ -48,6 +52,8 @@ void
 gst_ndsh_pacer_note_format (GstNdshPacer *self)
 {
   self->has_deltas = FALSE;
+  self->has_keys = FALSE;
+  self->deltas_since = -1;
 }
 
 /* --- What a stream is like --- */
@@ -380,10 +386,22 @@ is_too_old (const GstNdshPacer *self, const GstNdshFacts *facts,
          > limit;
 }
 
+/* Some streams are without: sound in MPEG-TS, pictures that are refreshed bit by bit. */
+static gboolean
+has_keys_to_wait_for (GstNdshPacer *self, const GstNdshFacts *facts)
+{
+  if (self->deltas_since < 0)
+    self->deltas_since = facts->publish;
+  return self->has_keys || facts->publish - self->deltas_since < KEY_WAIT;
+}
+
 static GstNdshVerdict
 judge_delta (GstNdshPacer *self, const GstNdshFacts *facts)
 {
+  self->has_keys |= !facts->is_delta && !facts->is_header;
   self->wants_key = (self->wants_key || !facts->follows) && facts->is_delta;
+  if (facts->is_delta && !has_keys_to_wait_for (self, facts))
+    self->wants_key = FALSE;
   return self->wants_key ? GST_NDSH_DROP_DELTA : GST_NDSH_SHOW;
 }
 

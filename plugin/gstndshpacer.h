@@ -114,6 +114,8 @@ typedef struct {
   gint64 interval;              /* between frames, 0 if unknown */
   gint64 latency;               /* of the stream, -1 before the first frame */
   gboolean has_deltas;          /* some frames refer to others */
+  gboolean has_keys;            /* and some to none, as headers do but are no frames */
+  gint64 deltas_since;          /* when the first that refers to others was published, -1 */
   gboolean wants_key;           /* what the next ones may refer to is missing */
 } GstNdshPacer;
 

@@ -220,6 +220,16 @@ new_draft_memory (GstNdshBufferPool *self, gboolean may_block)
   return memory;
 }
 
+/* With a prefix it can never be a draft, and takes no draft's place. */
+static GstMemory *
+new_other_memory (GstNdshBufferPool *self)
+{
+  return self->params.prefix != 0
+           ? gst_allocator_alloc (NULL, self->size, &self->params)
+           : gst_ndsh_allocator_new_substitute (self->allocator, self->size,
+                                                &self->params);
+}
+
 static GstFlowReturn
 gst_ndsh_buffer_pool_acquire_buffer (GstBufferPool *pool, GstBuffer **buffer,
                                      GstBufferPoolAcquireParams *params)
@@ -243,7 +253,7 @@ gst_ndsh_buffer_pool_acquire_buffer (GstBufferPool *pool, GstBuffer **buffer,
   }
   if (memory == NULL) {
     GST_DEBUG_OBJECT (pool, "no slot is free; giving system memory");
-    memory = gst_allocator_alloc (NULL, self->size, &self->params);
+    memory = new_other_memory (self);
   }
   gst_buffer_append_memory (*buffer, memory);
   GST_BUFFER_FLAG_UNSET (*buffer, GST_BUFFER_FLAG_TAG_MEMORY);

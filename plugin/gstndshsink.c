@@ -27,6 +27,8 @@
  * ]|
  * Show the second with `gst-launch-1.0 ndshsrc channel=cam ! videoconvert !
  * autovideosink`.
+ *
+ * Since: 0.1
  */
 
 /*
@@ -129,7 +131,7 @@ struct _GstNdshSink {
   gint64 zero;                  /* a timestamp minus its running time */
   gint timing_is_old;           /* any thread: upstream has to be asked again */
   gint offset_is_old;           /* any thread: sync or an offset is another */
-  gint wants_key;               /* any thread: so does a reader of encoded frames */
+  gint wants_key;               /* any thread: so do readers of encoded frames */
   gint64 key_requested_at;      /* CLOCK_MONOTONIC */
   guint n_keys_requested;
   gint64 base_zero;             /* what the timing was found with: of the clock, */
@@ -164,6 +166,8 @@ enum {
   PROP_TS_OFFSET,
   PROP_NUM_READERS,
   PROP_MAX_RATE,
+  PROP_MAX_WIDTH,
+  PROP_MAX_HEIGHT,
   PROP_STATS,
   N_PROPS
 };
@@ -286,15 +290,31 @@ emit_difference (GstNdshSink *self, guint signal, const NdshReaderInfo *infos,
   }
 }
 
-/* The largest that one of them wants, G_MAXINT if it is all, 0 if there is none. */
-static double
-find_max_rate (const NdshReaderInfo *readers, guint n_readers)
-{
-  double max_rate = 0;
+/* The largest that one of them wants: each is G_MAXINT if it is all, 0 if there is none. */
+typedef struct {
+  double max_rate;
+  guint max_width;
+  guint max_height;
+} Demand;
 
-  for (guint i = 0; i < n_readers; i++)
-    max_rate = MAX (max_rate, readers[i].max_rate > 0 ? readers[i].max_rate : G_MAXINT);
-  return max_rate;
+static guint
+larger_number (guint so_far, guint wanted)
+{
+  return MAX (so_far, wanted > 0 ? MIN (wanted, G_MAXINT) : G_MAXINT);
+}
+
+static Demand
+find_demand (const NdshReaderInfo *readers, guint n_readers)
+{
+  Demand demand = { 0 };
+
+  for (guint i = 0; i < n_readers; i++) {
+    demand.max_rate
+      = MAX (demand.max_rate, readers[i].max_rate > 0 ? readers[i].max_rate : G_MAXINT);
+    demand.max_width = larger_number (demand.max_width, readers[i].max_width);
+    demand.max_height = larger_number (demand.max_height, readers[i].max_height);
+  }
+  return demand;
 }
 
 static void
@@ -308,16 +328,29 @@ set_rate (GValue *value, double rate)
 
 /* For who starts and stops a camera by it, and need not poll. */
 static void
-post_readers (GstNdshSink *self, guint n_readers, double max_rate)
+post_readers (GstNdshSink *self, guint n_readers, const Demand *demand)
 {
-  GstStructure *structure = gst_structure_new ("GstNdshSinkReaders", "num-readers",
-                                               G_TYPE_UINT, n_readers, NULL);
+  GstStructure *structure = gst_structure_new (
+    "GstNdshSinkReaders", "num-readers", G_TYPE_UINT, n_readers, "max-width", G_TYPE_INT,
+    (gint) demand->max_width, "max-height", G_TYPE_INT, (gint) demand->max_height, NULL);
   GValue rate = G_VALUE_INIT;
 
   g_value_init (&rate, GST_TYPE_FRACTION);
-  set_rate (&rate, max_rate);
+  set_rate (&rate, demand->max_rate);
   gst_structure_take_value (structure, "max-rate", &rate);
   gst_ndsh_post_structure (GST_ELEMENT_CAST (self), structure);
+}
+
+/* Of what differs in @a and @b. */
+static void
+notify_demand (GstNdshSink *self, const Demand *a, const Demand *b)
+{
+  if (a->max_rate != b->max_rate)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_RATE]);
+  if (a->max_width != b->max_width)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_WIDTH]);
+  if (a->max_height != b->max_height)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_HEIGHT]);
 }
 
 /* @now becomes who reads. */
@@ -326,7 +359,7 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
 {
   g_autofree NdshReaderInfo *shown = g_new (NdshReaderInfo, n_now + 1);
   g_autofree NdshReaderInfo *before = NULL;
-  double rate_before, rate_now = find_max_rate (now, n_now);
+  Demand demand_before, demand = find_demand (now, n_now);
   guint n_before;
 
   if (n_now > 0)
@@ -334,7 +367,7 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
   g_mutex_lock (&self->readers_lock);
   before = self->readers;
   n_before = self->n_readers;
-  rate_before = find_max_rate (before, n_before);
+  demand_before = find_demand (before, n_before);
   /* Before it can be seen that somebody came. */
   if (n_now > n_before)
     g_atomic_int_set (&self->wants_key, TRUE);
@@ -345,13 +378,25 @@ set_readers (GstNdshSink *self, NdshReaderInfo *now, guint n_now)
 
   emit_difference (self, SIGNAL_READER_REMOVED, before, n_before, shown, n_now);
   emit_difference (self, SIGNAL_READER_ADDED, shown, n_now, before, n_before);
-  if (n_before == n_now && rate_before == rate_now)
+  if (n_before == n_now && demand_before.max_rate == demand.max_rate
+      && demand_before.max_width == demand.max_width
+      && demand_before.max_height == demand.max_height)
     return;
-  post_readers (self, n_now, rate_now);
+  post_readers (self, n_now, &demand);
   if (n_before != n_now)
     g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NUM_READERS]);
-  if (rate_before != rate_now)
-    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_RATE]);
+  notify_demand (self, &demand_before, &demand);
+}
+
+static Demand
+get_demand (GstNdshSink *self)
+{
+  Demand demand;
+
+  g_mutex_lock (&self->readers_lock);
+  demand = find_demand (self->readers, self->n_readers);
+  g_mutex_unlock (&self->readers_lock);
+  return demand;
 }
 
 /* The bound does not change while there is a writer. */
@@ -779,6 +824,26 @@ fill_frame_info (GstNdshSink *self, GstBuffer *buffer, NdshFrameInfo *info)
     info->flags |= GST_NDSH_FLAG_NEXT_OFFSET;
 }
 
+/* At most once a second, unless that @is_all. */
+static void
+tell_dropped (GstNdshSink *self, gboolean is_all)
+{
+  GstClockTime now;
+
+  if (self->n_dropped == self->n_dropped_told)
+    return;
+  now = (GstClockTime) gst_ndsh_get_monotonic_time ();
+  if (now < self->tell_dropped_at && !is_all)
+    return;
+  gst_ndsh_post_structure (
+    GST_ELEMENT_CAST (self),
+    gst_structure_new ("GstNdshSinkFramesDropped", "dropped", G_TYPE_UINT64,
+                       self->n_dropped - self->n_dropped_told, "frames-dropped",
+                       G_TYPE_UINT64, self->n_dropped, NULL));
+  self->n_dropped_told = self->n_dropped;
+  self->tell_dropped_at = now + GST_SECOND;
+}
+
 /* --- Opening and closing --- */
 
 static void
@@ -858,6 +923,7 @@ close_channel (GstNdshSink *self)
   GST_OBJECT_UNLOCK (self);
   if (allocator == NULL)
     return;
+  tell_dropped (self, TRUE);
   gst_ndsh_allocator_close (allocator);
   gst_object_unref (allocator);
   gst_ndsh_time_base_clear (&self->base);
@@ -928,6 +994,7 @@ end_stream (GstNdshSink *self)
 
   if (allocator == NULL)
     return;
+  tell_dropped (self, TRUE);
   writer = gst_ndsh_allocator_enter (allocator);
   if (writer != NULL)
     ndsh_writer_end (writer);
@@ -1238,6 +1305,7 @@ note_published (GstNdshSink *self, const NdshFrameInfo *info, gsize size,
   gst_ndsh_events_done (self->events);
   check_latency (self, info->timestamp_ns);
   check_room (self, size);
+  tell_dropped (self, FALSE);
   GST_OBJECT_LOCK (self);
   self->n_published++;
   self->n_copied += copied;
@@ -1245,15 +1313,14 @@ note_published (GstNdshSink *self, const NdshFrameInfo *info, gsize size,
   GST_OBJECT_UNLOCK (self);
 }
 
-/* Whether it is of our pool, which had no slot for it then. */
+/* Whether it was to be made in our memory, and no slot was free then. */
 static gboolean
 found_no_slot (GstNdshSink *self, GstBuffer *buffer)
 {
-  return buffer->pool != NULL && GST_IS_NDSH_BUFFER_POOL (buffer->pool)
-         && gst_buffer_n_memory (buffer) == 1
+  return gst_buffer_n_memory (buffer) == 1
          && gst_ndsh_allocator_classify (self->allocator,
                                          gst_buffer_peek_memory (buffer, 0))
-              == GST_NDSH_MEMORY_FOREIGN;
+              == GST_NDSH_MEMORY_SUBSTITUTE;
 }
 
 /* Why @buffer must be copied, for people; NULL and @draft if it need not. */
@@ -1273,11 +1340,11 @@ find_draft (GstNdshSink *self, GstBuffer *buffer, NdshDraft **draft)
   case GST_NDSH_MEMORY_DRAFT:
     *draft = gst_ndsh_memory_get_draft (memory);
     return NULL;
+  case GST_NDSH_MEMORY_SUBSTITUTE:
+    return "no shared memory was free when it was made";
   case GST_NDSH_MEMORY_FOREIGN:
   default:
-    return found_no_slot (self, buffer)
-             ? "no shared memory was free when it was made"
-             : "it was not made in the memory that ndshsink offers";
+    return "it was not made in the memory that ndshsink offers";
   }
 }
 
@@ -1344,22 +1411,8 @@ warn_of_want (GstNdshSink *self, const GError *error)
                        ("smaller frames, a smaller history or more memory would help"));
 }
 
-/* At most once a second. */
-static void
-post_dropped (GstNdshSink *self, GstClockTime now, guint64 n_dropped)
-{
-  if (now < self->tell_dropped_at)
-    return;
-  gst_ndsh_post_structure (
-    GST_ELEMENT_CAST (self),
-    gst_structure_new ("GstNdshSinkFramesDropped", "dropped", G_TYPE_UINT64,
-                       n_dropped - self->n_dropped_told, "frames-dropped", G_TYPE_UINT64,
-                       n_dropped, NULL));
-  self->n_dropped_told = n_dropped;
-  self->tell_dropped_at = now + GST_SECOND;
-}
-
-/* There is no room for it. The stream goes on, without this frame. */
+/* There is no room for it. The stream goes on, without this frame, and of frames that
+ * refer to others from the next on that does not. */
 static GstFlowReturn
 drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
 {
@@ -1370,7 +1423,7 @@ drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
   n_dropped = ++self->n_dropped;
   n_published = self->n_published;
   GST_OBJECT_UNLOCK (self);
-  post_dropped (self, now, n_dropped);
+  tell_dropped (self, FALSE);
   if (!GST_CLOCK_TIME_IS_VALID (self->last_warning)
       || now - self->last_warning >= WARNING_INTERVAL) {
     self->last_warning = now;
@@ -1380,6 +1433,8 @@ drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
                           ? "; a larger max-memory would help"
                           : "");
   }
+  if (self->is_encoded)
+    g_atomic_int_set (&self->wants_key, TRUE);
   warn_of_want (self, error);
   post_qos (self, buffer, n_published, n_dropped);
   return GST_FLOW_OK;
@@ -1814,53 +1869,27 @@ is_open (GstNdshSink *self)
   return open;
 }
 
+static const gsize fields[N_PROPS] = {
+  [PROP_CHANNEL] = G_STRUCT_OFFSET (GstNdshSink, channel),
+  [PROP_PERMS] = G_STRUCT_OFFSET (GstNdshSink, perms),
+  [PROP_HISTORY] = G_STRUCT_OFFSET (GstNdshSink, history),
+  [PROP_MAX_MEMORY] = G_STRUCT_OFFSET (GstNdshSink, max_memory),
+  [PROP_MAX_READERS] = G_STRUCT_OFFSET (GstNdshSink, max_readers),
+  [PROP_WAIT_FOR_CONNECTION] = G_STRUCT_OFFSET (GstNdshSink, wait_for_connection),
+  [PROP_LOSSLESS_TIMEOUT] = G_STRUCT_OFFSET (GstNdshSink, lossless_timeout),
+  [PROP_ALLOW_COPY] = G_STRUCT_OFFSET (GstNdshSink, allow_copy),
+  [PROP_TS_OFFSET] = G_STRUCT_OFFSET (GstNdshSink, ts_offset),
+};
+
 static void
 gst_ndsh_sink_set_property (GObject *object, guint id, const GValue *value,
                             GParamSpec *pspec)
 {
   GstNdshSink *self = GST_NDSH_SINK (object);
 
-  if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) == 0 && is_open (self)) {
-    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only", pspec->name);
+  if (!gst_ndsh_may_set (GST_ELEMENT_CAST (self), pspec, is_open (self)))
     return;
-  }
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-  case PROP_CHANNEL:
-    g_free (self->channel);
-    self->channel = g_value_dup_string (value);
-    if (self->channel == NULL)
-      self->channel = g_strdup (DEFAULT_CHANNEL);
-    break;
-  case PROP_PERMS:
-    self->perms = g_value_get_uint (value);
-    break;
-  case PROP_HISTORY:
-    self->history = g_value_get_uint (value);
-    break;
-  case PROP_MAX_MEMORY:
-    self->max_memory = g_value_get_uint64 (value);
-    break;
-  case PROP_MAX_READERS:
-    self->max_readers = g_value_get_uint (value);
-    break;
-  case PROP_WAIT_FOR_CONNECTION:
-    self->wait_for_connection = g_value_get_boolean (value);
-    break;
-  case PROP_LOSSLESS_TIMEOUT:
-    self->lossless_timeout = g_value_get_uint64 (value);
-    break;
-  case PROP_ALLOW_COPY:
-    self->allow_copy = g_value_get_boolean (value);
-    break;
-  case PROP_TS_OFFSET:
-    self->ts_offset = g_value_get_int64 (value);
-    break;
-  default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    break;
-  }
-  GST_OBJECT_UNLOCK (self);
+  gst_ndsh_set_field (object, fields, id, value, pspec);
   if (id == PROP_TS_OFFSET)
     apply_offset (self);
   if (id == PROP_WAIT_FOR_CONNECTION)
@@ -1873,115 +1902,165 @@ gst_ndsh_sink_get_property (GObject *object, guint id, GValue *value,
 {
   GstNdshSink *self = GST_NDSH_SINK (object);
 
-  if (id == PROP_STATS) {
-    g_value_take_boxed (value, get_stats (self));
-    return;
-  }
-  if (id == PROP_NUM_READERS) {
-    g_value_set_uint (value, get_num_readers (self));
-    return;
-  }
-  if (id == PROP_MAX_RATE) {
-    g_mutex_lock (&self->readers_lock);
-    set_rate (value, find_max_rate (self->readers, self->n_readers));
-    g_mutex_unlock (&self->readers_lock);
-    return;
-  }
-  GST_OBJECT_LOCK (self);
   switch (id) {
-  case PROP_CHANNEL:
-    g_value_set_string (value, self->channel);
+  case PROP_STATS:
+    g_value_take_boxed (value, get_stats (self));
     break;
-  case PROP_PERMS:
-    g_value_set_uint (value, self->perms);
+  case PROP_NUM_READERS:
+    g_value_set_uint (value, get_num_readers (self));
     break;
-  case PROP_HISTORY:
-    g_value_set_uint (value, self->history);
+  case PROP_MAX_RATE:
+    set_rate (value, get_demand (self).max_rate);
     break;
-  case PROP_MAX_MEMORY:
-    g_value_set_uint64 (value, self->max_memory);
+  case PROP_MAX_WIDTH:
+    g_value_set_int (value, (gint) get_demand (self).max_width);
     break;
-  case PROP_MAX_READERS:
-    g_value_set_uint (value, self->max_readers);
-    break;
-  case PROP_WAIT_FOR_CONNECTION:
-    g_value_set_boolean (value, self->wait_for_connection);
-    break;
-  case PROP_LOSSLESS_TIMEOUT:
-    g_value_set_uint64 (value, self->lossless_timeout);
-    break;
-  case PROP_ALLOW_COPY:
-    g_value_set_boolean (value, self->allow_copy);
-    break;
-  case PROP_TS_OFFSET:
-    g_value_set_int64 (value, self->ts_offset);
+  case PROP_MAX_HEIGHT:
+    g_value_set_int (value, (gint) get_demand (self).max_height);
     break;
   default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    gst_ndsh_get_field (object, fields, id, value, pspec);
     break;
   }
-  GST_OBJECT_UNLOCK (self);
 }
 
 static void
 install_properties (GObjectClass *klass)
 {
-  const GParamFlags open = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_READY;
-  const GParamFlags live = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_PLAYING;
-  const GParamFlags read = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+  const GParamFlags open = GST_NDSH_PARAM_OPEN;
+  const GParamFlags live = GST_NDSH_PARAM_LIVE;
+  const GParamFlags read = GST_NDSH_PARAM_READ;
 
+  /**
+   * GstNdshSink:channel:
+   *
+   * Since: 0.1
+   */
   props[PROP_CHANNEL] = g_param_spec_string (
     "channel", "Channel",
     "Name to share the stream under: up to 64 letters, digits, '.', '_' and '-'; "
     "or the path of a socket, which begins with '/'",
     DEFAULT_CHANNEL, open);
+  /**
+   * GstNdshSink:perms:
+   *
+   * Since: 0.1
+   */
   props[PROP_PERMS] = g_param_spec_uint (
     "perms", "Permissions",
     "Who may read, as file permissions of the socket; connecting takes write "
     "permission: 0660 (432) admits the group, 0666 (438) everybody; 0 is the default",
     0, 0777, DEFAULT_PERMS, open);
+  /**
+   * GstNdshSink:history:
+   *
+   * Since: 0.1
+   */
   props[PROP_HISTORY] = g_param_spec_uint (
     "history", "History",
     "Number of newest frames kept for readers that come late or queue", 1,
     NDSH_MAX_QUEUE, DEFAULT_HISTORY, open);
+  /**
+   * GstNdshSink:max-memory:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_MEMORY] = g_param_spec_uint64 (
     "max-memory", "Maximum memory",
     "Shared memory for frames at most (in bytes); it is taken as it is needed. 0: what "
     "16 frames need, at least 256 MiB and otherwise a quarter of the machine's memory",
     0, G_MAXUINT64, DEFAULT_MAX_MEMORY, open);
+  /**
+   * GstNdshSink:max-readers:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_READERS] = g_param_spec_uint (
     "max-readers", "Maximum readers", "Readers beyond this number are refused", 1,
     MAX_MAX_READERS, DEFAULT_MAX_READERS, open);
+  /**
+   * GstNdshSink:wait-for-connection:
+   *
+   * Since: 0.1
+   */
   props[PROP_WAIT_FOR_CONNECTION] = g_param_spec_boolean (
     "wait-for-connection", "Wait for connection",
     "Block the stream while there is no reader, unless an EOS is about to end it",
     DEFAULT_WAIT_FOR_CONNECTION, live);
+  /**
+   * GstNdshSink:lossless-timeout:
+   *
+   * Since: 0.1
+   */
   props[PROP_LOSSLESS_TIMEOUT] = g_param_spec_uint64 (
     "lossless-timeout", "Lossless timeout",
     "How long a reader that asked for every frame may hold the stream up before "
     "it loses that right (in nanoseconds); 0 does not grant it at all",
     0, G_MAXINT64, DEFAULT_LOSSLESS_TIMEOUT, open);
+  /**
+   * GstNdshSink:allow-copy:
+   *
+   * Since: 0.1
+   */
   props[PROP_ALLOW_COPY] = g_param_spec_boolean (
     "allow-copy", "Allow copy",
     "Copy frames that upstream did not write into shared memory; false makes "
-    "such a frame an error, so that a pipeline can prove that it copies nothing, and "
-    "drops a frame that found no shared memory free when upstream began it",
+    "such a frame an error, so that a pipeline can prove that it copies nothing. What "
+    "found no shared memory free when upstream began it, picture or sound, it drops: the "
+    "next may find some",
     DEFAULT_ALLOW_COPY, live);
+  /**
+   * GstNdshSink:ts-offset:
+   *
+   * Since: 0.1
+   */
   props[PROP_TS_OFFSET] = g_param_spec_int64 (
     "ts-offset", "Timestamp offset",
     "Publish frames so much later, and with times that are so much later, if sync is "
     "true (in nanoseconds)",
     G_MININT64 / 4, G_MAXINT64 / 4, 0, live);
+  /**
+   * GstNdshSink:num-readers:
+   *
+   * Since: 0.1
+   */
   props[PROP_NUM_READERS]
     = g_param_spec_uint ("num-readers", "Number of readers", "Readers now", 0,
                          G_MAXUINT, 0, read);
+  /**
+   * GstNdshSink:max-rate:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_RATE] = gst_param_spec_fraction (
     "max-rate", "Maximum rate",
     "The most frames a second that one of the readers wants (max-rate of ndshsrc); "
     "2147483647 if one wants all, 0 if there is no reader",
     0, 1, G_MAXINT, 1, 0, 1, read);
+  /**
+   * GstNdshSink:max-width:
+   *
+   * Since: 0.1
+   */
+  props[PROP_MAX_WIDTH] = g_param_spec_int (
+    "max-width", "Maximum width",
+    "The most pixels of a row that are of use to one of the readers (max-width of "
+    "ndshsrc); 2147483647 if all are to one, 0 if there is no reader. Frames are shared "
+    "as they come all the same",
+    0, G_MAXINT, 0, read);
+  /**
+   * GstNdshSink:max-height:
+   *
+   * Since: 0.1
+   */
+  props[PROP_MAX_HEIGHT] = g_param_spec_int (
+    "max-height", "Maximum height", "The same for rows (max-height of ndshsrc)", 0,
+    G_MAXINT, 0, read);
+  /**
+   * GstNdshSink:stats:
+   *
+   * Since: 0.1
+   */
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "average-rate, dropped and rendered as in every sink; frames-published, "
@@ -2004,6 +2083,8 @@ install_signals (GType type)
    *
    * A reader came. Emitted from a thread of the sink that looks after readers:
    * do not change states in it.
+   *
+   * Since: 0.1
    */
   signals[SIGNAL_READER_ADDED]
     = g_signal_new ("reader-added", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
@@ -2015,6 +2096,8 @@ install_signals (GType type)
    * @uid: its user
    *
    * A reader went. Emitted like #GstNdshSink::reader-added.
+   *
+   * Since: 0.1
    */
   signals[SIGNAL_READER_REMOVED]
     = g_signal_new ("reader-removed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL,

@@ -12,6 +12,9 @@
  *
  * where types are numbers, boolean, string, fraction, buffer, bitmask, date, datetime, and
  * enums, flags and flag sets that are registered.
+ *
+ * An item that does not fit its type makes the parser refuse the whole, and forget to free
+ * the list that it is in, or a long name. So each is tried by itself before.
  */
 #include "gstndshtext.h"
 
@@ -68,6 +71,8 @@ gst_ndsh_may_use_name (const char *name)
   if (g_atomic_int_get (&n_names) >= MAX_NAMES)
     return FALSE;
   g_atomic_int_inc (&n_names);
+  /* Which is not sure to become one otherwise: fields' names are none from 1.26 on. */
+  g_quark_from_string (name);
   return TRUE;
 }
 
@@ -132,6 +137,13 @@ is_enumeration (const char *name)
              || g_type_is_a (type, GST_TYPE_FLAG_SET));
 }
 
+/* @type: and its @length bytes of the text that name it */
+typedef struct {
+  Type type;
+  const char *name;
+  gsize length;
+} Cast;
+
 static gboolean
 find_type (const char *name, Type *type)
 {
@@ -160,7 +172,7 @@ find_type (const char *name, Type *type)
 
 /* "(type)", or nothing: then it is that of the list. */
 static gboolean
-skip_type (const char **at, Type *type)
+skip_type (const char **at, Cast *cast)
 {
   g_autofree char *name = NULL;
 
@@ -169,9 +181,11 @@ skip_type (const char **at, Type *type)
     return TRUE;
   (*at)++;
   skip_space (at);
+  cast->name = *at;
   name = take_word (at);
+  cast->length = (gsize) (*at - cast->name);
   skip_space (at);
-  if (name == NULL || **at != ')' || !find_type (name, type))
+  if (name == NULL || **at != ')' || !find_type (name, &cast->type))
     return FALSE;
   (*at)++;
   skip_space (at);
@@ -236,22 +250,77 @@ skip_word (const char **at, Type type)
   return TRUE;
 }
 
+/* Which fits each type of numbers but the smallest. */
 static gboolean
-skip_value (const char **at, Type type, guint depth)
+is_small_number (const Cast *cast, const char *item, gsize length)
+{
+  static const char *const types[] = { "int", "uint", "gint", "guint", "gint64", "guint64" };
+
+  if (length > 9 || strspn (item, "0123456789") < length || (*item == '0' && length > 1))
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
+    if (strlen (types[i]) == cast->length
+        && strncmp (types[i], cast->name, cast->length) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* What most items are, and cannot fail. */
+static gboolean
+is_plain (const Cast *cast, const char *item, gsize length)
+{
+  if (cast->type == TEXT || cast->type == NO_TYPE) {
+    for (gsize i = 0; i < length; i++)
+      if (!g_ascii_isprint (item[i]) || item[i] == '\\')
+        return FALSE;
+    return TRUE;
+  }
+  return cast->type == BUFFER || is_small_number (cast, item, length);
+}
+
+static gboolean
+is_taken (const Cast *cast, const char *item, gsize length)
+{
+  g_autofree char *text = NULL;
+  GstStructure *structure;
+
+  if (is_plain (cast, item, length))
+    return TRUE;
+  text = cast->name != NULL
+           ? g_strdup_printf ("x,x=(%.*s)%.*s", (int) cast->length, cast->name,
+                              (int) length, item)
+           : g_strdup_printf ("x,x=%.*s", (int) length, item);
+  structure = gst_structure_from_string (text, NULL);
+  if (structure != NULL)
+    gst_structure_free (structure);
+  return structure != NULL;
+}
+
+static gboolean
+skip_item (const char **at, const Cast *cast)
+{
+  const char *start = *at;
+  gboolean skipped
+    = *start == '"' ? skip_quoted (at, cast->type) : skip_word (at, cast->type);
+
+  return skipped && is_taken (cast, start, (gsize) (*at - start));
+}
+
+/* @cast: that of the list it is in */
+static gboolean
+skip_value (const char **at, Cast cast, guint depth)
 {
   char end;
 
-  if (depth > MAX_DEPTH || !skip_type (at, &type))
+  if (depth > MAX_DEPTH || !skip_type (at, &cast))
     return FALSE;
-  if (**at == '"')
-    return skip_quoted (at, type);
   if (**at != '<' && **at != '{')
-    return skip_word (at, type);
+    return skip_item (at, &cast);
   end = **at == '<' ? '>' : '}';
   (*at)++;
   skip_space (at);
   while (**at != end) {
-    if (!skip_value (at, type, depth + 1))
+    if (!skip_value (at, cast, depth + 1))
       return FALSE;
     skip_space (at);
     if (**at == ',')
@@ -271,7 +340,7 @@ are_fields (const char *at)
     if (!skip_name (&at) || *at != '=')
       return FALSE;
     at++;
-    if (!skip_value (&at, NO_TYPE, 0))
+    if (!skip_value (&at, (Cast) { NO_TYPE, NULL, 0 }, 0))
       return FALSE;
     skip_space (&at);
   }

@@ -157,7 +157,10 @@ def _guess(text):
         return float(text)
     if "/" in text and _FRACTION.match(text):
         return Fraction(text)
-    return text.lower() == "true" if text.lower() in ("true", "false") else text
+    return _WORDS.get(text.lower(), text)
+
+
+_WORDS = {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}
 
 
 def _unquote(text):
@@ -287,6 +290,7 @@ def _make_formats():
         "I420": _planar(_420, "u1"), "YV12": _planar(_420, "u1"),
         "Y42B": _planar(_422, "u1"), "Y444": _planar(_444, "u1"),
         "Y41B": _planar((2, 0), "u1"),
+        "YUV9": _planar((2, 2), "u1"), "YVU9": _planar((2, 2), "u1"),
         "GBR": _planar(_444, "u1"), "RGBP": _planar(_444, "u1"),
         "BGRP": _planar(_444, "u1"), "GBRA": _planar(_444, "u1", 4),
         "A420": _planar(_420, "u1", 4),
@@ -327,17 +331,25 @@ def _make_layouts():
     """Those, and others whose planes are arrays."""
     layouts = dict(FORMATS)
     layouts["AV12"] = _semiplanar(_420, "u1") + _planes((0, 0, 0, "u1"))
+    layouts["A422"] = _planar(_422, "u1", 4)
+    layouts["A444"] = _planar(_444, "u1", 4)
+    layouts["RBGA"] = _planes((0, 0, 4, "u1"))
+    layouts["GRAY10_LE16"] = _planes((0, 0, 0, "<u2"))
     layouts["r210"] = _planes((0, 0, 0, ">u4"))
-    for name in ("BGR10A2_LE", "RGB10A2_LE", "Y410"):
+    for name in ("BGR10A2_LE", "RGB10A2_LE", "BGR10x2_LE", "RGB10x2_LE", "Y410"):
         layouts[name] = _planes((0, 0, 0, "<u4"))
     for name in ("Y210", "v216"):
         layouts[name] = _planes((0, 0, 2, "<u2"))
     for end, dtype in (("LE", "<u2"), ("BE", ">u2")):
-        layouts["Y212_" + end] = _planes((0, 0, 2, dtype))
-        layouts["Y412_" + end] = _planes((0, 0, 4, dtype))
-        for name, shifts in (("A420_10", _420), ("A422_10", _422), ("A444_10", _444),
-                             ("GBRA_10", _444), ("GBRA_12", _444)):
-            layouts[name + end] = _planar(shifts, dtype, 4)
+        layouts["GBR_16" + end] = _planar(_444, dtype)
+        for bits in ("12_", "16_"):
+            layouts["Y2" + bits + end] = _planes((0, 0, 2, dtype))
+            layouts["Y4" + bits + end] = _planes((0, 0, 4, dtype))
+        for bits in ("10", "12"):
+            layouts["GBRA_" + bits + end] = _planar(_444, dtype, 4)
+        for bits in ("10", "12", "16"):
+            for name, shifts in (("A420_", _420), ("A422_", _422), ("A444_", _444)):
+                layouts[name + bits + end] = _planar(shifts, dtype, 4)
     return layouts
 
 
@@ -395,8 +407,12 @@ def _carried(view):
 
 
 def video_layout(format, width, height, fps=None, caps=None):
-    """Where GStreamer expects the planes of a frame: rows begin at multiples of 4."""
+    """Where GStreamer expects the planes of a frame: rows begin at multiples of 4.
+
+    caps: Caps to take, instead of those that are made of the rest
+    """
     views, offset = [], 0
+    is_interlaced = caps is not None and _interlacing(caps) != "progressive"
     for plane in LAYOUTS[format]:
         shape = plane.shape(width, height)
         item = _item_size(plane.dtype)
@@ -407,23 +423,32 @@ def video_layout(format, width, height, fps=None, caps=None):
         stride = _round_up(row, 4)
         strides = (stride, pixel) + ((item,) if plane.channels else ())
         views.append(Spec(plane.dtype, shape, strides, offset))
-        rows = shape[0]
-        if not plane.height_shift and _rounds_rows(format):
-            rows = _round_up(rows, 2)
-        offset += stride * rows
-    if caps is None:
-        caps = ("video/x-raw, format=(string)%s, width=(int)%d, height=(int)%d, "
-                "framerate=(fraction)%s" % (format, width, height, fraction(fps)))
-    return Layout(caps, [_carried(view) for view in views], views, offset)
+        rows_in_pairs = is_interlaced and _pairs_fields(format) if plane.height_shift \
+            else _pairs_rows(format)
+        offset += stride * (_round_up(shape[0], 2) if rows_in_pairs else shape[0])
+    text = "video/x-raw, format=(string)%s, width=(int)%d, height=(int)%d, " \
+        "framerate=(fraction)%s" % (format, width, height, fraction(fps)) \
+        if caps is None else caps.text
+    return Layout(text, [_carried(view) for view in views], views, offset)
 
 
-def _rounds_rows(format):
-    """Whether planes of an odd height have one row more; in I422_* without need."""
-    return format.startswith("I422_") or any(
-        plane.height_shift for plane in LAYOUTS[format])
+def _interlacing(caps):
+    return caps.get("interlace-mode", str) or "progressive"
 
 
-_PAIRED = ("YUY2", "UYVY", "YVYU", "VYUY", "Y210", "Y212_LE", "Y212_BE", "v216")
+def _pairs_rows(format):
+    """Whether planes of an odd height have one row more; in some without need."""
+    return format.startswith(("I422_", "A422")) or format == "A444" or any(
+        plane.height_shift == 1 for plane in LAYOUTS[format])
+
+
+def _pairs_fields(format):
+    """Whether planes of chroma have rows for two whole fields."""
+    return not format.startswith("P01") and format != "AV12"
+
+
+_PAIRED = ("YUY2", "UYVY", "YVYU", "VYUY", "Y210", "Y212_LE", "Y212_BE", "Y216_LE",
+           "Y216_BE", "v216")
 
 
 def find_video_size(format, shapes):
@@ -511,11 +536,14 @@ def _plan_video(format, arrays, fps, caps):
 
 
 def _check_caps_size(caps, layout):
-    wanted = (caps.get("width", int), caps.get("height", int))
+    width, height = caps.get("width", int), caps.get("height", int)
     shape = layout.views[0].shape
-    if wanted != (shape[1], shape[0]):
+    rows = height
+    if height is not None and _interlacing(caps) == "alternate":
+        rows = -(-height // 2)                     # a frame is one field
+    if (width, rows) != (shape[1], shape[0]):
         raise ValueError("the caps say %s x %s pixels, the array has %d x %d" % (
-            wanted + (shape[1], shape[0])))
+            width, rows, shape[1], shape[0]))
 
 
 # --- Any arrays --------------------------------------------------------------
@@ -571,15 +599,17 @@ def plan(arrays, sizes, format=None, fps=None, caps=None):
 
 def _plan_caps(caps, arrays, sizes):
     if caps.media == "video/x-raw" and caps.format in LAYOUTS:
-        layout = _plan_video(caps.format, arrays, None, caps.text)
+        layout = _plan_video(caps.format, arrays, None, caps)
         _check_caps_size(caps, layout)
         return layout
+    if _are_incomplete_tensors(caps):
+        caps = _complete_tensors(caps, arrays)
     said = arrays_from_caps(caps)
     if said is not None and said != [(dtype, tuple(shape)) for dtype, shape in arrays]:
         raise ValueError("the caps say %s, not %s" % (
             _arrays_text(said), _arrays_text(arrays)))
     # Tensors follow each other closely.
-    align = 1 if caps.media == "other/tensors" else ALIGNMENT
+    align = 1 if caps.media.endswith("/tensors") else ALIGNMENT
     if caps.media == "video/x-bayer" and len(arrays) == 1:
         return _plan_bayer(caps, arrays[0], sizes[0])
     specs = dense_specs(arrays, sizes, align)
@@ -587,7 +617,49 @@ def _plan_caps(caps, arrays, sizes):
         return _plan_audio(caps, specs)
     if caps.media == "application/x-ndarray" and "strides" in caps.fields:
         specs = [_with_strides(caps, spec, sizes[0]) for spec in specs]
+    elif caps.media == "application/x-ndarray" and "order" in caps.fields:
+        specs = [_with_order(caps, spec, sizes[0]) for spec in specs]
     return Layout(caps.text, specs)
+
+
+_TENSOR_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+                 "float16", "float32", "float64")
+_MAX_TENSOR_DIMS = 16         # that NNStreamer takes
+
+
+def _are_incomplete_tensors(caps):
+    return caps.media == "other/tensors" and (caps.format or "static") == "static" \
+        and "types" not in caps.fields and "dimensions" not in caps.fields
+
+
+def _complete_tensors(caps, arrays):
+    """As ndshsrc's array-caps does."""
+    for dtype, shape in arrays:
+        if dtype not in _TENSOR_TYPES or 0 in shape \
+                or not 1 <= len(shape) <= _MAX_TENSOR_DIMS:
+            raise ValueError("a tensor has 1 to %d dimensions and none of 0, of %s; not %s" % (
+                _MAX_TENSOR_DIMS, ", ".join(_TENSOR_TYPES), _arrays_text(arrays)))
+    said = ['%s=%s' % field for field in (
+        ("format", "static"), ("num_tensors", "(int)%d" % len(arrays)),
+        ("types", '(string)"%s"' % ",".join(dtype for dtype, _ in arrays)),
+        ("dimensions", '(string)"%s"' % ",".join(
+            ":".join(str(length) for length in reversed(shape)) for _, shape in arrays)),
+        ("framerate", "(fraction)0/1")) if field[0] not in caps.fields]
+    return Caps(", ".join([caps.text.rstrip("; \n")] + said))
+
+
+def _with_order(caps, spec, size):
+    order = caps.fields["order"]
+    if order not in ("C", "F"):
+        raise ValueError("the caps' order is %s, neither (string)C nor (string)F; F alone "
+                         "means false" % order)
+    if order == "C":
+        return spec
+    strides, stride = [], size
+    for length in spec.shape:
+        strides.append(stride)
+        stride *= max(length, 1)
+    return spec._replace(strides=tuple(strides))
 
 
 def _with_strides(caps, spec, size):
@@ -652,7 +724,20 @@ def arrays_from_caps(caps):
             return [(dtype, shape)]
     elif caps.media == "other/tensors":
         return _tensors(caps)
+    elif caps.media == "neural-network/tensors":
+        return _network(caps)
     return None
+
+
+def _network(caps):
+    """type=UINT8, dimensions=<<1, 224, 224, 3>>, as Qualcomm's elements have them."""
+    shapes, dtype = caps.get("dimensions", tuple), (caps.get("type", str) or "").lower()
+    if not shapes or dtype not in _TENSOR_TYPES or len(shapes) > MAX_ARRAYS or not all(
+            isinstance(shape, tuple) and len(shape) <= MAX_DIMS
+            and all(isinstance(length, int) and length >= 0 for length in shape)
+            for shape in shapes):
+        return None
+    return [(dtype, shape) for shape in shapes]
 
 
 def _tensors(caps):

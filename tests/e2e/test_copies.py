@@ -94,6 +94,34 @@ class Copies(e2e.TestCase):
                 ran += 1
         self.assertGreater(ran, 0, "no decoder is installed")
 
+    def count_copies_of_reader(self, decoder, tail):
+        """Of a clip behind @decoder: in its writer, and in a reader."""
+        reader = self.pipeline(
+            "ndshsrc channel=rows leaky-type=none ! videoconvert ! " + tail)
+        writer = self.pipeline(
+            "filesrc location=clip.mkv ! matroskademux ! %s ! ndshsink sync=false "
+            "channel=rows wait-for-connection=true" % decoder)
+        self.assert_exits(writer)
+        self.assert_exits(reader)
+        written, read = [process.events("stats")[-1] for process in (writer, reader)]
+        self.assertEqual(read["frames-received"], written["frames-published"])
+        return written["frames-copied"], read["frames-copied"], read["frames-received"]
+
+    def test_who_needs_rows_as_caps_say_copies_what_libav_decodes_unless_libav_does(self):
+        encoder, decoder = next(pair for pair in DECODERS if pair[1] == "avdec_vp8")
+        if not e2e.has_elements(*elements_of(encoder + " ! " + decoder)):
+            self.skipTest("no %s here" % decoder)
+        self.make_clip(encoder, "clip.mkv")
+
+        *copies, n = self.count_copies_of_reader(decoder, "fakesink")
+        self.assertEqual(copies, [0, n])
+        *copies, n = self.count_copies_of_reader(
+            decoder, "video/x-raw,format=BGR ! fakesink")
+        self.assertEqual(copies, [0, 0])
+        *copies, n = self.count_copies_of_reader(
+            decoder + " direct-rendering=false", "fakesink")
+        self.assertEqual(copies, [0, 0])
+
     def test_a_frame_that_upstream_made_elsewhere_is_copied_once(self):
         raw = self.dir + "/raw"
         self.run_ok("gst-launch-1.0", "-q", "videotestsrc", "num-buffers=30", "!",

@@ -468,7 +468,7 @@ class Directory(TestCase):
         self.stop(writer)
         self.assert_exits(first)
         self.assert_exits(second)
-        self.assertEqual(sorted(os.listdir(self.channels)), [".x.lock", "file"])
+        self.assertEqual(sorted(os.listdir(self.channels)), ["file"])
         self.stop(self.write("--rate=50"))
 
     def test_a_directory_that_is_removed_leaves_who_is_connected(self):

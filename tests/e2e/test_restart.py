@@ -92,7 +92,7 @@ class Restart(e2e.TestCase):
         writer.wait_event("playing")
         writer.signal(signal.SIGINT)
         self.assert_exits(writer)
-        self.assertEqual(os.listdir(self.channels), [".default.lock"])
+        self.assertEqual(os.listdir(self.channels), [])
 
 
 if __name__ == "__main__":

@@ -1091,6 +1091,20 @@ class Encoded(TimeTest):
         times = [frame["pts"] for frame in frames]
         self.assertEqual(times, sorted(set(times)))
 
+    @unittest.skipUnless(e2e.has_elements("avenc_aac", "mpegtsmux"), "no AAC or MPEG-TS")
+    def test_a_stream_without_key_frames_arrives(self):
+        """As mpegtsmux of 1.22 flags sound. Who is there from its start has all of it."""
+        reader = self.play("ndshsrc leaky-type=none ! fakesink name=probe sync=false")
+        writer = self.play("audiotestsrc is-live=true ! audioconvert ! avenc_aac ! mpegtsmux ! "
+                           "identity name=probe ! ndshsink wait-for-connection=true")
+        got = self.wait_frames(reader, 50)
+        sent = self.wait_frames(writer, 50)
+        self.assertEqual([frame["size"] for frame in got], [frame["size"] for frame in sent])
+        if not all(frame["delta"] for frame in sent):
+            e2e.figure("this mpegtsmux has key frames")
+        late = self.play("ndshsrc ! fakesink name=probe sync=false")
+        self.wait_frames(late, 50)
+
     def test_a_seek_of_the_writer_brings_what_the_frame_there_refers_to(self):
         encoder = "vp8enc deadline=1 keyframe-max-dist=30"
         self.make_clip(encoder, "clip.mkv", 120)

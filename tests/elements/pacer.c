@@ -398,7 +398,43 @@ GST_START_TEST (after_a_gap_comes_a_frame_that_refers_to_none)
        { 1400, 1401, GST_NDSH_DROP_DELTA, .is_delta = TRUE },
        { 1440, 1441, GST_NDSH_SHOW, .pts = 440 },
        { 1480, 1481, GST_NDSH_SHOW, .pts = 480, .is_delta = TRUE },
-       { 1520, 1521, GST_NDSH_DROP_DELTA, .is_delta = TRUE, .joins = TRUE });
+       { 1520, 1521, GST_NDSH_DROP_DELTA, .is_delta = TRUE, .joins = TRUE,
+         .missed = TRUE });
+}
+GST_END_TEST
+
+/* As in one pipeline: a decoder there has no more. */
+GST_START_TEST (from_a_stream_s_start_on_nothing_is_missing)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { 1200, 1201, GST_NDSH_SHOW, .pts = 200, .is_delta = TRUE, .joins = TRUE },
+       { 1240, 1241, GST_NDSH_SHOW, .pts = 240, .is_delta = TRUE },
+       { 1320, 1321, GST_NDSH_DROP_DELTA, .is_delta = TRUE, .missed = TRUE },
+       { 1360, 1361, GST_NDSH_SHOW, .pts = 360, .is_delta = TRUE, .joins = TRUE });
+}
+GST_END_TEST
+
+/* Sound that mpegtsmux packs has none. */
+GST_START_TEST (a_frame_that_refers_to_none_is_not_waited_for_for_ever)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { 1200, 1201, GST_NDSH_DROP_DELTA, .is_delta = TRUE, .joins = TRUE,
+         .missed = TRUE },
+       { 6200, 6201, GST_NDSH_DROP_DELTA, .is_delta = TRUE },
+       { 11200, 11200, GST_NDSH_DROP_DELTA, .is_delta = TRUE },
+       { 11201, 11201, GST_NDSH_SHOW, .pts = 10201, .is_delta = TRUE },
+       { 11240, 11241, GST_NDSH_SHOW, .pts = 10240, .is_delta = TRUE },
+       { 11320, 11321, GST_NDSH_SHOW, .pts = 10320, .is_delta = TRUE, .missed = TRUE });
+}
+GST_END_TEST
+
+GST_START_TEST (where_some_frames_refer_to_none_the_next_is_waited_for)
+{
+  RUN (TRUE, NDSH_CLOCK_MONOTONIC,
+       { 1200, 1201, GST_NDSH_SHOW, .pts = 200, .joins = TRUE },
+       { 1280, 1281, GST_NDSH_DROP_DELTA, .is_delta = TRUE, .missed = TRUE },
+       { 61280, 61281, GST_NDSH_DROP_DELTA, .is_delta = TRUE },
+       { 61320, 61321, GST_NDSH_SHOW, .pts = 60320 });
 }
 GST_END_TEST
 
@@ -599,6 +635,9 @@ pacer_suite (void)
   tcase_add_test (other, a_file_read_without_loss_goes_on_through_a_pause);
   tcase_add_test (other, channels_of_one_stream_keep_their_distance);
   tcase_add_test (other, after_a_gap_comes_a_frame_that_refers_to_none);
+  tcase_add_test (other, from_a_stream_s_start_on_nothing_is_missing);
+  tcase_add_test (other, a_frame_that_refers_to_none_is_not_waited_for_for_ever);
+  tcase_add_test (other, where_some_frames_refer_to_none_the_next_is_waited_for);
   tcase_add_test (other,
                   frames_that_others_refer_to_are_not_skipped_for_their_age);
   tcase_add_test (other, what_others_refer_to_is_not_dropped_for_being_early);

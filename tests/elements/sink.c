@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "elements.h"
 
+#include <gst/video/video.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -577,18 +578,29 @@ GST_END_TEST
 
 /* --- Scarcity --- */
 
-/* Returns how many of 40 frames, all kept by upstream, the sink counted as @stat. */
+#define SOUND "audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved"
+
+/* As a base class makes it, of the allocator that the sink offers. */
+static GstBuffer *
+new_piece (GstHarness *harness)
+{
+  return gst_harness_create_buffer (harness, SIZE);
+}
+
+/* Returns how many of 40 frames of @caps, each made by @make and all kept by upstream, the
+ * sink counted as @stat. */
 static guint64
-count_kept_frames (const char *properties, const char *stat)
+count_kept_frames (const char *caps, GstBuffer *(*make) (GstHarness *),
+                   const char *properties, const char *stat)
 {
   GstHarness *harness = elements_harness_new ("ndshsink", properties);
   GstElement *sink = harness->element;
   GstBuffer *kept[40];
   guint64 n;
 
-  gst_harness_set_src_caps_str (harness, CAPS);
+  gst_harness_set_src_caps_str (harness, caps);
   for (guint i = 0; i < G_N_ELEMENTS (kept); i++) {
-    kept[i] = new_draft (harness);
+    kept[i] = make (harness);
     g_assert_nonnull (kept[i]);
     g_assert_cmpint (gst_harness_push (harness, gst_buffer_ref (kept[i])), ==,
                      GST_FLOW_OK);
@@ -606,17 +618,72 @@ count_kept_frames (const char *properties, const char *stat)
 
 GST_START_TEST (when_upstream_keeps_every_draft_frames_are_copied)
 {
-  g_assert_cmpuint (
-    count_kept_frames ("sync=false max-memory=100000", "frames-copied"), >, 0);
+  const char *properties = "sync=false max-memory=100000";
+
+  g_assert_cmpuint (count_kept_frames (CAPS, new_draft, properties, "frames-copied"), >, 0);
+  g_assert_cmpuint (count_kept_frames (SOUND, new_piece, properties, "frames-copied"), >,
+                    0);
 }
 GST_END_TEST
 
 /* The next may find room. */
 GST_START_TEST (when_upstream_keeps_every_draft_what_may_not_be_copied_is_dropped)
 {
-  g_assert_cmpuint (
-    count_kept_frames ("sync=false max-memory=100000 allow-copy=false",
-                       "frames-dropped"), >, 0);
+  const char *properties = "sync=false max-memory=100000 allow-copy=false";
+
+  g_assert_cmpuint (count_kept_frames (CAPS, new_draft, properties, "frames-dropped"), >,
+                    0);
+  g_assert_cmpuint (count_kept_frames (SOUND, new_piece, properties, "frames-dropped"), >,
+                    0);
+}
+GST_END_TEST
+
+static gboolean
+was_asked_for_key (GstHarness *harness)
+{
+  gboolean asked = FALSE;
+  GstEvent *event;
+
+  while ((event = gst_harness_try_pull_upstream_event (harness)) != NULL) {
+    asked |= gst_video_event_is_force_key_unit (event);
+    gst_event_unref (event);
+  }
+  return asked;
+}
+
+static GstBuffer *
+push_delta (GstHarness *harness)
+{
+  GstBuffer *buffer = new_piece (harness);
+
+  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+  g_assert_cmpint (gst_harness_push (harness, gst_buffer_ref (buffer)), ==, GST_FLOW_OK);
+  return buffer;
+}
+
+static void
+unref_buffer (gpointer buffer)
+{
+  gst_buffer_unref (buffer);
+}
+
+/* No frame that follows can be decoded before one that refers to none. */
+GST_START_TEST (after_a_drop_the_encoder_is_asked_for_a_key_frame)
+{
+  GstHarness *harness = elements_harness_new (
+    "ndshsink", "sync=false max-memory=100000 allow-copy=false");
+  GPtrArray *kept = g_ptr_array_new_with_free_func (unref_buffer);
+
+  gst_harness_set_src_caps_str (harness, "video/x-h264,stream-format=avc,alignment=au");
+  while (elements_get_stat (harness->element, "frames-dropped") == 0) {
+    g_assert_cmpuint (kept->len, <, 40);
+    g_ptr_array_add (kept, push_delta (harness));
+    g_assert_false (was_asked_for_key (harness));
+  }
+  g_ptr_array_unref (kept);
+  gst_buffer_unref (push_delta (harness));
+  g_assert_true (was_asked_for_key (harness));
+  gst_harness_teardown (harness);
 }
 GST_END_TEST
 
@@ -651,23 +718,25 @@ assert_drop_told (GstBus *bus, GstClockTime pts, guint64 n_published,
 
 /* The message that is posted at most once a second. */
 static void
-assert_first_drop_posted (GstBus *bus)
+assert_drops_posted (GstBus *bus, guint64 wanted, guint64 wanted_in_all)
 {
   g_autoptr (GstMessage) message = gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT);
   const GstStructure *structure;
   guint64 dropped, in_all;
 
+  g_assert_nonnull (message);
   g_assert_true (gst_message_has_name (message, "GstNdshSinkFramesDropped"));
   structure = gst_message_get_structure (message);
   g_assert_true (gst_structure_get_uint64 (structure, "dropped", &dropped));
   g_assert_true (gst_structure_get_uint64 (structure, "frames-dropped", &in_all));
-  g_assert_cmpuint (dropped, ==, 1);
-  g_assert_cmpuint (in_all, ==, 1);
+  g_assert_cmpuint (dropped, ==, wanted);
+  g_assert_cmpuint (in_all, ==, wanted_in_all);
 }
 
 /* Four drafts of a small size, which upstream keeps, leave room for frames of that size
  * and none for one that takes nearly half of all there is. */
-GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
+static void
+drop_frames_and_end (gboolean with_eos)
 {
   GstHarness *harness
     = elements_harness_new ("ndshsink", "sync=false max-memory=100000");
@@ -685,7 +754,7 @@ GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
   for (guint i = 1; i <= 3; i++) {
     push_at (harness, elements_buffer_new (40000, i), i * GST_SECOND);
     if (i == 1)
-      assert_first_drop_posted (bus);
+      assert_drops_posted (bus, 1, 1);
     assert_drop_told (bus, i * GST_SECOND, 1, i);
   }
   g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==, 1);
@@ -697,9 +766,23 @@ GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
   push_at (harness, elements_buffer_new (40000, 4), 4 * GST_SECOND);
   g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==, 2);
   g_assert_cmpuint (elements_get_stat (sink, "frames-dropped"), ==, 3);
-  g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_QOS | GST_MESSAGE_ERROR));
+  g_assert_null (gst_bus_pop_filtered (
+    bus, GST_MESSAGE_QOS | GST_MESSAGE_ERROR | GST_MESSAGE_ELEMENT));
+
+  /* What came within a second of the last message is told at the end. */
+  if (with_eos)
+    gst_harness_push_event (harness, gst_event_new_eos ());
+  else
+    gst_element_set_state (sink, GST_STATE_READY);
+  assert_drops_posted (bus, 2, 3);
   gst_element_set_bus (sink, NULL);
   gst_harness_teardown (harness);
+}
+
+GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
+{
+  drop_frames_and_end (TRUE);
+  drop_frames_and_end (FALSE);
 }
 GST_END_TEST
 
@@ -720,6 +803,25 @@ GST_START_TEST (a_buffer_published_twice_is_copied_the_second_time)
 GST_END_TEST
 
 /* --- Properties --- */
+
+GST_START_TEST (properties_are_kept)
+{
+  elements_assert_properties_are_kept ("ndshsink");
+}
+GST_END_TEST
+
+GST_START_TEST (no_channel_is_the_default_one)
+{
+  GstElement *sink = elements_launch ("ndshsink channel=other");
+  g_autofree char *channel = NULL;
+
+  g_object_set (sink, "channel", NULL, NULL);
+  g_object_get (sink, "channel", &channel, NULL);
+
+  g_assert_cmpstr (channel, ==, "default");
+  gst_object_unref (sink);
+}
+GST_END_TEST
 
 GST_START_TEST (the_channel_does_not_change_while_it_is_open)
 {
@@ -788,8 +890,11 @@ sink_suite (void)
   tcase_add_test (tcase, when_upstream_keeps_every_draft_frames_are_copied);
   tcase_add_test (
     tcase, when_upstream_keeps_every_draft_what_may_not_be_copied_is_dropped);
+  tcase_add_test (tcase, after_a_drop_the_encoder_is_asked_for_a_key_frame);
   tcase_add_test (tcase, frames_that_find_no_room_are_dropped_and_told_of);
   tcase_add_test (tcase, a_buffer_published_twice_is_copied_the_second_time);
+  tcase_add_test (tcase, properties_are_kept);
+  tcase_add_test (tcase, no_channel_is_the_default_one);
   tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);
   tcase_add_test (tcase, the_frame_is_as_long_as_the_buffer);
   return suite;

@@ -620,6 +620,111 @@ GST_START_TEST (times_of_another_clock_are_told_of)
 }
 GST_END_TEST
 
+typedef struct {
+  GMutex lock;
+  GCond changed;
+  gboolean open;
+  GString *offsets;             /* of what has come */
+} Gate;
+
+static void
+on_gate_handoff (GstElement *sink, GstBuffer *buffer, GstPad *pad, gpointer data)
+{
+  Gate *gate = data;
+
+  (void) sink;
+  (void) pad;
+  g_mutex_lock (&gate->lock);
+  g_string_append_printf (gate->offsets, "%" G_GUINT64_FORMAT " ",
+                          GST_BUFFER_OFFSET (buffer));
+  g_cond_broadcast (&gate->changed);
+  while (!gate->open)
+    g_cond_wait (&gate->changed, &gate->lock);
+  g_mutex_unlock (&gate->lock);
+}
+
+static void
+wait_at_gate (Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  while (gate->offsets->len == 0)
+    g_cond_wait (&gate->changed, &gate->lock);
+  g_mutex_unlock (&gate->lock);
+}
+
+static void
+open_gate (Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  gate->open = TRUE;
+  g_cond_broadcast (&gate->changed);
+  g_mutex_unlock (&gate->lock);
+}
+
+/* Waits until @source has received it, and so has got rid of the one before. */
+static void
+send_offset (NdshWriter *writer, GstElement *source, guint64 offset)
+{
+  const NdshFrameInfo info = { .timestamp_ns = -1, .duration_ns = -1, .offset = offset };
+  NdshArrayInfo array = ndsh_test_bytes (100);
+  g_autoptr (NdshDraft) draft = ndsh_writer_begin (writer, &array, 1, NULL);
+
+  g_assert_cmpuint (ndsh_draft_publish (draft, &info), >, 0);
+  while (elements_get_stat (source, "frames-received") <= offset)
+    g_usleep (1000);
+}
+
+GST_START_TEST (a_queue_behind_it_drops_the_new_as_leaky_type_upstream_would)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  GstElement *pipeline = elements_launch (
+    "ndshsrc name=src channel=test ! queue leaky=upstream max-size-buffers=4 "
+    "max-size-bytes=0 max-size-time=0 ! fakesink name=gate sync=false "
+    "signal-handoffs=true");
+  GstElement *source = elements_find (pipeline, "src");
+  Gate gate = { .offsets = g_string_new (NULL) };
+
+  g_mutex_init (&gate.lock);
+  g_cond_init (&gate.changed);
+  g_signal_connect (elements_find (pipeline, "gate"), "handoff",
+                    G_CALLBACK (on_gate_handoff), &gate);
+  elements_play (pipeline);
+  send_offset (writer, source, 0);
+  wait_at_gate (&gate);
+  for (guint64 i = 1; i <= 9; i++)
+    send_offset (writer, source, i);
+  open_gate (&gate);
+  ndsh_writer_end (writer);
+  elements_wait_eos (pipeline);
+
+  /* The last may have come when the gate was open. */
+  if (g_str_has_suffix (gate.offsets->str, "9 "))
+    g_string_truncate (gate.offsets, gate.offsets->len - 2);
+  g_assert_cmpstr (gate.offsets->str, ==, "0 1 2 3 4 ");
+  g_assert_cmpuint (elements_get_stat (source, "frames-copied"), ==, 0);
+  elements_stop (pipeline);
+  ndsh_writer_free (writer);
+  g_string_free (gate.offsets, TRUE);
+  g_mutex_clear (&gate.lock);
+  g_cond_clear (&gate.changed);
+}
+GST_END_TEST
+
+/* So upstream, which is 1 there, can still come. */
+GST_START_TEST (leaky_types_have_the_numbers_that_appsrc_gives_them)
+{
+  GstElement *source = gst_element_factory_make ("ndshsrc", NULL);
+  gint leaky;
+
+  g_object_get (source, "leaky-type", &leaky, NULL);
+  g_assert_cmpint (leaky, ==, 2);
+  gst_util_set_object_arg (G_OBJECT (source), "leaky-type", "none");
+  g_object_get (source, "leaky-type", &leaky, NULL);
+  g_assert_cmpint (leaky, ==, 0);
+  gst_object_unref (source);
+}
+GST_END_TEST
+
 /* As those of a source in the same process would be. */
 GST_START_TEST (caps_and_latency_are_there_before_the_pipeline_plays)
 {
@@ -697,6 +802,12 @@ GST_START_TEST (a_pipeline_may_be_dropped_while_it_waits_for_a_writer)
     while (g_atomic_pointer_get (&source) != NULL)
       g_thread_yield ();
   }
+}
+GST_END_TEST
+
+GST_START_TEST (properties_are_kept)
+{
+  elements_assert_properties_are_kept ("ndshsrc");
 }
 GST_END_TEST
 
@@ -900,13 +1011,135 @@ GST_START_TEST (a_writer_knows_the_largest_rate_that_is_wanted)
 }
 GST_END_TEST
 
+/* Until the writer says so, which is the last size that it was told of. */
+static void
+wait_size (GstElement *writer, gint wanted_width, gint wanted_height)
+{
+  gint width = -1, height = -1;
+
+  while (width != wanted_width || height != wanted_height) {
+    g_autoptr (GstMessage) message = elements_wait_message (writer, GST_MESSAGE_ELEMENT);
+    const GstStructure *structure = gst_message_get_structure (message);
+
+    if (!gst_message_has_name (message, "GstNdshSinkReaders"))
+      continue;
+    g_assert_true (gst_structure_get_int (structure, "max-width", &width));
+    g_assert_true (gst_structure_get_int (structure, "max-height", &height));
+  }
+  g_object_get (elements_find (writer, "sink"), "max-width", &width, "max-height", &height,
+                NULL);
+  g_assert_cmpint (width, ==, wanted_width);
+  g_assert_cmpint (height, ==, wanted_height);
+}
+
+static void
+count_notify (GObject *object, GParamSpec *pspec, gpointer count)
+{
+  (void) object;
+  (void) pspec;
+  g_atomic_int_inc ((gint *) count);
+}
+
+GST_START_TEST (a_writer_knows_the_largest_size_that_is_wanted)
+{
+  GstElement *writer
+    = elements_launch ("videotestsrc is-live=true ! ndshsink name=sink channel=test");
+  GstElement *flat = elements_launch (
+    "ndshsrc name=src channel=test max-width=320 max-height=240 ! fakesink");
+  GstElement *high
+    = elements_launch ("ndshsrc channel=test max-width=64 max-height=480 ! fakesink");
+  GstElement *any = elements_launch ("ndshsrc channel=test max-width=64 ! fakesink");
+  gint n_widths = 0;
+
+  g_signal_connect (elements_find (writer, "sink"), "notify::max-width",
+                    G_CALLBACK (count_notify), &n_widths);
+  elements_play (flat);
+  elements_play (writer);
+  wait_size (writer, 320, 240);
+  elements_play (high);
+  wait_size (writer, 320, 480);
+  elements_play (any);
+  wait_size (writer, 320, G_MAXINT);
+  elements_stop (any);
+  wait_size (writer, 320, 480);
+  g_object_set (elements_find (flat, "src"), "max-width", 0, NULL);
+  wait_size (writer, G_MAXINT, 480);
+  elements_stop (high);
+  elements_stop (flat);
+  wait_size (writer, 0, 0);
+  elements_stop (writer);
+  /* To nothing, 320, any number and nothing, and once more if the wish came later than
+   * the reader. */
+  g_assert_cmpint (g_atomic_int_get (&n_widths), >=, 3);
+}
+GST_END_TEST
+
+/* What a camera service does: its bus handler, in the thread that posts. */
+static GstBusSyncReply
+follow_size (GstBus *bus, GstMessage *message, gpointer filter)
+{
+  const GstStructure *structure = gst_message_get_structure (message);
+  gint width, height;
+
+  (void) bus;
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ELEMENT
+      && gst_structure_get_int (structure, "max-width", &width)
+      && gst_structure_get_int (structure, "max-height", &height) && width > 0) {
+    g_autoptr (GstCaps) caps
+      = gst_caps_new_simple ("video/x-raw", "width", G_TYPE_INT, MIN (width, 640), "height",
+                             G_TYPE_INT, MIN (height, 480), NULL);
+
+    g_object_set (filter, "caps", caps, NULL);
+  }
+  return GST_BUS_PASS;
+}
+
+static void
+wait_caps (GstElement *sink, gint wanted)
+{
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (sink, "sink");
+  gint width = 0;
+
+  while (width != wanted) {
+    g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+
+    if (caps == NULL
+        || !gst_structure_get_int (gst_caps_get_structure (caps, 0), "width", &width))
+      g_usleep (1000);
+  }
+}
+
+GST_START_TEST (a_camera_can_follow_the_size_that_is_wanted)
+{
+  GstElement *writer = elements_launch (
+    "videotestsrc is-live=true ! capsfilter name=filter ! ndshsink channel=test");
+  GstElement *small = elements_launch (
+    "ndshsrc channel=test max-width=160 max-height=120 ! fakesink name=sink");
+  GstElement *large = elements_launch ("ndshsrc channel=test ! fakesink name=sink");
+  g_autoptr (GstBus) bus = gst_element_get_bus (writer);
+
+  gst_bus_set_sync_handler (bus, follow_size, elements_find (writer, "filter"), NULL);
+  elements_play (small);
+  elements_play (writer);
+  wait_caps (elements_find (small, "sink"), 160);
+  elements_play (large);
+  wait_caps (elements_find (small, "sink"), 640);
+  wait_caps (elements_find (large, "sink"), 640);
+  elements_stop (large);
+  wait_caps (elements_find (small, "sink"), 160);
+  elements_stop (small);
+  elements_stop (writer);
+}
+GST_END_TEST
+
 /* The next frame is taken as it was before: the streaming thread waits for it. */
 GST_START_TEST (what_is_lost_may_change_while_it_plays)
 {
   Link *link = link_new ("sync=false", "max-buffers=1", CAPS, TRUE);
-  g_autoptr (GstBus) bus = gst_bus_new ();
+  g_autoptr (GstBus) bus = gst_bus_new (), sink_bus = gst_bus_new ();
 
   gst_element_set_bus (link->src->element, bus);
+  gst_element_set_bus (link->sink->element, sink_bus);
   pass_numbers (link, 1, 2);
   g_assert_true (is_read_as (link->sink->element, "latest"));
   gst_util_set_object_arg (G_OBJECT (link->src->element), "leaky-type", "none");
@@ -919,7 +1152,10 @@ GST_START_TEST (what_is_lost_may_change_while_it_plays)
 
   g_assert_cmpuint (elements_get_stat (link->src->element, "frames-missed"), ==, 0);
   g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING));
+  /* Nobody came or went. */
+  g_assert_null (gst_bus_pop_filtered (sink_bus, GST_MESSAGE_ELEMENT));
   gst_element_set_bus (link->src->element, NULL);
+  gst_element_set_bus (link->sink->element, NULL);
   link_free (link);
 }
 GST_END_TEST
@@ -1000,6 +1236,101 @@ GST_START_TEST (losses_are_told_and_counted)
   }
   elements_stop (writer);
   elements_stop (reader);
+}
+GST_END_TEST
+
+static guint64
+wait_losses (GstElement *reader)
+{
+  g_autoptr (GstMessage) message = NULL;
+  guint64 dropped;
+
+  while (message == NULL || !gst_message_has_name (message, "GstNdshSrcFramesDropped")) {
+    g_clear_pointer (&message, gst_message_unref);
+    message = elements_wait_message (reader, GST_MESSAGE_ELEMENT | GST_MESSAGE_EOS);
+    g_assert_cmpint (GST_MESSAGE_TYPE (message), !=, GST_MESSAGE_EOS);
+  }
+  g_assert_true (gst_structure_get_uint64 (gst_message_get_structure (message), "dropped",
+                                           &dropped));
+  return dropped;
+}
+
+static guint64
+count_losses (GstElement *source)
+{
+  return elements_get_stat (source, "frames-missed")
+         + elements_get_stat (source, "frames-skipped");
+}
+
+typedef enum { WITH_EOS, WITH_SILENCE, WITH_READY } End;
+
+/* More is lost within a second of the message about what was lost first. */
+static void
+lose_frames_and_end (End end)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  GstElement *reader = elements_launch (
+    "ndshsrc name=src channel=test max-buffers=1 ! identity sleep-time=20000 ! "
+    "fakesink sync=false");
+  GstElement *source = elements_find (reader, "src");
+  guint64 told;
+
+  elements_play (reader);
+  elements_wait_property (source, "connected");
+  ndsh_test_publish (writer, 100, 50);
+  told = wait_losses (reader);
+  ndsh_test_publish (writer, 100, 50);
+  if (end == WITH_EOS)
+    ndsh_writer_end (writer);
+  if (end == WITH_READY) {
+    while (count_losses (source) == told)
+      g_thread_yield ();
+    gst_element_set_state (reader, GST_STATE_READY);
+  }
+  told += wait_losses (reader);
+  g_assert_cmpuint (told, ==, count_losses (source));
+  elements_stop (reader);
+  ndsh_writer_free (writer);
+}
+
+GST_START_TEST (what_is_lost_last_is_told_whatever_comes_then)
+{
+  lose_frames_and_end (WITH_EOS);
+  lose_frames_and_end (WITH_SILENCE);
+  lose_frames_and_end (WITH_READY);
+}
+GST_END_TEST
+
+/* What a writer has left is read as it was published for this reader. */
+GST_START_TEST (a_mode_that_changes_when_the_writer_has_gone_is_not_lost)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  GstElement *reader
+    = elements_launch ("ndshsrc name=src channel=test max-buffers=8 ! fakesink sync=false");
+  GstElement *source = elements_find (reader, "src");
+  gboolean is_next = FALSE;
+
+  elements_play (reader);
+  elements_wait_property (source, "connected");
+  ndsh_test_publish (writer, 100, 1);
+  while (elements_get_stat (source, "frames-received") == 0)
+    g_thread_yield ();
+  gst_element_set_state (reader, GST_STATE_PAUSED);
+  ndsh_test_publish (writer, 100, 3);
+  ndsh_writer_free (writer);
+  gst_util_set_object_arg (G_OBJECT (source), "leaky-type", "none");
+  wait_element_message (reader, "GstNdshSrcConnected");
+  elements_play (reader);
+  wait_element_message (reader, "GstNdshSrcDisconnected");
+  writer = ndsh_test_writer (NULL);
+  while (!is_next) {
+    g_autoptr (GstMessage) message = elements_wait_message (reader, GST_MESSAGE_ELEMENT);
+
+    g_assert_false (gst_message_has_name (message, "GstNdshSrcModeLost"));
+    is_next = gst_message_has_name (message, "GstNdshSrcConnected");
+  }
+  elements_stop (reader);
+  ndsh_writer_free (writer);
 }
 GST_END_TEST
 
@@ -1116,16 +1447,23 @@ src_suite (void)
   tcase_add_test (tcase, caps_that_downstream_does_not_take_are_told_with_its_own);
   tcase_add_test (tcase, a_reader_that_may_lose_frames_against_its_wish_is_told);
   tcase_add_test (tcase, times_of_another_clock_are_told_of);
+  tcase_add_test (tcase, a_queue_behind_it_drops_the_new_as_leaky_type_upstream_would);
+  tcase_add_test (tcase, leaky_types_have_the_numbers_that_appsrc_gives_them);
   tcase_add_test (tcase, caps_and_latency_are_there_before_the_pipeline_plays);
   tcase_add_test (tcase, nobody_is_asked_for_a_pool_without_caps);
+  tcase_add_test (tcase, properties_are_kept);
   tcase_add_test (tcase, a_uri_names_a_channel_and_properties);
   tcase_add_test (tcase, a_uri_that_cannot_be_says_what_is_wrong);
   tcase_add_test (tcase, channels_are_devices);
+  tcase_add_test (tcase, what_is_lost_last_is_told_whatever_comes_then);
+  tcase_add_test (tcase, a_mode_that_changes_when_the_writer_has_gone_is_not_lost);
   tcase_add_test (tcase, silence_is_told_of_each_time);
   tcase_add_test (tcase, losses_are_told_and_counted);
   tcase_add_test (tcase, what_a_queue_held_before_a_reader_came_is_not_lost);
   tcase_add_test (tcase, images_are_whole_whatever_their_flags_say);
   tcase_add_test (tcase, a_writer_knows_the_largest_rate_that_is_wanted);
+  tcase_add_test (tcase, a_writer_knows_the_largest_size_that_is_wanted);
+  tcase_add_test (tcase, a_camera_can_follow_the_size_that_is_wanted);
   tcase_add_test (tcase, what_is_lost_may_change_while_it_plays);
   tcase_add_test (tcase, arrays_without_caps_get_those_of_array_caps);
   tcase_add_test (tcase, arrays_that_cannot_be_what_array_caps_says_are_an_error);

@@ -53,6 +53,42 @@ check_meta (const GstNdshMeta *meta)
               && memcmp (&again.layout, &meta->layout, sizeof meta->layout) == 0);
 }
 
+/* Of which to scale would take long. */
+static gboolean
+is_small (GstVideoOverlayComposition *composition)
+{
+  guint w, h;
+
+  for (guint i = 0; i < gst_video_overlay_composition_n_rectangles (composition); i++) {
+    gst_video_overlay_rectangle_get_render_rectangle (
+      gst_video_overlay_composition_get_rectangle (composition, i), NULL, NULL, &w, &h);
+    if (w > 256 || h > 256)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* What elements do to a buffer without asking what is on it. */
+static void
+use_metas (GstBuffer *buffer)
+{
+  g_autoptr (GstBuffer) copy = gst_buffer_copy (buffer);
+  GstVideoOverlayCompositionMeta *meta
+    = gst_buffer_get_video_overlay_composition_meta (copy);
+  g_autoptr (GstBuffer) pixels = NULL;
+  GstVideoFrame frame;
+  GstVideoInfo info;
+
+  if (meta == NULL || !is_small (meta->overlay))
+    return;
+  gst_video_info_set_format (&info, GST_VIDEO_FORMAT_BGRA, 32, 32);
+  pixels = gst_buffer_new_allocate (NULL, info.size, NULL);
+  gst_buffer_memset (pixels, 0, 0, info.size);
+  g_assert (gst_video_frame_map (&frame, &info, pixels, GST_MAP_READWRITE));
+  gst_video_overlay_composition_blend (meta->overlay, &frame);
+  gst_video_frame_unmap (&frame);
+}
+
 /* What is added to a buffer, and taken from there, is the same when it is added again. */
 static void
 check_metas (const guint8 *metadata, gsize size)
@@ -61,6 +97,7 @@ check_metas (const guint8 *metadata, gsize size)
   g_autoptr (GstBuffer) buffer = gst_buffer_new (), other = gst_buffer_new ();
 
   gst_ndsh_metas_add (buffer, metadata, size, NULL);
+  use_metas (buffer);
   gst_ndsh_metas_append (buffer, taken, NULL);
   gst_ndsh_metas_add (other, taken->data, taken->len, NULL);
   gst_ndsh_metas_append (other, again, NULL);
@@ -116,19 +153,28 @@ use_layout (const GstNdshLayout *layout, const GstVideoInfo *info, gsize size)
                                    to_end - needed);
 }
 
+/* To ask for another one is criticised. */
+static gboolean
+is_raw_format (guint format)
+{
+  static GEnumClass *formats;
+
+  if (formats == NULL)
+    formats = g_type_class_ref (GST_TYPE_VIDEO_FORMAT);
+  return format > GST_VIDEO_FORMAT_ENCODED
+         && g_enum_get_value (formats, (gint) format) != NULL
+         && strcmp (gst_video_format_to_string ((GstVideoFormat) format), "UNKNOWN") != 0;
+}
+
 static gboolean
 make_info (FuzzInput *input, GstVideoInfo *info)
 {
   guint format = fuzz_u8 (input) % N_FORMATS;
-  const char *name = format > GST_VIDEO_FORMAT_ENCODED
-                       ? gst_video_format_to_string ((GstVideoFormat) format)
-                       : NULL;
   guint interlace = fuzz_u8 (input) % 4;
   guint width = 1 + fuzz_u8 (input);
   guint height = 1 + fuzz_u8 (input) % 64;
 
-  /* A number that is no format would be criticised. */
-  if (name == NULL || strcmp (name, "UNKNOWN") == 0)
+  if (!is_raw_format (format))
     format = GST_VIDEO_FORMAT_I420;
   gst_video_info_init (info);
 #if GST_CHECK_VERSION(1, 16, 0)

@@ -69,7 +69,7 @@ def from_comments(text):
     """Of the headers' own documentation: macros, mostly."""
     since = {}
     for name, said in re.findall(r"/\*\*\s*\n\s*\*\s*(\w+):((?:(?!\*/).)*)\*/", text, re.S):
-        found = re.search(r"^\s*\*\s*Since:? (1\.\d+)", said, re.M)
+        found = re.search(r"^\s*\*\s*Since:? (1\.\d+)\.?$", said, re.M)
         if found:
             since[name] = version(found.group(1))
     return since
@@ -105,7 +105,7 @@ def headers(package, folder):
 
 def find_gir():
     prefix = ask("--variable=prefix", "gstreamer-1.0") or "/usr"
-    return sorted(path for name in ("Gst", "GstBase", "GstVideo", "GstAudio")
+    return sorted(path for name in ("Gst", "GstBase", "GstVideo", "GstAudio", "GstAnalytics")
                   for path in glob.glob(os.path.join(
                       prefix, "share", "gir-1.0", name + "-1.0.gir")))
 
@@ -136,6 +136,9 @@ def without_comments(text):
                   text, flags=re.S)
 
 
+# What meson.build asks for where it defines this.
+_DEFINED = {"HAVE_ANALYTICS": ("GST", (1, 24))}
+
 _CHECK = re.compile(r"(!?)\s*\b(GST|GLIB)_CHECK_VERSION\s*\(\s*(\d+)\s*,\s*(\d+)")
 
 
@@ -144,6 +147,9 @@ def promises(condition, is_true):
     promised = {}
     if ("||" if is_true else "&&") in condition:
         return promised
+    for name, (library, least) in _DEFINED.items():
+        if is_true and name in condition:
+            promised[library] = least
     for negated, library, major, minor in _CHECK.findall(condition):
         if (negated == "") == is_true:
             promised[library] = max(promised.get(library, (0, 0)), (int(major), int(minor)))

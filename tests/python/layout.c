@@ -69,6 +69,8 @@ print_reading (void)
   FIELD (NdshReaderInfo, lag);
   FIELD (NdshReaderInfo, room);
   FIELD (NdshReaderInfo, max_rate);
+  FIELD (NdshReaderInfo, max_width);
+  FIELD (NdshReaderInfo, max_height);
   FIELD (NdshReaderInfo, reserved);
 }
 
@@ -88,6 +90,8 @@ print_channel (void)
   FIELD (NdshChannelInfo, arrays);
   FIELD (NdshChannelInfo, timing);
   FIELD (NdshChannelInfo, duration_ns);
+  FIELD (NdshChannelInfo, metadata);
+  FIELD (NdshChannelInfo, metadata_size);
   STRUCT (NdshArrayInfo);
   FIELD (NdshArrayInfo, dtype);
   FIELD (NdshArrayInfo, n_dims);

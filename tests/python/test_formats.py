@@ -62,6 +62,8 @@ def test_values_are_read_as_gstreamer_reads_them():
                 "e=1.5, f=true, g=(int)0x10, h=(float)1e-3, i=30/1, j=5, k=text").fields == {
                     "a": True, "b": 5, "c": 1.5, "d": Fraction(1, 2), "e": 1.5, "f": True,
                     "g": 16, "h": 0.001, "i": Fraction(30), "j": 5, "k": "text"}
+    assert Caps("a/b, a=yes, b=F, c=t, d=No, e=(string)F, f=1, g=\"f\"").fields == {
+        "a": True, "b": False, "c": True, "d": False, "e": "F", "f": 1, "g": "f"}
 
 
 def test_odd_values_do_not_raise():
@@ -223,6 +225,11 @@ def test_arrays_are_checked_against_format_and_caps():
             ([("int32", (4, 2))], {"caps": "audio/x-raw,format=F32BE"}),
             ([("float64", (4, 2))], {"caps": "audio/x-raw,format=S24_32BE"}),
             ([("int8", (4, 2))], {"caps": "audio/x-raw,format=U8"}),
+            ([("uint8", (4, 6))], {"caps": "application/x-ndarray,dtype=uint8,"
+                                           "shape=(int)<4,6>,order=F"}),
+            ([("uint8", (4, 6))], {"caps": "neural-network/tensors,type=UINT8,"
+                                           "dimensions=<<6,4>>"}),
+            ([("bool", (4, 6))], {"caps": "other/tensors"}),
     ):
         with pytest.raises(ValueError):
             plan(arrays, **what)
@@ -463,3 +470,26 @@ def test_opencv_and_numpy_agree(monkeypatch):
                 context.setattr(pixels, "_opencv", lambda: None)
                 without = pixels.convert(to, caps, planes).astype(int)
             assert np.abs(with_it - without).max() <= 3, (format, to)
+
+
+# All that cameras give, in what OpenCV has no conversion of.
+@pytest.mark.parametrize("colorimetry", ["bt709", "1:3:0:0", "1:4:0:0", "bt2020"])
+@pytest.mark.parametrize("format", sorted(pixels._BY_MATRIX))
+def test_opencv_converts_by_any_matrix(monkeypatch, format, colorimetry):
+    """Within one level of the definition, for all that bytes can be."""
+    pytest.importorskip("cv2")
+    monkeypatch.setattr(pixels, "_STRIP", 30)           # several strips, and a last one
+    for width, height in ((32, 24), (62, 10), (31, 7), (8, 1), (2, 2)):
+        caps, planes = make(format, width, height, colorimetry=colorimetry)
+        generator = np.random.RandomState(width)
+        planes = tuple(generator.randint(0, 256, plane.shape).astype(np.uint8)
+                       for plane in planes)
+        for to in ("bgr", "rgb"):
+            with monkeypatch.context() as context:
+                context.setattr(pixels, "_opencv", lambda: None)
+                wanted = pixels.convert(to, caps, planes).astype(int)
+            with monkeypatch.context() as context:
+                if format not in pixels._PAIRS or width % 2 == 0:
+                    context.setattr(pixels, "_from_yuv", None)
+                got = pixels.convert(to, caps, planes).astype(int)
+            assert np.abs(got - wanted).max() <= 1, (width, height, to)

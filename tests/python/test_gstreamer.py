@@ -84,6 +84,62 @@ def test_regions_and_metas_go_through_pipelines(launch):
     assert frame.metas == (crop, time_of_day)
 
 
+def has_analytics():
+    """Whether the elements were built with GStreamer's library of that name, of 1.24."""
+    with open(os.path.join(os.environ["GST_PLUGIN_PATH"], "libgstndsh.so"), "rb") as file:
+        return b"libgstanalytics" in file.read()
+
+
+def pass_through_a_pipeline(launch, picture=None, elements="", **travels):
+    """What a reader gets of a frame that went from ndshsrc to ndshsink."""
+    with ndsh.Writer("a", format="BGR", fps=30) as writer, ndsh.Reader("b") as reader:
+        launch("ndshsrc channel=a ! %s ndshsink channel=b" % elements)
+        wait_for_a_reader(writer)
+        writer.write(colours() if picture is None else picture, **travels)
+        return reader.read(timeout=DEADLINE)
+
+
+def test_tracks_and_classes_go_through_pipelines(launch):
+    if not has_analytics():
+        pytest.skip("needs GStreamer 1.24")
+    regions = (ndsh.Region("cat", 1, 2, 3, 4, 0.5, tracking=(1 << 64) - 1,
+                           classes=(("tabby; or <so>", 0.75), ("7", -0.125))),
+               ndsh.Region("a region of interest", 5, 6, 7, 8, 0.5),
+               ndsh.Region("dog", 5, 6, 7, 8, 0.5, tracking=3))
+    room = ndsh.Meta("GstAnalyticsClsMtd", {"labels": ("indoors",), "confidences": (0.5,)})
+    frame = pass_through_a_pipeline(launch, regions=regions, metas=[room])
+    found = {region.label: region for region in frame.regions}
+
+    assert found["cat"].tracking == (1 << 64) - 1 and found["dog"].tracking == 3
+    assert found["cat"].classes == regions[0].classes and found["dog"].classes == ()
+    assert found["a region of interest"].tracking is None
+    assert frame.metas == (room,)
+
+
+def test_gstreamer_draws_what_a_program_has_tracked(launch):
+    if not has_analytics() or subprocess.call(
+            ["gst-inspect-1.0", "--exists", "objectdetectionoverlay"]) != 0:
+        pytest.skip("no objectdetectionoverlay")
+    cat = ndsh.Region("cat", 50, 60, 70, 80, 0.5, tracking=7)
+    frame = pass_through_a_pipeline(
+        launch, np.zeros((240, 320, 3), np.uint8),
+        "videoconvert ! objectdetectionoverlay ! videoconvert !", regions=[cat])
+    picture = frame.gray()
+
+    assert picture[100, 45:55].any() and picture[140, 45:125].any()
+    assert not picture[90:110, 60:110].any() and not picture[150:].any()
+
+
+def test_overlays_go_through_pipelines(launch):
+    pixels = np.arange(48, dtype=np.uint8)
+    overlay = ndsh.Meta("GstVideoOverlayCompositionMeta", {
+        "index": 0, "x": -3, "y": 2, "w": 8, "h": 6, "premultiplied-alpha": False,
+        "format": "BGRA", "width": 4, "height": 3, "data": pixels.tobytes()})
+    frame = pass_through_a_pipeline(launch, metas=[overlay])
+
+    assert frame.metas == (overlay,)
+
+
 def test_tags_are_read(launch):
     launch("videotestsrc is-live=true ! video/x-raw,width=64,height=48 ! taginject"
            " tags=title=door,image-orientation=rotate-90 ! ndshsink channel=v")

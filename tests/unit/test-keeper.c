@@ -576,7 +576,8 @@ test_a_time_that_cannot_be_is_invalid (void)
 
 /* --- Killed at any moment ------------------------------------------------- */
 
-#define N_KILLS 100
+#define N_KILLS 60
+#define YOUTH_US 20000           /* for which a writer stays for its first reader */
 
 static void
 write_and_leave (int told)
@@ -584,6 +585,7 @@ write_and_leave (int told)
   NdshWriter *writer = lingering_writer (LONG_US);
 
   ndsh_test_publish (writer, 5000, 3);
+  g_usleep (YOUTH_US);
   g_assert_cmpint (write (told, "", 1), ==, 1);
   ndsh_writer_free (writer);
   _exit (0);

@@ -3,11 +3,15 @@
 /* A reader as a program meets it through ndsh.h. Its writer lives in this process
  * too: what goes between them is the same. Below, the writer is a socket in this
  * test's hand, which lies. */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lifeline.h"
@@ -23,6 +27,96 @@ fd_is_readable (NdshReader *reader, int timeout_ms)
   struct pollfd fd = { .fd = ndsh_reader_get_fd (reader), .events = POLLIN };
 
   return poll (&fd, 1, timeout_ms) == 1;
+}
+
+/* --- Writers that come ---------------------------------------------------- */
+
+static gboolean inotify_is_used_up;
+
+/* Instead of the C library's, to the library that is linked in here. */
+int
+inotify_init1 (int flags)
+{
+  if (!inotify_is_used_up)
+    return (int) syscall (SYS_inotify_init1, flags);
+  errno = EMFILE;
+  return -1;
+}
+
+static void
+find_nobody (NdshReader *reader)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (ndsh_reader_wait (reader, 0, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_NOT_FOUND);
+}
+
+static void
+wait_for_one (NdshReader *reader)
+{
+  while (!ndsh_reader_is_connected (reader)) {
+    g_assert_true (fd_is_readable (reader, -1));
+    ndsh_reader_wait (reader, 0, NULL);
+  }
+}
+
+/* Also if it was there for long, and if the directory is made anew. */
+static void
+test_who_waits_for_a_writer_sleeps_until_it_comes (void)
+{
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (NdshWriter) other = NULL;
+    g_autoptr (NdshWriter) writer = NULL;
+
+    find_nobody (reader);
+    g_assert_false (fd_is_readable (reader, 600));
+    other = ndsh_writer_new ("other", NULL, NULL);
+    find_nobody (reader);
+    g_assert_false (fd_is_readable (reader, 0));
+    writer = ndsh_test_writer (NULL);
+    wait_for_one (reader);
+    /* Who had nothing is not looked for again at once. */
+    ndsh_test_publish (writer, 100, 1);
+    ndsh_frame_release (ndsh_test_next (reader));
+    ndsh_writer_free (g_steal_pointer (&writer));
+    while (ndsh_reader_is_connected (reader))
+      ndsh_reader_wait (reader, -1, NULL);
+  }
+}
+
+/* What a user has of inotify's instances is soon used up. */
+static void
+test_where_nothing_tells_of_writers_they_are_looked_for (void)
+{
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshWriter) writer = NULL;
+
+  inotify_is_used_up = TRUE;
+  find_nobody (reader);
+  writer = ndsh_test_writer (NULL);
+  wait_for_one (reader);
+  inotify_is_used_up = FALSE;
+}
+
+static void
+test_a_path_is_waited_for_as_a_name_is (void)
+{
+  g_autofree char *path = ndsh_test_path ("below/socket");
+  g_autofree char *dir = g_path_get_dirname (path);
+  g_autoptr (NdshReader) reader = ndsh_reader_new (path, NULL, NULL);
+  g_autoptr (NdshWriter) writer = NULL;
+
+  find_nobody (reader);
+  g_assert_false (fd_is_readable (reader, 0));
+  g_assert_cmpint (mkdir (dir, 0700), ==, 0);
+  writer = ndsh_writer_new (path, NULL, NULL);
+  g_assert_nonnull (writer);
+  wait_for_one (reader);
+  ndsh_writer_free (g_steal_pointer (&writer));
+  g_assert_cmpint (rmdir (dir), ==, 0);
 }
 
 /* --- One frame ------------------------------------------------------------ */
@@ -913,17 +1007,25 @@ test_a_reader_may_change_its_mode (void)
   ndsh_test_check_bytes (held);
 }
 
-/* It is told what is left to be told of that writer first. */
-static void
-test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
+/* With two frames and their end to be read, and the writer has gone. */
+static NdshReader *
+join_a_stream_that_ended (void)
 {
   NdshWriter *writer = ndsh_test_writer (NULL);
-  g_autoptr (NdshReader) reader
-    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+  NdshReader *reader = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
 
   ndsh_test_publish (writer, 1000, 2);
   ndsh_writer_end (writer);
   ndsh_writer_free (writer);
+  return reader;
+}
+
+/* It is told what is left to be told of that writer first. */
+static void
+test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
+{
+  g_autoptr (NdshReader) reader = join_a_stream_that_ended ();
+
   next_is (reader, 1, 0);
   next_is (reader, 2, 0);
   ndsh_test_wait_fails (reader, 0, NDSH_ERROR_ENDED);
@@ -936,13 +1038,8 @@ test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
 static void
 test_a_mode_that_changes_behind_an_end_loses_nothing (void)
 {
-  NdshWriter *writer = ndsh_test_writer (NULL);
-  g_autoptr (NdshReader) reader
-    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+  g_autoptr (NdshReader) reader = join_a_stream_that_ended ();
 
-  ndsh_test_publish (writer, 1000, 2);
-  ndsh_writer_end (writer);
-  ndsh_writer_free (writer);
   ndsh_reader_set_mode (reader, NDSH_READ_LOSSLESS, 0);
   next_is (reader, 1, 0);
   next_is (reader, 2, 0);
@@ -977,6 +1074,55 @@ test_a_reader_in_another_mode_takes_no_other_s_place (void)
   ndsh_reader_set_mode (reader, NDSH_READ_QUEUE, 4);
   ndsh_test_publish (writer, 1000, 1);
   next_is (reader, 2, 0);
+}
+
+/* How many readers there were at most and at least when the writer was told. */
+static gint most_readers, least_readers;
+
+static void
+note_readers (NdshWriter *writer, gpointer data)
+{
+  gint n = (gint) ndsh_writer_get_readers (writer, NULL, 0);
+
+  (void) data;
+  g_atomic_int_set (&most_readers, MAX (n, g_atomic_int_get (&most_readers)));
+  g_atomic_int_set (&least_readers, MIN (n, g_atomic_int_get (&least_readers)));
+}
+
+static void
+change_mode_and_count_readers (gboolean holds_a_frame)
+{
+  NdshWriterOptions options = { .notify = note_readers };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  g_autoptr (NdshFrame) held = NULL;
+  g_autoptr (NdshChannelInfo) info = NULL;
+
+  ndsh_test_publish (writer, 1000, 1);
+  held = ndsh_test_next (reader);
+  if (!holds_a_frame)
+    g_clear_pointer (&held, ndsh_frame_release);
+  g_atomic_int_set (&most_readers, 1);
+  g_atomic_int_set (&least_readers, 1);
+  ndsh_reader_set_max_rate (reader, 25);        /* of which the writer is told, too */
+  ndsh_reader_set_mode (reader, NDSH_READ_QUEUE, 4);
+  /* Time for the writer to hear of what there is to be heard. */
+  ndsh_channel_info_free (ndsh_channel_info_new ("test", NULL));
+  ndsh_test_publish (writer, 1000, 1);
+  next_is (reader, 2, 0);
+  info = ndsh_channel_info_new ("test", NULL);
+
+  g_assert_cmpuint (info->n_readers, ==, 1);
+  g_assert_cmpint (g_atomic_int_get (&most_readers), ==, 1);
+  g_assert_cmpint (g_atomic_int_get (&least_readers), ==, 1);
+}
+
+static void
+test_a_reader_in_another_mode_is_the_same_reader (void)
+{
+  change_mode_and_count_readers (FALSE);
+  change_mode_and_count_readers (TRUE);
 }
 
 /* The writer is not to blame, so what came before the reader left is taken. */
@@ -1495,6 +1641,11 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ndsh_test_dir_setup ();
 
+  ADD ("who-waits-for-a-writer-sleeps-until-it-comes",
+       test_who_waits_for_a_writer_sleeps_until_it_comes);
+  ADD ("where-nothing-tells-of-writers-they-are-looked-for",
+       test_where_nothing_tells_of_writers_they_are_looked_for);
+  ADD ("a-path-is-waited-for-as-a-name-is", test_a_path_is_waited_for_as_a_name_is);
   ADD ("a-frame-arrives-with-all-that-belongs-to-it",
        test_a_frame_arrives_with_all_that_belongs_to_it);
   ADD ("a-frame-is-read-only-memory", test_a_frame_is_read_only_memory);
@@ -1548,6 +1699,8 @@ main (int argc, char **argv)
        test_a_writer_that_goes_while_a_mode_changes_has_gone);
   ADD ("a-reader-in-another-mode-takes-no-other-s-place",
        test_a_reader_in_another_mode_takes_no_other_s_place);
+  ADD ("a-reader-in-another-mode-is-the-same-reader",
+       test_a_reader_in_another_mode_is_the_same_reader);
   ADD ("a-mode-that-changes-when-the-writer-has-gone-loses-nothing",
        test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing);
   ADD ("want-of-fds-loses-no-more-than-it-must",

@@ -178,7 +178,7 @@ test_a_name_is_found_until_it_is_given_back (void)
 
   g_assert_true (connect_fails ("test", NDSH_ERROR_NOT_FOUND, "nobody writes"));
   g_assert_cmpuint (get_inode (path), ==, 0);
-  g_assert_cmpuint (get_inode (lock), !=, 0);   /* others may be waiting for it */
+  g_assert_cmpuint (get_inode (lock), ==, 0);
   g_assert_cmpuint (ndsh_test_count_fds (), ==, fds);
 }
 
@@ -332,6 +332,69 @@ test_a_lock_that_is_a_link_is_not_followed (void)
 }
 
 /* --- The lock ------------------------------------------------------------- */
+
+static gboolean
+has_open (pid_t pid, const char *path)
+{
+  g_autofree char *fds = g_strdup_printf ("/proc/%d/fd", (int) pid);
+  g_autoptr (GDir) entries = g_dir_open (fds, 0, NULL);
+  gboolean found = FALSE;
+  const char *fd;
+
+  while (!found && entries != NULL && (fd = g_dir_read_name (entries)) != NULL) {
+    g_autofree char *entry = g_build_filename (fds, fd, NULL);
+    g_autofree char *target = g_file_read_link (entry, NULL);
+
+    found = g_strcmp0 (target, path) == 0;
+  }
+  return found;
+}
+
+/* Once the other end of @go is closed. */
+static pid_t
+take_in_a_child (const int go[2])
+{
+  pid_t pid = fork ();
+  char byte;
+  int fd;
+
+  if (pid != 0)
+    return pid;
+  close (go[1]);
+  (void) !read (go[0], &byte, 1);
+  give_back (take ("test", 0600, &fd), fd);
+  _exit (0);
+}
+
+/* Two would have locked something, and each another file. */
+static void
+test_a_lock_that_was_removed_is_none (void)
+{
+  g_autofree char *path = ndsh_test_path ("test");
+  g_autofree char *lock_path = ndsh_test_path (".test.lock");
+  int old, lock, status, go[2];
+  pid_t child;
+
+  g_assert_cmpint (pipe (go), ==, 0);
+  child = take_in_a_child (go);
+  old = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  g_assert_cmpint (flock (old, LOCK_EX), ==, 0);
+  close (go[1]);
+  while (!has_open (child, lock_path))
+    sched_yield ();
+  unlink (lock_path);
+  lock = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  g_assert_cmpint (flock (lock, LOCK_EX), ==, 0);
+  close (old);
+  while (!has_open (child, lock_path))
+    sched_yield ();
+  g_assert_cmpuint (get_inode (path), ==, 0);
+  close (lock);
+  close (go[0]);
+  g_assert_cmpint (waitpid (child, &status, 0), ==, child);
+  g_assert_cmpint (status, ==, 0);
+  g_assert_cmpuint (get_inode (lock_path), ==, 0);
+}
 
 static void
 test_a_lock_that_is_held_is_waited_for_two_seconds (void)
@@ -610,34 +673,6 @@ test_a_chosen_directory_may_be_a_link (void)
 /* --- Where names are by default ------------------------------------------- */
 
 static gboolean
-write_file (const char *path, const char *text)
-{
-  int fd = open (path, O_WRONLY);
-  gboolean good = fd >= 0 && write (fd, text, strlen (text)) > 0;
-
-  close (fd);
-  return good;
-}
-
-/* An empty /run and /tmp of our own. */
-static gboolean
-enter_empty_world (void)
-{
-  g_autofree char *map
-    = g_strdup_printf ("%u %u 1", (unsigned) geteuid (), (unsigned) geteuid ());
-
-  if (geteuid () == 0 ? unshare (CLONE_NEWNS) < 0
-                      : unshare (CLONE_NEWNS | CLONE_NEWUSER) < 0
-                          || !write_file ("/proc/self/uid_map", map))
-    return FALSE;
-  g_unsetenv ("NDSH_DIR");
-  g_unsetenv ("XDG_RUNTIME_DIR");
-  return mount ("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
-         && mount ("tmpfs", "/run", "tmpfs", 0, "mode=755") == 0
-         && mount ("tmpfs", "/tmp", "tmpfs", 0, "mode=1777") == 0;
-}
-
-static gboolean
 socket_is_in (const char *dir, mode_t mode)
 {
   g_autofree char *path = g_build_filename (dir, "test", NULL);
@@ -645,30 +680,6 @@ socket_is_in (const char *dir, mode_t mode)
 
   return get_inode (path) != 0 && stat (dir, &st) == 0
          && (st.st_mode & 07777) == mode;
-}
-
-typedef gboolean (*WorldFunc) (void);
-
-/* Runs @function in a child that sees nothing of the machine's channels, as root
- * or as @uid. */
-static void
-try_in_empty_world (WorldFunc function, uid_t uid)
-{
-  pid_t child = fork ();
-  int status;
-
-  if (child == 0) {
-    if (!enter_empty_world ())
-      _exit (77);
-    if (geteuid () == 0 && uid != 0 && seteuid (uid) < 0)
-      _exit (77);
-    _exit (function () ? 0 : 1);
-  }
-  g_assert_cmpint (waitpid (child, &status, 0), ==, child);
-  if (WIFEXITED (status) && WEXITSTATUS (status) == 77)
-    g_test_skip ("no namespace of its own to be had");
-  else
-    g_assert_cmpint (status, ==, 0);
 }
 
 static gboolean
@@ -714,8 +725,8 @@ find_users_place (void)
 static void
 test_root_and_users_have_places_of_their_own (void)
 {
-  try_in_empty_world (find_roots_place, 0);
-  try_in_empty_world (find_users_place, 1000);
+  ndsh_test_in_empty_world (find_roots_place, 0);
+  ndsh_test_in_empty_world (find_users_place, 1000);
 }
 
 /* LeakSanitizer, where it is built in: a child that ends by _exit () is not looked
@@ -764,7 +775,7 @@ list_both_places (void)
 static void
 test_a_reader_looks_in_all_places (void)
 {
-  try_in_empty_world (list_both_places, 0);
+  ndsh_test_in_empty_world (list_both_places, 0);
 }
 
 static gboolean
@@ -803,8 +814,8 @@ meet_another_users_directory (void)
 static void
 test_a_directory_that_others_made_is_not_used (void)
 {
-  try_in_empty_world (meet_squatters, 1000);
-  try_in_empty_world (meet_another_users_directory, 0);
+  ndsh_test_in_empty_world (meet_squatters, 1000);
+  ndsh_test_in_empty_world (meet_another_users_directory, 0);
 }
 
 /* --- Peers ---------------------------------------------------------------- */
@@ -886,6 +897,7 @@ main (int argc, char **argv)
   ADD ("a-socket-of-another-kind-stays", test_a_socket_of_another_kind_stays);
   ADD ("a-lock-that-is-a-link-is-not-followed",
        test_a_lock_that_is_a_link_is_not_followed);
+  ADD ("a-lock-that-was-removed-is-none", test_a_lock_that_was_removed_is_none);
   ADD ("a-lock-that-is-held-is-waited-for-two-seconds",
        test_a_lock_that_is_held_is_waited_for_two_seconds);
   ADD ("of-many-at-once-one-gets-the-name",

@@ -96,6 +96,91 @@ test_a_draft_is_published_once (void)
   g_assert_cmpuint (ndsh_draft_publish (draft, NULL), ==, 0);
 }
 
+/* --- Readers that are on their way ---------------------------------------- */
+
+static void *
+read_one (void *reader)
+{
+  return ndsh_reader_read (reader, -1, NULL);
+}
+
+/* Each begins to wait before there is a writer, which has gone before it can be met in any
+ * other way. How long that stays is an offer, which on a busy machine may be too short. */
+static void
+test_what_a_short_writer_wrote_reaches_who_waited_for_it (void)
+{
+  guint n_read = 0;
+
+  if (g_getenv ("NDSH_UNDER_VALGRIND") != NULL) {
+    g_test_skip ("it is too slow");
+    return;
+  }
+  for (guint i = 0; i < 20; i++) {
+    g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+    NdshWriter *writer;
+    pthread_t thread;
+    void *frame;
+
+    g_assert_false (ndsh_reader_wait (reader, 0, NULL));
+    g_assert_cmpint (pthread_create (&thread, NULL, read_one, reader), ==, 0);
+    writer = ndsh_test_writer (NULL);
+    ndsh_test_publish (writer, 100, 1);
+    ndsh_writer_free (writer);
+    ndsh_reader_set_flushing (reader, TRUE);
+    pthread_join (thread, &frame);
+    n_read += frame != NULL;
+    ndsh_frame_release (frame);
+  }
+  g_assert_cmpuint (n_read, >=, 10);
+}
+
+static void *
+join_late (void *data)
+{
+  NdshReader *reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+
+  (void) data;
+  while (!ndsh_reader_is_connected (reader))
+    ndsh_reader_wait (reader, 1000, NULL);
+  return reader;
+}
+
+static void
+test_a_writer_may_wait_for_a_reader (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (GError) error = NULL;
+  pthread_t thread;
+  void *reader;
+
+  g_assert_false (ndsh_writer_wait_for_reader (writer, 1000, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT);
+  g_assert_cmpint (pthread_create (&thread, NULL, join_late, NULL), ==, 0);
+  g_assert_true (ndsh_writer_wait_for_reader (writer, -1, NULL));
+  pthread_join (thread, &reader);
+  ndsh_writer_set_flushing (writer, TRUE);
+  g_assert_true (ndsh_writer_wait_for_reader (writer, 0, NULL));
+  ndsh_reader_free (reader);
+}
+
+static void *
+wait_for_ever (void *writer)
+{
+  g_assert_false (ndsh_writer_wait_for_reader (writer, -1, NULL));
+  return NULL;
+}
+
+static void
+test_flushing_ends_the_wait_for_a_reader (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  pthread_t thread;
+
+  g_assert_cmpint (pthread_create (&thread, NULL, wait_for_ever, writer), ==, 0);
+  ndsh_writer_set_flushing (writer, TRUE);
+  pthread_join (thread, NULL);
+}
+
 /* --- Formats -------------------------------------------------------------- */
 
 /* Two of them differ in the description alone, and two in the stream's metadata. */
@@ -970,6 +1055,42 @@ test_the_rate_that_a_reader_wants_is_told (void)
   rate_is (writer, 0);
 }
 
+static void
+size_is (NdshWriter *writer, guint width, guint height)
+{
+  NdshReaderInfo info;
+
+  g_assert_cmpuint (ndsh_writer_get_readers (writer, &info, 1), ==, 1);
+  g_assert_cmpuint (info.max_width, ==, width);
+  g_assert_cmpuint (info.max_height, ==, height);
+}
+
+static void
+test_the_size_that_a_reader_wants_is_told (void)
+{
+  Told told = TOLD_INIT;
+  NdshWriterOptions options = { .notify = count_notify, .notify_data = &told };
+  g_autoptr (NdshReader) reader = ndsh_test_reader (NDSH_READ_LATEST, 0, 0);
+  g_autoptr (NdshWriter) writer = NULL;
+  NdshReaderInfo own;
+
+  ndsh_reader_set_max_size (reader, 0, 480);    /* before there is a writer */
+  writer = ndsh_test_writer (&options);
+  while (!ndsh_reader_is_connected (reader))
+    ndsh_test_wait_fails (reader, 10000, NDSH_ERROR_TIMEOUT);
+  wait_told (&told, 2);
+  size_is (writer, 0, 480);
+  ndsh_reader_set_max_size (reader, 640, 480);
+  wait_told (&told, 3);
+  size_is (writer, 640, 480);
+  ndsh_reader_get_info (reader, &own);
+  g_assert_cmpuint (own.max_width, ==, 640);
+  g_assert_cmpuint (own.max_height, ==, 480);
+  ndsh_reader_set_max_size (reader, 640, 0);
+  wait_told (&told, 4);
+  size_is (writer, 640, 0);
+}
+
 static gint must_begin;          /* atomic */
 
 /* Once, and then as often as there is a slot. */
@@ -1238,6 +1359,10 @@ main (int argc, char **argv)
        test_each_frame_looks_as_it_was_described);
   ADD ("a-draft-that-nobody-described-is-not-published",
        test_a_draft_that_nobody_described_is_not_published);
+  ADD ("what-a-short-writer-wrote-reaches-who-waited-for-it",
+       test_what_a_short_writer_wrote_reaches_who_waited_for_it);
+  ADD ("a-writer-may-wait-for-a-reader", test_a_writer_may_wait_for_a_reader);
+  ADD ("flushing-ends-the-wait-for-a-reader", test_flushing_ends_the_wait_for_a_reader);
   ADD ("a-description-that-fails-changes-nothing",
        test_a_description_that_fails_changes_nothing);
   ADD ("a-frame-may-be-larger-than-its-arrays",
@@ -1283,6 +1408,8 @@ main (int argc, char **argv)
   ADD ("requests-for-a-key-frame-are-told", test_requests_for_a_key_frame_are_told);
   ADD ("the-rate-that-a-reader-wants-is-told",
        test_the_rate_that_a_reader_wants_is_told);
+  ADD ("the-size-that-a-reader-wants-is-told",
+       test_the_size_that_a_reader_wants_is_told);
   ADD ("readers-coming-and-going-are-told",
        test_readers_coming_and_going_are_told);
   ADD ("to-begin-while-told-does-not-wait", test_to_begin_while_told_does_not_wait);
