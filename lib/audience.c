@@ -500,26 +500,16 @@ ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
 
 /* --- What tools ask ------------------------------------------------------- */
 
-static int
-find_newest (NdshWriter *writer)
-{
-  for (guint i = 0; i < writer->slots.n_slots; i++)
-    if (writer->slots.slot[i].frame != 0
-        && writer->slots.slot[i].frame == writer->slots.published)
-      return (int) i;
-  return -1;
-}
-
 /* The newest frame's arrays, description and stream's metadata stand in its tail as they
  * are to be sent. */
 static void
 append_newest (NdshWriter *writer, NdshStatus *status, GByteArray *tail)
 {
-  int newest = find_newest (writer);
+  int newest = ndsh_store_find_newest (writer);
   const NdshFrameRecord *record;
   const guint8 *data;
 
-  if (newest < 0 || writer->memory[newest].segment == NULL)
+  if (newest < 0)
     return;
   record = &writer->slots.control->slot[newest].frame;
   data = writer->memory[newest].segment->data;
@@ -562,4 +552,4 @@ on_status (gpointer owner, NdshGuest *guest)
 }
 
 const NdshServiceCallbacks ndsh_audience_callbacks
-  = { on_hello, on_status, on_woken, on_writable, on_gone };
+  = { on_hello, on_status, on_woken, on_writable, on_gone, NULL };

@@ -22,12 +22,11 @@ ndsh_list_channels (void)
   return ndsh_name_list ();
 }
 
-static gboolean
+static void
 fail (GError **error, NdshError code, const char *name, const char *what)
 {
   g_set_error (error, NDSH_ERROR, code, "the writer of channel '%s' %s", name,
                what);
-  return FALSE;
 }
 
 NdshIo
@@ -117,43 +116,54 @@ ndsh_status_hear (int fd, NdshChannelInfo **info)
   return NDSH_IO_DONE;
 }
 
-static gboolean
-query (int fd, const char *name, NdshChannelInfo **info, GError **error)
+static NdshIo
+query (int fd, NdshChannelInfo **info)
 {
   if (ndsh_status_ask (fd, NDSH_MESSAGE_STATUS) != NDSH_IO_DONE)
-    return fail (error, NDSH_ERROR_NOT_FOUND, name, "does not listen");
+    return NDSH_IO_GONE;
   wait_for_answer (fd);
-  switch (ndsh_status_hear (fd, info)) {
+  return ndsh_status_hear (fd, info);
+}
+
+static void
+explain (NdshIo io, const char *name, GError **error)
+{
+  switch (io) {
   case NDSH_IO_AGAIN:
-    return fail (error, NDSH_ERROR_TIMEOUT, name,
-                 "does not answer: is it stopped?");
+    fail (error, NDSH_ERROR_TIMEOUT, name, "does not answer: is it stopped?");
+    break;
   case NDSH_IO_GONE:
-    return fail (error, NDSH_ERROR_NOT_FOUND, name, "went without an answer");
+    fail (error, NDSH_ERROR_NOT_FOUND, name, "went without an answer");
+    break;
   case NDSH_IO_BAD:
-    return fail (error, NDSH_ERROR_INCOMPATIBLE, name,
-                 "gave an answer that cannot be; run the same release on both "
-                 "sides");
+    fail (error, NDSH_ERROR_INCOMPATIBLE, name,
+          "gave an answer that cannot be; run the same release on both sides");
+    break;
   case NDSH_IO_DONE:
     break;
   }
-  return TRUE;
 }
 
 NDSH_API NdshChannelInfo *
 ndsh_channel_info_new (const char *name, GError **error)
 {
   NdshChannelInfo *info = NULL;
-  int fd;
+  NdshIo io = NDSH_IO_GONE;
 
   g_return_val_if_fail (name != NULL, NULL);
 
   if (!ndsh_name_check (name, error))
     return NULL;
-  fd = ndsh_name_connect (name, error);
-  if (fd < 0)
-    return NULL;
-  query (fd, name, &info, error);
-  ndsh_lifeline_close (fd);
+  /* Twice: where one has gone another may have the name already. */
+  for (int tries = 0; tries < 2 && io == NDSH_IO_GONE; tries++) {
+    int fd = ndsh_name_connect (name, error);
+
+    if (fd < 0)
+      return NULL;
+    io = query (fd, &info);
+    ndsh_lifeline_close (fd);
+  }
+  explain (io, name, error);
   return info;
 }
 

@@ -191,7 +191,8 @@ enum {
   NDSH_MESSAGE_WELCOME = 3,       /* writer: control, lease page and bell */
   NDSH_MESSAGE_REFUSED = 4,       /* writer: and why */
   NDSH_MESSAGE_SEGMENT = 5,       /* writer: slot i is now this fd */
-  NDSH_MESSAGE_WATCH = 6          /* reader: tell me, and stay as long as it is so */
+  NDSH_MESSAGE_WATCH = 6,         /* reader: tell me, and stay as long as it is so */
+  NDSH_MESSAGE_YIELD = 7          /* the next writer, to a keeper: your name is mine */
 };
 
 /* Every message but the wake-up begins so. The wake-up is the one byte 'w'; the writer

@@ -70,6 +70,7 @@ static const struct {
   [NDSH_MESSAGE_REFUSED] = { sizeof (NdshRefused), 0 },
   [NDSH_MESSAGE_SEGMENT] = { sizeof (NdshSegmentMessage), 1 },
   [NDSH_MESSAGE_WATCH] = { sizeof (NdshHeader), 0 },
+  [NDSH_MESSAGE_YIELD] = { sizeof (NdshHeader), 0 },
 };
 
 static gboolean G_GNUC_PRINTF (2, 3)

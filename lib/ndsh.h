@@ -38,7 +38,8 @@ G_BEGIN_DECLS
  * Blocking: ndsh_reader_read () and ndsh_reader_wait () sleep, and
  *   ndsh_writer_begin () does where a lossless reader has to catch up. Nothing
  *   else waits for another process, but ndsh_writer_new (), ndsh_channel_info_new ()
- *   and ndsh_monitor_new () up to two seconds for one that has stopped.
+ *   and ndsh_monitor_new () up to two seconds for one that has stopped, and
+ *   ndsh_writer_free () where it lingers.
  * Units: sizes, offsets and strides are bytes; points in time are nanoseconds of
  *   CLOCK_MONOTONIC as the writer sees it, which in another time namespace is
  *   another clock; time-outs are microseconds.
@@ -208,6 +209,12 @@ typedef struct _NdshDraft NdshDraft;
  *   a reader changes, and when key_requests of NdshWriterInfo changed. Must not free the
  *   writer.
  * @notify_data: its second argument
+ * @linger_us: how long the newest frame outlives the writer, up to 24 days (0: not at all).
+ *   ndsh_writer_free () leaves it to a process of its own, ndsh-keeper, which it starts
+ *   then: readers find the frame there, with its stream, number and ends, as if the writer
+ *   were there and published nothing. It gives the name up to the next writer of the same
+ *   user, and ends when the time is up or on SIGTERM. Where it cannot be started that is
+ *   logged, and the frame goes with its writer; so it does if this process is killed.
  * @reserved: 0
  * Since: 0.1
  */
@@ -219,7 +226,8 @@ typedef struct {
   guint perms;
   void (*notify) (NdshWriter *writer, gpointer data);
   gpointer notify_data;
-  gpointer reserved[4];
+  gint64 linger_us;
+  gpointer reserved[3];
 } NdshWriterOptions;
 
 /* Starts writing under @name: 1 to 64 of letters, digits, '.', '_' and '-', not
@@ -232,8 +240,9 @@ NdshWriter *ndsh_writer_new (const char *name,
                              const NdshWriterOptions *options, GError **error);
 
 /* Readers see CLOSED once they have taken what was published. Drafts still held
- * keep their memory; publishing them returns 0. A writer that has published and not been
- * read stays until it is 20 ms old, for readers that were waiting for it. Since: 0.1 */
+ * keep their memory; publishing them returns 0. With linger_us the newest frame stays.
+ * A writer that has published and not been read stays until it is 20 ms old, for readers
+ * that were waiting for it. Since: 0.1 */
 void ndsh_writer_free (NdshWriter *writer);
 
 /* Text that travels with every frame begun or described from now on and says what the
@@ -668,8 +677,8 @@ gboolean ndsh_item_get_region (const NdshItem *item, NdshRegion *region);
 
 /* --- Finding -------------------------------------------------------------- */
 
-/* Names of the channels that have a live writer, sorted, NULL-terminated; to be
- * freed with g_strfreev (). Since: 0.1 */
+/* Names of the channels that have a live writer, or one that lingers, sorted,
+ * NULL-terminated; to be freed with g_strfreev (). Since: 0.1 */
 char **ndsh_list_channels (void);
 
 /*

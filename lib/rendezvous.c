@@ -22,9 +22,11 @@
 
 #include "error.h"
 #include "lifeline.h"
+#include "message.h"
 
 #define MAX_NAME 64
 #define BACKLOG 64
+#define KEPT S_ISVTX            /* of a socket: who listens gives it up to a writer */
 
 #if !defined SO_PASSRIGHTS && !defined __sparc__ && !defined __hppa__
 #define SO_PASSRIGHTS 83        /* Linux 6.16 */
@@ -388,9 +390,21 @@ refuse_taken (const Place *place, int fd, GError **error)
   return FALSE;
 }
 
-/* TRUE if there is nothing, or what a dead writer left. */
+/* Whether who listens there only keeps the name until somebody writes. A bit of the file
+ * tells: to ask would be to wait for an answer. */
 static gboolean
-name_is_free (const Place *place, GError **error)
+is_kept (const struct stat *st, int fd)
+{
+  gint64 pid, uid;
+
+  ndsh_peer_get (fd, &pid, &uid);
+  return (st->st_mode & KEPT) != 0 && (uid == (gint64) geteuid () || geteuid () == 0);
+}
+
+/* TRUE if there is nothing, or what a dead writer left, or a keeper, to which @keeper is
+ * a connection then. */
+static gboolean
+name_is_free (const Place *place, int *keeper, GError **error)
 {
   struct stat st;
   int fd;
@@ -403,6 +417,10 @@ name_is_free (const Place *place, GError **error)
     return refuse_foreign (place, "a file", error);
 
   fd = connect_to (place);
+  if (fd >= 0 && is_kept (&st, fd)) {
+    *keeper = fd;
+    return TRUE;
+  }
   if (fd >= 0) {
     refuse_taken (place, fd, error);
     ndsh_lifeline_close (fd);
@@ -477,23 +495,20 @@ bind_and_rename (NdshName *name, guint perms, int fd, GError **error)
   return FALSE;
 }
 
-static void
-name_free (NdshName *name)
+void
+ndsh_name_forget (NdshName *name)
 {
   place_clear (&name->place);
   g_free (name);
 }
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshName, name_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshName, ndsh_name_forget)
 
 static gboolean
-take_under_lock (NdshName *name, guint perms, int *listen_fd, GError **error)
+make_socket (NdshName *name, guint perms, int *listen_fd, GError **error)
 {
-  int fd;
+  int fd = new_socket ();
 
-  if (!name_is_free (&name->place, error))
-    return FALSE;
-  fd = new_socket ();
   if (fd < 0)
     return ndsh_set_errno (error, "cannot create a socket");
   if (!bind_and_rename (name, perms, fd, error)) {
@@ -502,6 +517,24 @@ take_under_lock (NdshName *name, guint perms, int *listen_fd, GError **error)
   }
   *listen_fd = fd;
   return TRUE;
+}
+
+/* A keeper is told once others find our socket, so that there is somebody at any time; and
+ * no answer is waited for, so that one that was stopped holds nobody up. */
+static gboolean
+take_under_lock (NdshName *name, guint perms, int *listen_fd, GError **error)
+{
+  int keeper = -1;
+  gboolean taken = name_is_free (&name->place, &keeper, error)
+                   && make_socket (name, perms, listen_fd, error);
+  NdshHeader yield;
+
+  if (taken && keeper >= 0) {
+    ndsh_header_init (&yield, NDSH_MESSAGE_YIELD, sizeof yield);
+    ndsh_message_send (keeper, &yield, sizeof yield, NULL, 0);
+  }
+  ndsh_lifeline_close (keeper);
+  return taken;
 }
 
 /* Whether one of @bits, S_IXGRP and S_IXOTH, is set all the way to the directory. */
@@ -563,24 +596,65 @@ ndsh_name_take (const char *text, guint perms, int *listen_fd, GError **error)
   return taken ? g_steal_pointer (&name) : NULL;
 }
 
+static gboolean
+is_ours (const NdshName *name)
+{
+  const Place *place = &name->place;
+  struct stat st;
+
+  return fstatat (place->dir_fd, place->base, &st, AT_SYMLINK_NOFOLLOW) == 0
+         && st.st_ino == name->st.st_ino && st.st_dev == name->st.st_dev;
+}
+
 /* If the lock cannot be had at once the socket stays: a dead one, which the next writer
- * takes over. To wait would hold up who closes. */
+ * takes over. To wait would hold up who closes. Who has nothing to give back, like a keeper
+ * that yielded, is not in the way of who has. */
 void
 ndsh_name_give_back (NdshName *name)
 {
   const Place *place = &name->place;
   g_autofree char *lock_file = name_lock (place);
-  int lock = take_lock (place, 0, NULL);
-  struct stat st;
+  int lock = is_ours (name) ? take_lock (place, 0, NULL) : -1;
 
-  if (lock >= 0
-      && fstatat (place->dir_fd, place->base, &st, AT_SYMLINK_NOFOLLOW) == 0
-      && st.st_ino == name->st.st_ino && st.st_dev == name->st.st_dev) {
+  if (lock >= 0 && is_ours (name)) {
     unlinkat (place->dir_fd, place->base, 0);
     unlinkat (place->dir_fd, lock_file, 0);
   }
   ndsh_lifeline_close (lock);
-  name_free (name);
+  ndsh_name_forget (name);
+}
+
+/* --- A name changes hands ------------------------------------------------- */
+
+gboolean
+ndsh_name_set_kept (NdshName *name)
+{
+  const Place *place = &name->place;
+
+  return is_ours (name)
+         && fchmodat (place->dir_fd, place->base, (name->st.st_mode & 0777) | KEPT, 0) == 0;
+}
+
+NdshNameId
+ndsh_name_get_id (const NdshName *name)
+{
+  return (NdshNameId){ name->place.dir_fd, name->place.base, name->st.st_dev,
+                       name->st.st_ino };
+}
+
+NdshName *
+ndsh_name_adopt (const NdshNameId *id, int listen_fd)
+{
+  NdshName *name = g_new0 (NdshName, 1);
+
+  name->place.dir = g_strdup (".");
+  name->place.base = g_strdup (id->base);
+  name->place.dir_fd = id->dir_fd;
+  name->st.st_dev = id->dev;
+  name->st.st_ino = id->ino;
+  /* Who connects is told by the kernel which process called this last. */
+  listen (listen_fd, BACKLOG);
+  return name;
 }
 
 /* --- Finding a writer ----------------------------------------------------- */

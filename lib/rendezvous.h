@@ -7,6 +7,8 @@
 #ifndef NDSH_RENDEZVOUS_H
 #define NDSH_RENDEZVOUS_H
 
+#include <sys/types.h>
+
 #include "ndsh.h"
 
 typedef struct _NdshName NdshName;      /* a name taken by this process */
@@ -21,6 +23,27 @@ NdshName *ndsh_name_take (const char *name, guint perms, int *listen_fd,
 /* Gives it back, once the socket is closed; a name that another writer has taken
  * over meanwhile is left alone. */
 void ndsh_name_give_back (NdshName *name);
+
+/* Frees what is known of it: it is another process's from now on. */
+void ndsh_name_forget (NdshName *name);
+
+/* Whoever listens from now on gives the name up to the next writer of this user's, or of
+ * root's, which does not ask first. FALSE if it is not ours any more, or cannot be marked. */
+gboolean ndsh_name_set_kept (NdshName *name);
+
+/* What another process has to know of it to give it back. */
+typedef struct {
+  int dir_fd;
+  const char *base;
+  dev_t dev;
+  ino_t ino;
+} NdshNameId;
+
+NdshNameId ndsh_name_get_id (const NdshName *name);
+
+/* This process listens on @listen_fd in place of the one that took the name. Takes the
+ * directory's fd. */
+NdshName *ndsh_name_adopt (const NdshNameId *id, int listen_fd);
 
 /* Connects to the writer of @name without waiting; a lifeline, the caller's to
  * close. -1 with NOT_FOUND if there is none, DENIED if there is no way to it. */

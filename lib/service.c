@@ -210,6 +210,10 @@ greet (Member *member, const NdshMessage *message)
   case NDSH_MESSAGE_WATCH:
     let_watch (member);
     break;
+  case NDSH_MESSAGE_YIELD:
+    if (service->callbacks.yield != NULL)
+      service->callbacks.yield (service->owner, &member->guest);
+    break;
   default:
     drop_and_say (member, "its first message was not HELLO");
     return FALSE;
@@ -454,14 +458,27 @@ on_quit (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* As a source, because a quit before the loop runs would be lost. */
+void
+ndsh_service_stop (NdshService *service)
+{
+  if (service->thread == NULL)
+    return;
+  tell_thread (service, on_quit);
+  g_thread_join (service->thread);
+  service->thread = NULL;
+}
+
+int
+ndsh_service_get_listen_fd (NdshService *service)
+{
+  return service->listen_fd;
+}
+
 void
 ndsh_service_free (NdshService *service)
 {
-  /* As a source, because a quit before the loop runs would be lost. */
-  if (service->thread != NULL) {
-    tell_thread (service, on_quit);
-    g_thread_join (service->thread);
-  }
+  ndsh_service_stop (service);
   end_second (service);
   ndsh_lifeline_close (service->listen_fd);
   g_ptr_array_unref (service->members);

@@ -31,12 +31,21 @@ typedef struct {
   /* FALSE if it cannot be told anything any more. */
   gboolean (*writable) (gpointer owner, NdshGuest *guest);
   void (*gone) (gpointer owner, NdshGuest *guest);
+  /* Another process has taken the name. NULL for who gives it up to nobody. */
+  void (*yield) (gpointer owner, NdshGuest *guest);
 } NdshServiceCallbacks;
 
 /* Takes @listen_fd. NULL if no thread can be had. */
 NdshService *ndsh_service_new (int listen_fd,
                                const NdshServiceCallbacks *callbacks,
                                gpointer owner, GError **error);
+
+/* Returns when the thread has ended. Who is there stays, unheard, and who comes waits to be
+ * accepted by whoever else has the listening socket. Otherwise like the next one. */
+void ndsh_service_stop (NdshService *service);
+
+/* Of the socket that guests connect to; it stays the service's. */
+int ndsh_service_get_listen_fd (NdshService *service);
 
 /* Drops all guests, without a call of gone (), and returns when the thread has
  * ended. Not from a callback, nor in a forked child, where the thread is not. */

@@ -40,6 +40,15 @@ ndsh_slots_init (NdshSlots *slots, NdshControl *control, uint32_t history,
   slots->max_leasable_bytes = UINT64_MAX;
 }
 
+void
+ndsh_slots_set_ends (NdshSlots *slots, uint32_t ends)
+{
+  slots->ends = slots->ends_before = ends;
+
+  /* Relaxed: who comes later finds it by the message that lets it in. */
+  store_relaxed (&slots->control->ends, ends);
+}
+
 /* The slot of the oldest frame, of those that were published before @reader came, that
  * it has still to come; -1 if there is none. What is kept may be less than history. */
 static int

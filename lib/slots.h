@@ -59,6 +59,9 @@ typedef struct {
 void ndsh_slots_init (NdshSlots *slots, NdshControl *control, uint32_t history,
                       uint64_t first);
 
+/* The same, of a stream that goes on, and had @ends before. Before any reader comes. */
+void ndsh_slots_set_ends (NdshSlots *slots, uint32_t ends);
+
 /* Puts @reader on the list with the newest frame still to come, or as many as are kept
  * and it queues. Before the reader hears of it: a claim that missed it could take what
  * it leases. */

@@ -434,3 +434,13 @@ ndsh_store_commit_tail (NdshWriter *writer, int slot, gsize size, GError **error
   }
   return done;
 }
+
+int
+ndsh_store_find_newest (NdshWriter *writer)
+{
+  for (guint i = 0; i < writer->slots.n_slots; i++)
+    if (writer->slots.slot[i].frame != 0
+        && writer->slots.slot[i].frame == writer->slots.published)
+      return writer->memory[i].segment != NULL ? (int) i : -1;
+  return -1;
+}

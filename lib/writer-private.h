@@ -133,6 +133,25 @@ ndsh_writer_is_forked (NdshWriter *writer)
 
 void ndsh_writer_unref (NdshWriter *writer);
 
+typedef void (*NdshYieldFunc) (gpointer owner, NdshGuest *guest);
+
+/* What a keeper has of a writer that ended. */
+typedef struct {
+  NdshName *name;
+  int listen_fd;
+  const char *channel;
+  NdshWriterOptions options;
+  char stream_id[33];
+  NdshFrameRecord record;       /* of its newest frame */
+  NdshSegment *segment;         /* where that lies */
+  guint32 ends;                 /* before it and after it */
+  NdshYieldFunc yield;
+} NdshKept;
+
+/* A writer that goes on with the stream of that one, and will publish nothing. Takes name,
+ * socket and segment. */
+NdshWriter *ndsh_writer_new_kept (const NdshKept *kept, GError **error);
+
 /* Sets FORKED and returns FALSE. */
 gboolean ndsh_writer_set_forked (NdshWriter *writer, GError **error);
 
@@ -152,6 +171,9 @@ gboolean ndsh_store_commit_tail (NdshWriter *writer, int slot, gsize size,
 
 /* Bytes that were replaced and that a reader may still map. */
 guint64 ndsh_store_count_retired (NdshWriter *writer);
+
+/* The slot of the newest frame, -1 if there is none. */
+int ndsh_store_find_newest (NdshWriter *writer);
 
 /* --- audience.c --- */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "keeper.h"
 
 #define DEFAULT_HISTORY 1
 #define DEFAULT_MAX_READERS 16
@@ -16,6 +17,9 @@
 
 /* As good as for ever, and a time that can be added to another. */
 #define MAX_LOSSLESS_TIMEOUT_US (365 * G_TIME_SPAN_DAY)
+
+/* Milliseconds as an int. */
+#define MAX_LINGER_US (24 * G_TIME_SPAN_DAY)
 
 static gboolean
 option_is_bad (GError **error, const char *name, guint64 value, guint64 max)
@@ -37,7 +41,8 @@ set_options (NdshWriter *writer, const NdshWriterOptions *given, GError **error)
   if (given != NULL)
     *o = *given;
   if (option_is_bad (error, "history", o->history, NDSH_MAX_QUEUE)
-      || option_is_bad (error, "perms", o->perms, 0777))
+      || option_is_bad (error, "perms", o->perms, 0777)
+      || option_is_bad (error, "linger_us", (guint64) o->linger_us, MAX_LINGER_US))
     return FALSE;
   if (o->history == 0)
     o->history = DEFAULT_HISTORY;
@@ -139,10 +144,13 @@ ndsh_writer_unref (NdshWriter *writer)
 
 /* Under the mutex, so that the first reader waits until all is in place. */
 static gboolean
-start_service (NdshWriter *writer, int listen_fd, GError **error)
+start_service (NdshWriter *writer, int listen_fd, NdshYieldFunc yield, GError **error)
 {
+  NdshServiceCallbacks callbacks = ndsh_audience_callbacks;
+
+  callbacks.yield = yield;
   ndsh_writer_lock (writer);
-  writer->service = ndsh_service_new (listen_fd, &ndsh_audience_callbacks, writer, error);
+  writer->service = ndsh_service_new (listen_fd, &callbacks, writer, error);
   ndsh_writer_unlock (writer);
   return writer->service != NULL;
 }
@@ -156,12 +164,11 @@ start (NdshWriter *writer, guint64 first, GError **error)
     return FALSE;
   writer->name = ndsh_name_take (writer->channel, writer->options.perms,
                                  &listen_fd, error);
-  return writer->name != NULL && start_service (writer, listen_fd, error);
+  return writer->name != NULL && start_service (writer, listen_fd, NULL, error);
 }
 
-NdshWriter *
-ndsh_writer_new_at (const char *channel, const NdshWriterOptions *options,
-                    guint64 first, GError **error)
+static NdshWriter *
+prepare (const char *channel)
 {
   NdshWriter *writer = g_new0 (NdshWriter, 1);
 
@@ -173,6 +180,15 @@ ndsh_writer_new_at (const char *channel, const NdshWriterOptions *options,
   writer->retired
     = g_ptr_array_new_with_free_func ((GDestroyNotify) ndsh_segment_unref);
   init_sync (writer);
+  return writer;
+}
+
+NdshWriter *
+ndsh_writer_new_at (const char *channel, const NdshWriterOptions *options,
+                    guint64 first, GError **error)
+{
+  NdshWriter *writer = prepare (channel);
+
   make_stream_id (writer->stream_id);
   if (set_options (writer, options, error) && start (writer, first, error))
     return writer;
@@ -189,6 +205,46 @@ ndsh_writer_new (const char *name, const NdshWriterOptions *options,
   g_return_val_if_fail (name != NULL, NULL);
 
   return ndsh_writer_new_at (name, options, 1, error);
+}
+
+/* --- It goes on in a keeper ----------------------------------------------- */
+
+/* The frame in its own place, with its own number, between the ends that were there. */
+static void
+publish_kept (NdshWriter *writer, const NdshKept *kept, NdshFrameRecord record)
+{
+  NdshSlots *slots = &writer->slots;
+  int slot = ndsh_slots_add (slots);
+
+  record.generation = 1;
+  writer->memory[slot] = (SlotMemory){ .segment = kept->segment, .generation = 1 };
+  writer->bytes = writer->max_bytes = kept->segment->committed;
+  slots->slot[slot].capacity = record.tail_offset;
+  slots->slot[slot].bytes = kept->segment->committed;
+  slots->control->slot[slot].frame = record;
+  ndsh_slots_set_ends (slots, record.ends);
+  ndsh_slots_publish (slots, slot);
+  ndsh_slots_release (slots, slot);
+  if (kept->ends != record.ends)
+    ndsh_slots_end (slots);
+}
+
+NdshWriter *
+ndsh_writer_new_kept (const NdshKept *kept, GError **error)
+{
+  NdshWriter *writer = prepare (kept->channel);
+
+  memcpy (writer->stream_id, kept->stream_id, sizeof writer->stream_id);
+  writer->name = kept->name;
+  if (set_options (writer, &kept->options, error)
+      && make_control (writer, kept->record.full_seq, error)) {
+    publish_kept (writer, kept, kept->record);
+    if (start_service (writer, kept->listen_fd, kept->yield, error))
+      return writer;
+  }
+  ndsh_name_give_back (writer->name);
+  ndsh_writer_unref (writer);
+  return NULL;
 }
 
 /* With the mutex. FALSE once it is too late, -1 for never. */
@@ -244,6 +300,8 @@ ndsh_writer_wait_for_reader (NdshWriter *writer, gint64 timeout_us, GError **err
 NDSH_API void
 ndsh_writer_free (NdshWriter *writer)
 {
+  gboolean is_kept;
+
   /* A child has neither the thread nor, for sure, the mutex: what it inherited
    * stays as it is. */
   if (writer == NULL || ndsh_writer_is_forked (writer))
@@ -255,8 +313,14 @@ ndsh_writer_free (NdshWriter *writer)
   pthread_cond_broadcast (&writer->changed);
   ndsh_writer_unlock (writer);
 
+  /* Who comes from here on waits for the keeper, or sees the socket close. */
+  ndsh_service_stop (writer->service);
+  is_kept = writer->options.linger_us > 0 && ndsh_keeper_start (writer);
   ndsh_service_free (writer->service);
-  ndsh_name_give_back (writer->name);
+  if (is_kept)
+    ndsh_name_forget (writer->name);
+  else
+    ndsh_name_give_back (writer->name);
   ndsh_writer_lock (writer);
   ndsh_audience_clear (writer);
   ndsh_writer_unlock (writer);

@@ -161,7 +161,8 @@ class Writer:
                  caps: Optional[str] = ...,
                  history: int = ..., max_readers: int = ...,
                  max_bytes: Optional[int] = ...,
-                 lossless_timeout: float = ..., perms: int = ...) -> None: ...
+                 lossless_timeout: float = ..., perms: int = ...,
+                 linger: float = ...) -> None: ...
     def write(self, array: Any, pts: Optional[int] = ...,
               duration: Optional[int] = ..., offset: Optional[int] = ...,
               flags: int = ..., metadata: _Bytes = ..., regions: _Regions = ...,

@@ -144,7 +144,8 @@ class _WriterOptions(ctypes.Structure):
                 ("perms", c_uint),
                 ("notify", c_void_p),
                 ("notify_data", c_void_p),
-                ("reserved", c_void_p * 4)]
+                ("linger_us", c_int64),
+                ("reserved", c_void_p * 3)]
 
 
 class _ReaderOptions(ctypes.Structure):
@@ -410,13 +411,14 @@ else:
 
 # --- Writing -----------------------------------------------------------------
 
-def writer_new(name, history, max_readers, max_bytes, lossless_timeout_us, perms):
+def writer_new(name, history, max_readers, max_bytes, lossless_timeout_us, linger_us,
+               perms):
     """A WriterHandle."""
     options = _WriterOptions(
         _bounded(history, 32, "history"),
         _bounded(max_readers, 32, "max_readers"),
         _bounded(max_bytes, 64, "max_bytes"),
-        lossless_timeout_us, _bounded(perms, 32, "perms"))
+        lossless_timeout_us, _bounded(perms, 32, "perms"), linger_us=linger_us)
     error = POINTER(_Error)()
     writer = _writer_new(_encode(name, "a channel's name"), byref(options),
                          byref(error))

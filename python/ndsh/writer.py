@@ -42,6 +42,10 @@ class Writer:
     lossless_timeout: seconds that a write may wait for a lossless reader that does not
         move; negative: lossless is never granted
     perms: who may read, as file permissions: 0o600 the user, 0o660 the group too
+    linger: seconds for which the newest frame outlives the writer, up to 24 days. A small
+        process, ndsh-keeper, is started for that when the writer is closed, also by the
+        interpreter's end; not if this process is killed. Readers find the frame there,
+        and the next writer of the name takes it at once.
 
     Without format, fps and caps arrays of any kind may be written, and any kind may
     follow another: up to 32 dimensions, sizes of 0, and the dtypes in ndsh.dtypes.
@@ -57,7 +61,7 @@ class Writer:
 
     def __init__(self, name, format=None, fps=None, caps=None, history=1,
                  max_readers=16, max_bytes=None, lossless_timeout=1.0,
-                 perms=0o600):
+                 perms=0o600, linger=0):
         _check_what(format, fps, caps)
         arguments.check_directory(name)
         self.name = name
@@ -73,7 +77,8 @@ class Writer:
             arguments.whole(max_readers, "max_readers", 1, (1 << 32) - 1),
             0 if max_bytes is None else arguments.whole(max_bytes, "max_bytes", 1,
                                                         (1 << 64) - 1),
-            _microseconds(lossless_timeout), arguments.permissions(perms)))
+            _microseconds(lossless_timeout), _linger_us(linger),
+            arguments.permissions(perms)))
         weakref.finalize(self, self._life.close).atexit = False
         self.stream_id = self._life.use(_lib.writer_get_stream_id)
 
@@ -212,8 +217,9 @@ class Writer:
     # --- The end ---
 
     def close(self):
-        """Gives up the name: readers get BrokenPipeError after the last frame, and go
-        on with the next writer. Ends a write that waits. Closing twice does nothing."""
+        """Gives up the name, see linger: readers get BrokenPipeError after the last frame,
+        and go on with the next writer. Ends a write that waits. Closing twice does
+        nothing."""
         self._life.close()
 
     def __enter__(self):
@@ -423,6 +429,12 @@ def _check_what(format, fps, caps):
         raise ValueError("there is no format %r; %s" % (
             format, "write %r" % likely[0] if likely
             else "there are " + ", ".join(sorted(formats.LAYOUTS))))
+
+
+def _linger_us(seconds):
+    if not 0 <= seconds <= 24 * 86400:
+        raise ValueError("linger is %r; it is seconds, from 0 to 24 days" % (seconds,))
+    return int(seconds * 1000000)
 
 
 def _microseconds(seconds):

@@ -9,10 +9,11 @@ Scripts that were written for the ndsharray package run as they are:
     shared = ndsharray.NdShArray("my_unique_tag", r_w="r")     # another
     is_new, array = shared.read()
 
-One difference shows: a name ends with its writer. When the writing object is
-collected, or its process ends, nothing is left behind, and a reader that comes then
-gets FileNotFoundError. The original left its files, and the last array in them, in
-/dev/shm. Readers keep what they have read, and follow the next writer of the name.
+One difference shows: nothing is left behind. The original left its files, and the last
+array in them, in /dev/shm. Here a process, ndsh-keeper, has the last array for a minute
+after its writer was collected or its interpreter ended (NdShArray (linger=seconds)); a
+reader that comes later, or after a writer that was killed, gets FileNotFoundError. Readers
+keep what they have read, and follow the next writer of the name.
 
 It is one channel for all: ndsh.Reader and ndshsrc read what an NdShArray writes, an
 NdShArray reads what ndsh.Writer and ndshsink write; NdShArray.channel is its name

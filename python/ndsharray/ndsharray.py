@@ -81,13 +81,13 @@ class _Writers:
         # Weak: the name goes with the last object that writes.
         self._opened = weakref.WeakValueDictionary()
 
-    def open(self, channel):
+    def open(self, channel, linger):
         """An _Opened; FileExistsError if another process writes."""
         until = time.monotonic() + _HANDSHAKE
         while True:
             with self._lock:
                 try:
-                    opened = self._opened[channel] = self._make(channel)
+                    opened = self._opened[channel] = self._make(channel, linger)
                     return opened
                 except FileExistsError:
                     opened = self._opened.get(channel)
@@ -100,8 +100,8 @@ class _Writers:
             time.sleep(0.001)
 
     @staticmethod
-    def _make(channel):
-        return _Opened(ndsh.Writer(channel, max_bytes=_NO_BOUND,
+    def _make(channel, linger):
+        return _Opened(ndsh.Writer(channel, max_bytes=_NO_BOUND, linger=linger,
                                    max_readers=_MAX_READERS, lossless_timeout=-1))
 
 
@@ -117,12 +117,12 @@ def _who_writes(channel):
 _writers = _Writers()
 
 
-def _open_writer(channel):
+def _open_writer(channel, linger):
     """In a forked child all is made anew: a thread of the parent's may hold the lock."""
     global _writers
     if _writers.pid != os.getpid():
         _writers = _Writers()
-    return _writers.open(channel)
+    return _writers.open(channel, linger)
 
 
 def _to_plain_array(array):
@@ -216,6 +216,9 @@ class NdShArray:
     r_w: "r" or "w", must be given
     timeout: seconds that a reader waits here for its writer
     wait: True waits for as long as that takes, or for timeout seconds
+    linger: seconds for which the array last written stays, when the last object that
+        writes is closed or collected, or the interpreter ends; 0: not at all. What the
+        first object says is true of those that join it.
 
     ValueError         r_w is neither
     FileNotFoundError  nobody writes (and the reader shall not wait)
@@ -223,8 +226,10 @@ class NdShArray:
     FileExistsError    another process writes
     TypeError, NotImplementedError, MemoryError  as for write ()
 
-    The name ends with its writer: when the object is closed or collected, or its
-    process ends. Readers stay, and follow the next writer of the name.
+    When the writing object is closed or collected, or its interpreter ends, a small
+    process, ndsh-keeper, has the last array for linger seconds: who comes meanwhile reads
+    it. The next writer, in any process of this user, takes the name from it at once. If
+    the process is killed, the name ends with it. Readers stay, and follow the next writer.
 
     A second writing object of one name in one process takes over: both write to the
     same readers then, the array last written is what they get, and the name goes with
@@ -238,7 +243,7 @@ class NdShArray:
     """
 
     def __init__(self, name, array=np.ndarray((0,), dtype=np.uint8), r_w=None,
-                 timeout=None, wait=False):
+                 timeout=None, wait=False, linger=60):
         if r_w not in ("r", "w", "R", "W"):
             raise ValueError("r_w must be given, as 'r' to read or 'w' to write; it is "
                              "%r" % (r_w,))
@@ -251,15 +256,15 @@ class NdShArray:
         self._kind = _UNKNOWN
         self._pid = os.getpid()
         if self._access == "w":
-            self._begin_to_write(array)
+            self._begin_to_write(array, linger)
         else:
             self._reader = _open_reader(self._channel, wait or timeout is not None,
                                         timeout)
             self._kind = _kind_of_newest(self._channel)
 
-    def _begin_to_write(self, array):
+    def _begin_to_write(self, array, linger):
         array = _to_plain_array(array)        # before there is anything
-        self._opened = _open_writer(self._channel)
+        self._opened = _open_writer(self._channel, linger)
         number = next(self._opened.numbers)
         self._mark = _MARK + b"%d" % number if number > 1 else b""
         self.write(array)
@@ -296,7 +301,7 @@ class NdShArray:
 
     @property
     def is_valid(self):
-        """Whether there is a writer now."""
+        """Whether there is a writer now, or what it wrote last is kept."""
         if self._access == "w":
             return self._opened is not None and not self._opened.writer.closed
         try:
@@ -401,8 +406,8 @@ class NdShArray:
     # --- The end ---
 
     def close(self):
-        """Gives up the name or lets the writer go; arrays that were read stay. What
-        collection does, too."""
+        """Gives up the name, see linger, or lets the writer go; arrays that were read
+        stay. What collection does, too."""
         # None where __init__ failed.
         reader = self.__dict__.get("_reader")
         self._reader = self._opened = None

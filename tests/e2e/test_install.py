@@ -68,6 +68,7 @@ class Install(e2e.TestCase):
                              os.path.join(os.path.realpath(elements), "libgstndsh.so"))
         self.assert_pipelines_run()
         self.assert_programs_compile()
+        self.assert_frames_are_kept()
 
     def assert_is_read(self, channel):
         self.assert_exits(self.python(
@@ -93,6 +94,12 @@ class Install(e2e.TestCase):
         writer = self.start("./write")
         self.assert_is_read("numbers")
         writer.kill()
+
+    def assert_frames_are_kept(self):
+        self.assert_exits(self.python(
+            "import numpy, ndsharray; ndsharray.NdShArray('kept', numpy.eye(2), r_w='w')"))
+        self.assert_is_read("kept")
+        self.assert_exits(self.python("import ndsh; ndsh.Writer('kept').close()"))
 
     # --- Where it is installed ---
 

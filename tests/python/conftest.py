@@ -3,6 +3,7 @@
 processes of their own."""
 
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import textwrap
 import threading
 
 import pytest
+
+import ndsh
 
 # Generous: it is there to end a test that hangs.
 DEADLINE = 60
@@ -26,12 +29,28 @@ def figure(text):
     sys.__stdout__.flush()
 
 
+if "NDSH_BUILD" in os.environ:           # by hand; else meson says it
+    os.environ.setdefault("NDSH_KEEPER",
+                          os.path.join(os.environ["NDSH_BUILD"], "lib", "ndsh-keeper"))
+
+
 @pytest.fixture(autouse=True)
 def channel_directory(tmp_path, monkeypatch):
     directory = tmp_path / "channels"
     directory.mkdir()
     monkeypatch.setenv("NDSH_DIR", str(directory))
-    return directory
+    yield directory
+    end_keepers(directory)
+
+
+def end_keepers(directory):
+    """What is kept of channels in that directory is not, any more."""
+    gc.collect()
+    for name in os.listdir(str(directory)):
+        try:
+            ndsh.Writer(str(directory / name)).close()
+        except (ValueError, OSError):
+            pass                      # no channel, or one that is written
 
 
 # A shell's background job ignores it, and so would what the job starts.

@@ -25,6 +25,7 @@ print_writing (void)
   FIELD (NdshWriterOptions, perms);
   FIELD (NdshWriterOptions, notify);
   FIELD (NdshWriterOptions, notify_data);
+  FIELD (NdshWriterOptions, linger_us);
   FIELD (NdshWriterOptions, reserved);
   STRUCT (NdshWriterInfo);
   FIELD (NdshWriterInfo, published);

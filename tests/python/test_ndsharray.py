@@ -27,8 +27,9 @@ def names(directory):
     return sorted(name for name in os.listdir(str(directory)) if name[0] != ".")
 
 
-def pair(array=None, name="a"):
-    writer = NdShArray(name, r_w="w") if array is None else NdShArray(name, array, "w")
+def pair(array=None, name="a", linger=60):
+    arguments = (name,) if array is None else (name, array)
+    writer = NdShArray(*arguments, r_w="w", linger=linger)
     return writer, NdShArray(name, r_w="r")
 
 
@@ -392,7 +393,7 @@ def test_c14_one_object_may_change_its_shape_between_writes():
 
 
 def test_c15_is_valid_tells_whether_there_is_a_writer(program):
-    writer, reader = pair()
+    writer, reader = pair(linger=0)
     assert writer.is_valid is True and reader.is_valid is True
     reader.read()
     writer.close()
@@ -532,7 +533,7 @@ def test_c25_threads_share_a_reader_and_a_writer():
 
 def test_c30_a_name_ends_with_its_writer_and_nothing_is_left(channel_directory):
     before = set(os.listdir("/dev/shm"))
-    writer, reader = pair(np.zeros((500, 500)))
+    writer, reader = pair(np.zeros((500, 500)), linger=0)
     for n in range(1, 20):
         writer.write(np.zeros((n, n)))
         reader.read()
@@ -547,7 +548,7 @@ def test_c30_a_name_ends_with_its_writer_and_nothing_is_left(channel_directory):
     with pytest.raises(FileNotFoundError):
         NdShArray("a", r_w="r")
 
-    writer = NdShArray("a", r_w="w")
+    writer = NdShArray("a", r_w="w", linger=0)
     writer.__del__()                          # as some call it
     assert names(channel_directory) == []
     with pytest.raises(ValueError, match="closed"):
@@ -558,7 +559,7 @@ def test_c30_a_name_ends_with_its_writer_and_nothing_is_left(channel_directory):
 def test_c30_arrays_and_name_at_the_end_of_the_interpreter(program, channel_directory):
     program("""
         import ndsharray, numpy as np
-        writer = ndsharray.NdShArray("a", np.zeros(1000), r_w="w")
+        writer = ndsharray.NdShArray("a", np.zeros(1000), r_w="w", linger=0)
         reader = ndsharray.NdShArray("a", r_w="r")
         arrays = [reader.read()[1]]
         for n in range(20):
@@ -649,7 +650,7 @@ def test_c37_a_second_process_is_refused(program):
 
 
 def test_c37_a_second_object_of_one_process_takes_over(channel_directory):
-    first, reader = pair(np.array([1]))
+    first, reader = pair(np.array([1]), linger=0)
     assert reader.read()[1].tolist() == [1]
     second = NdShArray("a", np.array([2]), r_w="w")
     assert reader.read() == (True, [2])
@@ -676,7 +677,7 @@ def test_c37_threads_make_and_drop_objects_of_one_name_at_once():
         try:
             for n in range(300):
                 barrier.wait(DEADLINE)
-                NdShArray("a", np.array([n]), r_w="w")
+                NdShArray("a", np.array([n]), r_w="w", linger=0)
         except Exception as error:
             failed.append(error)
             barrier.abort()
@@ -715,7 +716,7 @@ def test_c43_names_that_a_channel_cannot_have_are_encoded(channel_directory, tmp
     channels = {}
     for name in ODD + PLAIN:
         writer, reader = pair(np.frombuffer(
-            name.encode("utf-8", "surrogatepass"), np.uint8), name)
+            name.encode("utf-8", "surrogatepass"), np.uint8), name, linger=0)
         channels[name] = writer.channel
         assert writer.name == reader.name == name
         assert (writer.channel == name) == (name in PLAIN)
@@ -781,7 +782,7 @@ def test_c36_what_the_parent_had_read_is_not_new_in_its_child():
 
 
 def test_c36_a_child_does_not_wait_for_a_writer_that_has_gone(monkeypatch):
-    writer, reader = pair(np.arange(3))
+    writer, reader = pair(np.arange(3), linger=0)
     reader.read()
     writer.close()
     waits = []
@@ -897,6 +898,76 @@ def test_c16_two_consoles_of_the_original(program):
     for console in (first, second):
         code, out, err = console.wait()
         assert (code, out) == (0, "") and "Error" not in err, err
+
+
+# The two that its examples have one run after the other.
+CONSOLE_1 = """
+import numpy as np
+import ndsharray
+my_array = np.random.random((4, 2))
+shared_array = ndsharray.NdShArray("my_unique_tag123", array=my_array, r_w='w')
+my_int_array = (255 * np.random.random((6, 3))).astype(np.uint8)
+shared_array.write(my_int_array)
+print(shared_array.ndarray_mmap_name)
+print(my_int_array.tolist())
+"""
+CONSOLE_2 = """
+import ndsharray
+_shared_array = ndsharray.NdShArray("my_unique_tag123", r_w='r')
+status, my_array = _shared_array.read()
+print("status: %s" % status)
+status, my_array_2 = _shared_array.read()
+print("status: %s" % status)
+print(_shared_array.read_time_ms > 0)
+print(_shared_array.ndarray_mmap_name)
+print(my_array_2.tolist())
+"""
+
+
+def test_c16_the_last_array_outlives_a_script_of_the_original(program, channel_directory):
+    written = program(CONSOLE_1).succeed()
+    for _ in range(2):
+        assert program(CONSOLE_2).succeed() == (
+            "status: True\nstatus: False\nTrue\n" + written)
+    again = program(CONSOLE_1).succeed()
+    assert again != written
+    assert program(CONSOLE_2).succeed().endswith(again)
+    assert names(channel_directory) == ["my_unique_tag123"]
+
+
+def test_what_is_kept_is_not_new_to_who_had_it():
+    writer, reader = pair(np.arange(3))
+    assert reader.read()[0]
+    writer.close()
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        is_new, array = reader.read()
+        assert not is_new and array.tolist() == [0, 1, 2]
+    assert reader.is_valid and not writer.is_valid
+    late = NdShArray("a", r_w="r")
+    assert late.read()[1].tolist() == [0, 1, 2] and late.read()[0] is False
+
+    writer = NdShArray("a", np.arange(4), r_w="w")
+    for one in reader, late:
+        assert read_new(one).tolist() == [0, 1, 2, 3]
+
+
+def test_linger_is_how_long_an_array_stays(channel_directory):
+    NdShArray("a", r_w="w", linger=0).close()
+    assert names(channel_directory) == []
+    NdShArray("a", r_w="w", linger=0.3).close()
+    assert names(channel_directory) == ["a"]
+    reader = NdShArray("a", r_w="r")
+    assert reader.read()[0]
+    until = time.monotonic() + DEADLINE
+    while reader.is_valid and time.monotonic() < until:
+        time.sleep(0.01)
+    until = time.monotonic() + DEADLINE
+    while names(channel_directory) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert names(channel_directory) == []
+    with pytest.raises(FileNotFoundError):
+        NdShArray("a", r_w="r")
 
 
 def test_c16_scripts_of_the_original_run_as_they_are(program):

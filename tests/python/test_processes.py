@@ -30,6 +30,82 @@ def n_fds():
     return len(os.listdir("/proc/self/fd"))
 
 
+# --- A frame that outlives its writer ----------------------------------------
+
+@pytest.mark.parametrize("ending", ["", "writer.close()", "del writer",
+                                    "raise SystemExit(0)"])
+def test_a_frame_is_kept_when_its_writer_ends(program, channel_directory, ending):
+    program("""
+        import ndsh, numpy as np
+        writer = ndsh.Writer("a", linger=60)
+        for n in range(3):
+            writer.write(np.full(1000, n), metadata=b"of it")
+        %s
+        """ % ending).succeed()
+    with ndsh.Reader("a") as reader:
+        frame = reader.read(DEADLINE)
+        assert frame.sequence == 3 and frame.info.metadata == b"of it"
+        assert frame.array.tolist() == [2] * 1000
+    assert ndsh.channel("a").published == 3
+    assert names(channel_directory) == ["a"]
+    ndsh.Writer("a").close()
+    assert names(channel_directory) == []
+
+
+def test_a_burst_reaches_who_waits_for_it(program):
+    """Its writer has ended before the reader knows of it."""
+    with ndsh.Reader("a") as reader:
+        with pytest.raises(TimeoutError):
+            reader.read(0.5)
+        with ndsh.Writer("a", linger=60) as writer:
+            for n in range(3):
+                writer.write(np.full(10, n))
+        assert list(frame.array[0] for frame in reader)[-1] == 2
+
+
+def test_a_killed_writer_keeps_nothing(program):
+    other = program("""
+        import ndsh, numpy as np, sys
+        writer = ndsh.Writer("a", linger=60)
+        writer.write(np.zeros(3))
+        print("ready", flush=True)
+        sys.stdin.read()
+        """)
+    other.line()
+    other.kill()
+    other.popen.wait()
+    with pytest.raises(FileNotFoundError):
+        ndsh.channel("a")
+
+
+def test_a_keeper_is_started_by_who_lingers_alone(program, tmp_path):
+    started = tmp_path / "started"
+    keeper = tmp_path / "keeper"
+    keeper.write_text("#!/bin/sh\necho >> '%s'\nexit 1\n" % started)
+    keeper.chmod(0o755)
+    code = """
+        import ndsh, numpy as np
+        with ndsh.Writer("a"%s) as writer:
+            writer.write(np.zeros(3))
+        """
+    program(code % "", NDSH_KEEPER=str(keeper)).succeed()
+    assert not started.exists()
+    program(code % ", linger=1", NDSH_KEEPER=str(keeper)).succeed()
+    assert started.exists()
+
+
+def test_who_waits_for_a_programs_output_does_not_wait_for_its_keeper():
+    code = "import ndsh, numpy; ndsh.Writer('a', linger=86400).write(numpy.zeros(3))"
+    assert subprocess.check_output([sys.executable, "-c", code]) == b""
+    assert ndsh.channel("a").published == 1
+
+
+@pytest.mark.parametrize("linger", [-1, float("nan"), float("inf"), 25 * 86400])
+def test_a_time_to_linger_that_cannot_be(linger):
+    with pytest.raises(ValueError, match="linger"):
+        ndsh.Writer("a", linger=linger)
+
+
 # --- Names -------------------------------------------------------------------
 
 def test_c30_a_name_goes_with_its_writer(channel_directory):

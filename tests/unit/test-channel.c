@@ -145,13 +145,13 @@ typedef struct {
   NdshName *name;
   int listen_fd;
   pthread_t thread;
-  GByteArray *answer;           /* NULL: closes without one */
+  guint n_going;                /* that close without an answer, before that one */
+  GByteArray *answer;           /* NULL: there is none */
 } Oracle;
 
-static gpointer
-answer_one (gpointer data)
+static void
+answer_one (Oracle *oracle, gboolean goes)
 {
-  Oracle *oracle = data;
   NdshHeader question;
   int fd;
 
@@ -160,10 +160,21 @@ answer_one (gpointer data)
   g_assert_cmpint (recv (fd, &question, sizeof question, 0), ==,
                    sizeof question);
   g_assert_cmpuint (question.type, ==, NDSH_MESSAGE_STATUS);
-  if (oracle->answer != NULL)
+  if (!goes)
     g_assert_cmpint (send (fd, oracle->answer->data, oracle->answer->len, 0),
                      ==, (int) oracle->answer->len);
   close (fd);
+}
+
+static gpointer
+answer_all (gpointer data)
+{
+  Oracle *oracle = data;
+
+  for (guint i = 0; i < oracle->n_going; i++)
+    answer_one (oracle, TRUE);
+  if (oracle->answer != NULL)
+    answer_one (oracle, FALSE);
   return NULL;
 }
 
@@ -172,6 +183,7 @@ oracle_init (Oracle *oracle)
 {
   g_autoptr (GError) error = NULL;
 
+  oracle->n_going = 0;
   oracle->name = ndsh_name_take ("test", 0600, &oracle->listen_fd, &error);
   g_assert_no_error (error);
 }
@@ -191,7 +203,7 @@ ask (Oracle *oracle, GByteArray *answer, GError **error)
   NdshChannelInfo *info;
 
   oracle->answer = answer;
-  g_assert_cmpint (pthread_create (&oracle->thread, NULL, answer_one, oracle),
+  g_assert_cmpint (pthread_create (&oracle->thread, NULL, answer_all, oracle),
                    ==, 0);
   info = ndsh_channel_info_new ("test", error);
   pthread_join (oracle->thread, NULL);
@@ -357,9 +369,26 @@ test_a_writer_that_goes_is_not_found (void)
   g_autoptr (GError) error = NULL;
 
   oracle_init (&oracle);
+  oracle.n_going = 2;
 
   g_assert_null (ask (&oracle, NULL, &error));
   g_assert_error (error, NDSH_ERROR, NDSH_ERROR_NOT_FOUND);
+}
+
+static void
+test_a_writer_that_goes_may_have_a_successor (void)
+{
+  g_auto (Oracle) oracle;
+  g_autoptr (GByteArray) answer = make_answer ();
+  g_autoptr (NdshChannelInfo) info = NULL;
+  g_autoptr (GError) error = NULL;
+
+  oracle_init (&oracle);
+  oracle.n_going = 1;
+
+  info = ask (&oracle, answer, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (info->published, ==, 5);
 }
 
 static void
@@ -403,6 +432,8 @@ main (int argc, char **argv)
   ADD ("mutated-answers-are-usable-or-refused",
        test_mutated_answers_are_usable_or_refused);
   ADD ("a-writer-that-goes-is-not-found", test_a_writer_that_goes_is_not_found);
+  ADD ("a-writer-that-goes-may-have-a-successor",
+       test_a_writer_that_goes_may_have_a_successor);
   ADD ("a-writer-that-has-stopped-costs-two-seconds",
        test_a_writer_that_has_stopped_costs_two_seconds);
   result = g_test_run ();

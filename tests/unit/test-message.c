@@ -24,6 +24,7 @@ static const struct {
   { NDSH_MESSAGE_REFUSED, sizeof (NdshRefused), 0 },
   { NDSH_MESSAGE_SEGMENT, sizeof (NdshSegmentMessage), 1 },
   { NDSH_MESSAGE_WATCH, sizeof (NdshHeader), 0 },
+  { NDSH_MESSAGE_YIELD, sizeof (NdshHeader), 0 },
 };
 
 static NdshMessage
@@ -154,7 +155,7 @@ test_another_major_is_refused_with_both_numbers (void)
 static void
 test_unknown_types_are_refused (void)
 {
-  guint32 types[] = { 0, 7, 8, 255, G_MAXINT32, G_MAXUINT32 };
+  guint32 types[] = { 0, 8, 9, 255, G_MAXINT32, G_MAXUINT32 };
 
   for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
     NdshMessage message = make_message (3);

@@ -106,7 +106,7 @@ static void
 setup (Fixture *f, gconstpointer data)
 {
   static const NdshServiceCallbacks callbacks
-    = { on_hello, on_status, on_woken, on_writable, on_gone };
+    = { on_hello, on_status, on_woken, on_writable, on_gone, NULL };
   g_autoptr (GError) error = NULL;
   int listen_fd;
 
@@ -568,7 +568,7 @@ static void
 test_without_a_fd_it_cannot_be_started (Fixture *f, gconstpointer data)
 {
   static const NdshServiceCallbacks callbacks
-    = { on_hello, on_status, on_woken, on_writable, on_gone };
+    = { on_hello, on_status, on_woken, on_writable, on_gone, NULL };
   g_autoptr (GError) error = NULL;
   int listen_fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
