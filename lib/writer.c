@@ -261,11 +261,12 @@ wait_for_change (NdshWriter *writer, gint64 deadline_us)
 }
 
 /* With the mutex. Who waits for a writer has just heard of one that is so young, and is on
- * its way to what that has published. */
+ * its way to what that has published. A keeper is there for longer. */
 static void
 let_readers_come (NdshWriter *writer)
 {
-  gboolean is_awaited = !writer->was_read && writer->slots.control->head != 0;
+  gboolean is_awaited = !writer->was_read && writer->options.linger_us <= 0
+                        && writer->slots.control->head != 0;
 
   while (is_awaited && !writer->was_read
          && wait_for_change (writer, writer->since_us + YOUTH_US))
