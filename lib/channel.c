@@ -149,7 +149,7 @@ ndsh_channel_info_new (const char *name, GError **error)
 
   if (!ndsh_name_check (name, error))
     return NULL;
-  fd = ndsh_name_connect (name, error);
+  fd = ndsh_name_connect (name, NULL, error);
   if (fd < 0)
     return NULL;
   query (fd, name, &info, error);
