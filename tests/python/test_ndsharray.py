@@ -942,6 +942,11 @@ def test_children_write_one_after_the_other(channel_directory):
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
+def is_stopped(pid, thread):
+    with open("/proc/%d/task/%s/stat" % (pid, thread)) as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "T"
+
+
 def test_a_reader_of_a_writer_that_is_stopped_says_so(program):
     other = program("""
         import ndsharray, sys
@@ -952,6 +957,9 @@ def test_a_reader_of_a_writer_that_is_stopped_says_so(program):
     other.line()
     reader = NdShArray("a", r_w="r")
     other.kill(signal.SIGSTOP)
+    for thread in os.listdir("/proc/%d/task" % other.pid):
+        while not is_stopped(other.pid, thread):
+            time.sleep(0.001)
     with pytest.raises(TimeoutError, match="is it stopped"):
         NdShArray("a", r_w="r")
     assert reader.read()[0] is True
