@@ -13,6 +13,8 @@
 #include "error.h"
 #include "wake.h"
 
+#define MAX_LEFT 64     /* readers that hold frames, and want no more */
+
 /* --- What they map -------------------------------------------------------- */
 
 static void
@@ -122,6 +124,25 @@ reader_free (Reader *reader)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reader, reader_free)
 
+/* One that has left may hold frames yet. Who wants another mode leaves and joins again,
+ * and has never been gone to those who count. */
+static gboolean
+is_present (const Reader *reader)
+{
+  return !ndsh_slots_reader_has_left (&reader->slots)
+         || (ndsh_slots_reader_comes_back (&reader->slots) && !reader->is_followed);
+}
+
+guint
+ndsh_audience_count_readers (NdshWriter *writer)
+{
+  guint n = 0;
+
+  FOR_EACH_READER (writer, reader)
+    n += is_present (reader);
+  return n;
+}
+
 /* Lossless readers can hold the writer up: that is for its own user. */
 static guint32
 granted_mode (NdshWriter *writer, NdshGuest *guest, const NdshHello *hello)
@@ -158,14 +179,31 @@ reader_new (NdshWriter *writer, NdshGuest *guest, const NdshHello *hello,
   return g_steal_pointer (&reader);
 }
 
+/* Who has left costs fds and a look before each frame, as long as it holds one. */
+static gboolean
+too_many_have_left (NdshWriter *writer, guint n_left, GError **error)
+{
+  if (n_left < MAX_LEFT)
+    return FALSE;
+  g_set_error (error, NDSH_ERROR, NDSH_ERROR_DENIED,
+               "of channel '%s' %u readers that were closed still hold frames, and its "
+               "writer admits no more: release those",
+               writer->channel, n_left);
+  return TRUE;
+}
+
 static gboolean
 grant_leases (NdshWriter *writer, Reader *reader, guint asked, GError **error)
 {
-  guint n_readers = 0;
+  guint n_readers = 0, n_left = 0;
 
-  /* Those that have left may hold frames yet, and come back. */
   FOR_EACH_READER (writer, other)
-    n_readers += !ndsh_slots_reader_has_left (&other->slots);
+    if (ndsh_slots_reader_has_left (&other->slots))
+      n_left++;
+    else
+      n_readers++;
+  if (too_many_have_left (writer, n_left, error))
+    return FALSE;
   if (n_readers >= writer->options.max_readers) {
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_DENIED,
                  "channel '%s' has %u readers, and its writer admits no more: "
@@ -205,28 +243,17 @@ send_welcome (NdshWriter *writer, Reader *reader)
          == NDSH_IO_DONE;
 }
 
-/* Who wants another mode leaves and joins again, and has never been gone to those who
- * count. Its old place may last, with frames that it holds. */
+/* Its old place may last, with frames that it holds. */
 static void
 find_followed (NdshWriter *writer, const Reader *follower)
 {
   FOR_EACH_READER (writer, reader)
-    if (!reader->is_followed && ndsh_slots_reader_has_left (&reader->slots)
+    if (!reader->is_followed && ndsh_slots_reader_comes_back (&reader->slots)
         && reader->guest->pid == follower->guest->pid
         && reader->guest->uid == follower->guest->uid) {
       reader->is_followed = TRUE;
       return;
     }
-}
-
-static guint
-count_readers (NdshWriter *writer)
-{
-  guint n = 0;
-
-  FOR_EACH_READER (writer, reader)
-    n += !reader->is_followed;
-  return n;
 }
 
 /* On the list first, told then: a claim in between must know of the reader. */
@@ -335,7 +362,7 @@ on_writable (gpointer owner, NdshGuest *guest)
   return hears;
 }
 
-/* Whether there are new ones. A count is foreign: any other is one. */
+/* Whether there are new ones, or one has left. A count is foreign: any other is one. */
 static gboolean
 hear_wishes (NdshWriter *writer)
 {
@@ -343,12 +370,14 @@ hear_wishes (NdshWriter *writer)
 
   FOR_EACH_READER (writer, reader) {
     NdshSlotsReport now = ndsh_slots_get_report (&reader->slots);
+    gboolean has_left = !is_present (reader);
 
     writer->key_requests += now.key_requests != reader->key_requests;
-    changed |= now.key_requests != reader->key_requests
+    changed |= now.key_requests != reader->key_requests || has_left != reader->has_left
                || memcmp (&now.wish, &reader->wish, sizeof now.wish) != 0;
     reader->key_requests = now.key_requests;
     reader->wish = now.wish;
+    reader->has_left = has_left;
   }
   return changed;
 }
@@ -488,7 +517,7 @@ ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
     return 0;
   ndsh_writer_lock (writer);
   FOR_EACH_READER (writer, reader) {
-    if (reader->is_followed)
+    if (!is_present (reader))
       continue;
     if (n < n_infos)
       describe_reader (writer, reader, &infos[n]);
@@ -539,7 +568,7 @@ on_status (gpointer owner, NdshGuest *guest)
   memcpy (status.stream_id, writer->stream_id, sizeof status.stream_id);
   status.published = writer->slots.published;
   status.bytes = writer->bytes;
-  status.n_readers = count_readers (writer);
+  status.n_readers = ndsh_audience_count_readers (writer);
   append_newest (writer, &status, message);
   writer->is_watched |= guest->watches;
   ndsh_writer_unlock (writer);

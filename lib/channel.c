@@ -156,7 +156,7 @@ ndsh_channel_info_new (const char *name, GError **error)
     return NULL;
   /* Twice: where one has gone another may have the name already. */
   for (int tries = 0; tries < 2 && io == NDSH_IO_GONE; tries++) {
-    int fd = ndsh_name_connect (name, error);
+    int fd = ndsh_name_connect (name, NULL, error);
 
     if (fd < 0)
       return NULL;

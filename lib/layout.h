@@ -164,7 +164,7 @@ typedef struct {
   uint8_t zero0[124];
 
   /* Written by the reader. */
-  shared_u32 cursor;              /* last frame it had; 0: it wants no more */
+  shared_u32 cursor;              /* last frame it had; even: it wants no more */
   shared_u32 segments_handled;    /* SEGMENT messages: what they replaced is unmapped */
   shared_u32 delivered;
   shared_u32 missed;

@@ -347,7 +347,7 @@ typedef struct {
 } NdshReaderInfo;
 
 /* Fills up to @n_infos of @infos and returns how many readers there are. One that was
- * freed is there as long as its frames are held. Since: 0.1 */
+ * freed counts no more, though its frames may be held. Since: 0.1 */
 guint ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
                                guint n_infos);
 

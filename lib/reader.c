@@ -117,7 +117,7 @@ is_forked (NdshReader *reader)
 /* Frames still held keep the link, and with it their leases; the writer need not
  * care for this reader otherwise. */
 static void
-leave (NdshReader *reader)
+leave (NdshReader *reader, gboolean comes_back)
 {
   NdshLink *link = g_steal_pointer (&reader->link);
 
@@ -131,11 +131,28 @@ leave (NdshReader *reader)
   if (!is_forked (reader)) {
     ndsh_waiter_remove (&reader->waiter, link->fd);
     ndsh_waiter_remove (&reader->waiter, link->bell_fd);
-    ndsh_leases_leave (&link->leases);
-    ndsh_link_ring (link);
+    ndsh_leases_leave (&link->leases, comes_back);
+    /* Else it will see the hang-up. */
+    if (ndsh_leases_count (&link->leases) > 0)
+      ndsh_wake_ring (link->fd);
+    else
+      ndsh_link_ring (link);
   }
   ndsh_link_unref (link);
   g_clear_pointer (&reader->format, ndsh_format_unref);
+}
+
+/* It does not come back any more. */
+static void
+forget_left (NdshReader *reader)
+{
+  NdshLink *link = g_steal_pointer (&reader->left);
+
+  if (link != NULL && !is_forked (reader)) {
+    ndsh_leases_leave (&link->leases, FALSE);
+    ndsh_wake_ring (link->fd);
+  }
+  ndsh_link_unref (link);
 }
 
 static void
@@ -167,8 +184,8 @@ ndsh_reader_free (NdshReader *reader)
 {
   if (reader == NULL)
     return;
-  leave (reader);
-  g_clear_pointer (&reader->left, ndsh_link_unref);
+  leave (reader, FALSE);
+  forget_left (reader);
   stop_greeting (reader);
   forget_dirs (reader);
   ndsh_waiter_clear (&reader->waiter);
@@ -264,7 +281,7 @@ fail_try (NdshReader *reader, GError *why, GError **error)
   if (reader->left == NULL)
     return TRUE;
   /* It went meanwhile. */
-  g_clear_pointer (&reader->left, ndsh_link_unref);
+  forget_left (reader);
   g_set_error (error, NDSH_ERROR, NDSH_ERROR_CLOSED,
                "the writer of channel '%s' has gone", reader->name);
   return FALSE;
@@ -372,20 +389,22 @@ static gboolean
 try_to_connect (NdshReader *reader, GError **error)
 {
   gint64 now_us = g_get_monotonic_time ();
+  gboolean is_crowded = FALSE;
   GError *why = NULL;
   int fd;
 
   if (now_us < reader->next_us)
     return TRUE;
   reader->tried_us = now_us;
-  fd = ndsh_name_connect (reader->name, &why);
+  fd = ndsh_name_connect (reader->name, &is_crowded, &why);
   if (g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND) && watch_dirs (reader)) {
     g_clear_error (&why);
-    fd = ndsh_name_connect (reader->name, &why);
+    fd = ndsh_name_connect (reader->name, &is_crowded, &why);
   }
   if (fd >= 0)
     return say_hello (reader, fd, error);
-  return g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND)
+  /* Of an end of the crowd no directory tells. */
+  return g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND) && !is_crowded
            ? fail_nobody (reader, why, error)
            : fail_try (reader, why, error);
 }
@@ -430,7 +449,7 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   if (ndsh_waiter_add_bell (&reader->waiter, reader->link->bell_fd))
     return TRUE;
   ndsh_set_errno (&why, "cannot wait for channel '%s'", reader->name);
-  leave (reader);
+  leave (reader, FALSE);
   return fail_try (reader, why, error);
 }
 
@@ -529,7 +548,7 @@ ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length)
     return;
   if (reader->link != NULL)
     reader->left = ndsh_link_ref (reader->link);
-  leave (reader);
+  leave (reader, TRUE);
   stop_greeting (reader);
   reader->retry_us = FIRST_RETRY_US;
   set_next (reader, g_get_monotonic_time ());
@@ -722,7 +741,7 @@ look_for_the_next (NdshReader *reader)
 {
   gboolean was_of_use = reader->link->leases.delivered > 0;
 
-  leave (reader);
+  leave (reader, FALSE);
   if (was_of_use) {
     reader->retry_us = FIRST_RETRY_US;
     set_next (reader, g_get_monotonic_time ());
@@ -754,19 +773,36 @@ check_end (NdshReader *reader, guint32 ends, GError **error)
   return FALSE;
 }
 
+static const char *
+what_its_writer_did (NdshReader *reader)
+{
+  if (reader->link == NULL)
+    return "has not answered so far, or nobody looked for it";
+  if (!ndsh_leases_have_any (&reader->link->leases))
+    return "is there, and has published nothing so far";
+  if (!ndsh_leases_have_new (&reader->link->leases))
+    return "is there, and has published nothing new";
+  return "published frames that cannot be had yet";
+}
+
 static gboolean
 fail_time_out (NdshReader *reader, gint64 timeout_us, GError **error)
 {
   const GError *why = reader->link == NULL ? reader->why_alone : NULL;
 
   if (timeout_us == 0
-      && g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND))
+      && g_error_matches (why, NDSH_ERROR, NDSH_ERROR_NOT_FOUND)) {
     g_propagate_error (error, g_error_copy (why));
+    return FALSE;
+  }
+  if (why != NULL)
+    g_set_error_literal (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT, why->message);
   else
-    g_set_error (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT,
-                 "no frame of channel '%s' came within %.3f s%s%s",
-                 reader->name, timeout_us / 1e6, why != NULL ? ": " : "",
-                 why != NULL ? why->message : "");
+    g_set_error (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT, "the writer of channel '%s' %s",
+                 reader->name, what_its_writer_did (reader));
+  if (timeout_us != 0)
+    g_prefix_error (error, "no frame of channel '%s' came within %.3f s: ", reader->name,
+                    timeout_us / 1e6);
   return FALSE;
 }
 

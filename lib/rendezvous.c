@@ -708,6 +708,7 @@ is_somebody_elses (const Place *place, const char *name, int saved)
 typedef struct {
   GError *why;                  /* the first that says more than NOT_FOUND */
   GString *looked_in;
+  gboolean is_crowded;          /* somebody is there, for whom others wait as well */
 } Search;
 
 static void
@@ -725,6 +726,7 @@ note_failure (Search *search, const Place *place, const char *name, int saved,
 {
   gboolean closed = is_somebody_elses (place, name, saved);
 
+  search->is_crowded |= saved == EAGAIN;
   g_string_append_printf (search->looked_in, "%s%s",
                           search->looked_in->len > 0 ? ", " : "", place->dir);
   if (closed)
@@ -758,10 +760,10 @@ try_dir (const char *dir, const char *name, Search *search)
 }
 
 int
-ndsh_name_connect (const char *name, GError **error)
+ndsh_name_connect (const char *name, gboolean *is_crowded, GError **error)
 {
   g_auto (GStrv) dirs = dirs_to_look_in ();
-  g_auto (Search) search = { NULL, g_string_new (NULL) };
+  g_auto (Search) search = { NULL, g_string_new (NULL), FALSE };
 
   for (guint i = 0; dirs[i] != NULL; i++) {
     int fd = try_dir (dirs[i], name, &search);
@@ -771,6 +773,8 @@ ndsh_name_connect (const char *name, GError **error)
     if (name_is_path (name))
       break;
   }
+  if (is_crowded != NULL)
+    *is_crowded = search.is_crowded;
   if (search.why != NULL)
     g_propagate_error (error, g_steal_pointer (&search.why));
   else
@@ -790,7 +794,7 @@ ndsh_name_get_dirs (void)
 int
 ndsh_name_connect_in (const char *dir, const char *name)
 {
-  g_auto (Search) ignored = { NULL, g_string_new (NULL) };
+  g_auto (Search) ignored = { NULL, g_string_new (NULL), FALSE };
 
   return try_dir (dir, name, &ignored);
 }

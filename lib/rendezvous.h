@@ -46,8 +46,10 @@ NdshNameId ndsh_name_get_id (const NdshName *name);
 NdshName *ndsh_name_adopt (const NdshNameId *id, int listen_fd);
 
 /* Connects to the writer of @name without waiting; a lifeline, the caller's to
- * close. -1 with NOT_FOUND if there is none, DENIED if there is no way to it. */
-int ndsh_name_connect (const char *name, GError **error);
+ * close. -1 with NOT_FOUND if there is none, DENIED if there is no way to it.
+ * @is_crowded, or NULL: there is one, or a socket that nobody serves, and so many wait for
+ * it already that it is of no use for now. */
+int ndsh_name_connect (const char *name, gboolean *is_crowded, GError **error);
 
 /* The directories that names are looked for in, the first first; g_strfreev () them. They
  * need not exist. */

@@ -26,6 +26,9 @@
 
 enum { MODE_LATEST, MODE_QUEUE, MODE_LOSSLESS };        /* NdshReadMode */
 
+/* What a cursor is of a reader that has left. Words of frames are odd. */
+enum { CURSOR_LEFT = 0, CURSOR_COMES_BACK = 2 };
+
 /* --- Step 2: a slot becomes a draft --------------------------------------- */
 
 void
@@ -131,7 +134,13 @@ ndsh_slots_count_leases (const NdshSlotsReader *reader)
 bool
 ndsh_slots_reader_has_left (const NdshSlotsReader *reader)
 {
-  return get_cursor (reader) == 0;
+  return (get_cursor (reader) & 1) == 0;
+}
+
+bool
+ndsh_slots_reader_comes_back (const NdshSlotsReader *reader)
+{
+  return get_cursor (reader) == CURSOR_COMES_BACK;
 }
 
 NdshSlotsReport
@@ -571,6 +580,13 @@ ndsh_leases_get_ends (const NdshLeases *leases)
 }
 
 bool
+ndsh_leases_have_any (const NdshLeases *leases)
+{
+  /* Relaxed: for people. */
+  return load_relaxed (&leases->control->head) != 0;
+}
+
+bool
 ndsh_leases_have_new (const NdshLeases *leases)
 {
   uint32_t head = load_seq_cst (&leases->control->head);
@@ -596,8 +612,8 @@ ndsh_leases_have_backlog (const NdshLeases *leases)
   int32_t lag = ndsh_word_distance (load_relaxed (&leases->control->head), cursor);
   uint32_t half = (load_relaxed (&page->queue_length) + 1) / 2;
 
-  /* Cursor is 0 once it has left, and wants nothing any more. */
-  return load_seq_cst (&page->mode) == MODE_LOSSLESS && cursor != 0
+  /* Once it has left it wants nothing any more. */
+  return load_seq_cst (&page->mode) == MODE_LOSSLESS && (cursor & 1) != 0
          && lag > (int32_t) half;
 }
 
@@ -851,7 +867,7 @@ ndsh_leases_release (NdshLeases *leases, uint32_t hazard)
 }
 
 void
-ndsh_leases_leave (NdshLeases *leases)
+ndsh_leases_leave (NdshLeases *leases, bool comes_back)
 {
-  store_seq_cst (&leases->page->cursor, 0);
+  store_seq_cst (&leases->page->cursor, comes_back ? CURSOR_COMES_BACK : CURSOR_LEFT);
 }

@@ -116,6 +116,9 @@ uint32_t ndsh_slots_get_lag (const NdshSlots *slots, NdshSlotsReader *reader);
 /* It wants no more frames, though it may hold some. */
 bool ndsh_slots_reader_has_left (const NdshSlotsReader *reader);
 
+/* It has, and said that it joins again at once. */
+bool ndsh_slots_reader_comes_back (const NdshSlotsReader *reader);
+
 /* More than this is of no use to a reader; 0: all is. As NdshLeasePage has it. */
 typedef struct {
   uint32_t max_rate;
@@ -181,6 +184,9 @@ void ndsh_leases_resume (NdshLeases *leases, uint32_t taken);
  * every frame before it. */
 uint32_t ndsh_leases_get_ends (const NdshLeases *leases);
 
+/* Whether the writer has published at all. */
+bool ndsh_leases_have_any (const NdshLeases *leases);
+
 /* Whether there is a frame after the last one had, and no stall. */
 bool ndsh_leases_have_new (const NdshLeases *leases);
 
@@ -229,7 +235,8 @@ void ndsh_leases_set_segments_handled (NdshLeases *leases, uint32_t n);
 /* From any thread. */
 void ndsh_leases_release (NdshLeases *leases, uint32_t hazard);
 
-/* No more frames are wanted: the writer need not wait or wake. */
-void ndsh_leases_leave (NdshLeases *leases);
+/* No more frames are wanted: the writer need not wait or wake. If @comes_back that is
+ * until this reader has joined again. */
+void ndsh_leases_leave (NdshLeases *leases, bool comes_back);
 
 #endif

@@ -36,7 +36,8 @@ typedef struct {
   gint64 moved_us;
   guint32 n_sent;               /* SEGMENT messages */
   guint32 key_requests;         /* as far as they were heard, */
-  NdshWish wish;                /* as this */
+  NdshWish wish;                /* as this, */
+  gboolean has_left;            /* as well as that it has */
   gboolean is_followed;         /* it has left, and its process joined again */
   NdshSegment *told[NDSH_N_SLOTS];      /* what it knows of each slot */
   GQueue replaced;              /* Replaced *, which it may still map */
@@ -198,6 +199,9 @@ gboolean ndsh_audience_wait_for_lossless (NdshWriter *writer, gint64 since_us);
 /* Before a frame is published: demotes readers that could not find their next one
  * any more. */
 void ndsh_audience_demote_overrun (NdshWriter *writer);
+
+/* Those that have left are none any more, whatever they hold. */
+guint ndsh_audience_count_readers (NdshWriter *writer);
 
 /* Frames that readers hold. */
 guint ndsh_audience_count_leases (NdshWriter *writer);

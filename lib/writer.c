@@ -5,6 +5,7 @@
 #include "writer-private.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #include "error.h"
 #include "keeper.h"
@@ -68,16 +69,18 @@ init_sync (NdshWriter *writer)
   pthread_condattr_destroy (&attributes);
 }
 
-static void
-make_stream_id (char id[33])
+/* Not by GLib, whose random numbers go on alike in a forked child and its parent: readers
+ * would take the one's frames for the other's. */
+static gboolean
+make_stream_id (char id[33], GError **error)
 {
-  g_autofree char *uuid = g_uuid_string_random ();
-  guint n = 0;
+  guint8 bytes[16];
 
-  for (const char *c = uuid; *c != '\0' && n < 32; c++)
-    if (*c != '-')
-      id[n++] = *c;
-  id[n] = '\0';
+  if (getrandom (bytes, sizeof bytes, 0) != (gssize) sizeof bytes)
+    return ndsh_set_errno (error, "cannot make a stream's id");
+  for (guint i = 0; i < sizeof bytes; i++)
+    g_snprintf (id + 2 * i, 3, "%02x", bytes[i]);
+  return TRUE;
 }
 
 static NdshTrust trust;         /* the same for all writers of a process */
@@ -189,8 +192,8 @@ ndsh_writer_new_at (const char *channel, const NdshWriterOptions *options,
 {
   NdshWriter *writer = prepare (channel);
 
-  make_stream_id (writer->stream_id);
-  if (set_options (writer, options, error) && start (writer, first, error))
+  if (make_stream_id (writer->stream_id, error)
+      && set_options (writer, options, error) && start (writer, first, error))
     return writer;
   if (writer->name != NULL)
     ndsh_name_give_back (writer->name);
@@ -286,10 +289,10 @@ ndsh_writer_wait_for_reader (NdshWriter *writer, gint64 timeout_us, GError **err
   if (timeout_us >= 0 && timeout_us < G_MAXINT64 - now_us)
     deadline_us = now_us + timeout_us;
   ndsh_writer_lock (writer);
-  while (writer->slots.readers == NULL && !writer->flushing
+  while (ndsh_audience_count_readers (writer) == 0 && !writer->flushing
          && wait_for_change (writer, deadline_us))
     ;
-  is_read = writer->slots.readers != NULL;
+  is_read = ndsh_audience_count_readers (writer) > 0;
   ndsh_writer_unlock (writer);
   if (!is_read)
     g_set_error (error, NDSH_ERROR, NDSH_ERROR_TIMEOUT,

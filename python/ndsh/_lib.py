@@ -81,7 +81,7 @@ max_width, max_height: pixels of a picture that are of use to it, 0 for any numb
 """
 
 WriterInfo = plain(namedtuple("WriterInfo", "published slots bytes max_bytes max_frames "
-                                      "retired_bytes trust key_requests"))
+                                            "retired_bytes trust key_requests"))
 WriterInfo.__doc__ = """What a writer has made.
 
 published: frames since the start; slots: places for frames made so far
@@ -290,6 +290,8 @@ _writer_set_timing = _prototype(_quick, None, "ndsh_writer_set_timing", c_void_p
 _writer_end = _prototype(_quick, None, "ndsh_writer_end", c_void_p)
 _writer_set_flushing = _prototype(_quick, None, "ndsh_writer_set_flushing",
                                   c_void_p, c_int)
+_writer_wait_for_reader = _prototype(_slow, c_int, "ndsh_writer_wait_for_reader",
+                                     c_void_p, c_int64, _errors)
 _writer_get_stream_id = _prototype(_quick, c_char_p, "ndsh_writer_get_stream_id",
                                    c_void_p)
 _writer_get_readers = _prototype(_quick, c_uint, "ndsh_writer_get_readers",
@@ -460,6 +462,11 @@ def writer_end(writer):
 
 def writer_set_flushing(writer, flushing):
     _writer_set_flushing(writer, flushing)
+
+
+def writer_wait_for_reader(writer, timeout_us):
+    """Whether there is one."""
+    return bool(_writer_wait_for_reader(writer, timeout_us, None))
 
 
 def writer_get_stream_id(writer):

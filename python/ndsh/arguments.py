@@ -38,7 +38,7 @@ def seconds(value, what):
         return None
     try:
         number = float(value)
-        if isinstance(value, (str, bytes)) or number != number:
+        if isinstance(value, (str, bytes, bool)) or number != number:
             raise ValueError
     except (TypeError, ValueError):
         raise _error_for(value)("%s is %r; it is seconds, a number, or None" % (

@@ -55,7 +55,10 @@ class Reader:
 
     Iteration, also `async for`, ends when the writer has said that nothing more
     follows; iterating anew waits for more. It raises TimeoutError, and what read ()
-    raises for a channel that cannot be read.
+    raises for a channel that cannot be read. The connection ends with the reader: when it
+    is closed, by `with` or close (), or collected; one that only a loop knows, as in
+    `async for frame in ndsh.Reader ("cam")`, is collected when the loop is left or its task
+    is cancelled. Frames that are kept do not count as readers.
 
     Any thread may use a reader; each frame goes to one of them. close () from another
     thread ends a wait within a moment. Only one task may wait by `async for`.
@@ -218,9 +221,8 @@ class Reader:
     def _name_time_out(self, failure, timeout):
         if timeout <= 0:
             return failure
-        code, message = failure
-        return _lib.TIMEOUT, "no frame of channel '%s' came within %.3f s%s" % (
-            self.name, timeout, ": " + message if code == _lib.NOT_FOUND else "")
+        return _lib.TIMEOUT, "no frame of channel '%s' came within %.3f s: %s" % (
+            self.name, timeout, failure[1])
 
     def wait(self, timeout=_UNSET):
         """Waits until read () has a frame; False if none came within @timeout seconds.
@@ -280,17 +282,23 @@ class Reader:
 
     async def __anext__(self):
         deadline = _deadline(self._timeout)
-        while True:
-            result, sleep = self._look_until(self._take, self._timeout, deadline)
-            if sleep is not None:
-                await self._sleep_in_loop(*sleep)
-            elif isinstance(result, Frame):
-                return result
-            elif self._is_end(result):
-                raise StopAsyncIteration
+        try:
+            while True:
+                result, sleep = self._look_until(self._take, self._timeout, deadline)
+                if sleep is not None:
+                    await self._sleep_in_loop(*sleep)
+                elif isinstance(result, Frame):
+                    return result
+                elif self._is_end(result):
+                    raise StopAsyncIteration
+        finally:
+            # What a task ends with holds this frame, and is held itself: without that a
+            # reader without another name goes with the loop.
+            self = None
 
     async def _sleep_in_loop(self, seconds, for_a_frame):
         if not for_a_frame:
+            self = None
             await asyncio.sleep(min(seconds, _CLOSE_CHECK))
             return
         with self._get_lock():
@@ -303,6 +311,7 @@ class Reader:
         finally:
             if self._waiting is waiting:
                 self._waiting = None
+            self = waiting = None
 
     # --- What is known ---
 
@@ -387,6 +396,7 @@ class _Waiting:
             self._forget()
             if timer is not None:
                 timer.cancel()
+            self = timer = None
 
     def _wake(self):
         if not self._future.done():

@@ -4,9 +4,11 @@ GStreamer expects their rows, and the one copy that puts them there."""
 
 import atexit
 import concurrent.futures
+import errno
 import operator
 import os
 import threading
+import time
 import weakref
 
 import numpy as np
@@ -15,6 +17,12 @@ from . import _lib, arguments, formats
 from .frame import show
 from .life import Life
 from .metas import pack
+
+# Seconds until a wait for a reader hears Ctrl-C.
+_SLICE = 0.1
+
+# Those of this process, and of those that forked it, by stream id.
+_writers = weakref.WeakValueDictionary()  # type: weakref.WeakValueDictionary[str, Writer]
 
 
 class Writer:
@@ -46,11 +54,16 @@ class Writer:
         process, ndsh-keeper, is started for that when the writer is closed, also by the
         interpreter's end; not if this process is killed. Readers find the frame there,
         and the next writer of the name takes it at once.
+    wait_for_reader: seconds that the first frame waits for a reader to come; then it is
+        published all the same. What follows at once reaches that reader if it queues.
+        None: a reader that comes later gets what `history` keeps
+    replace: True closes another Writer of this process that has the name, as one has that
+        an earlier run of a notebook's cell made. Its readers go on with this one.
 
     Without format, fps and caps arrays of any kind may be written, and any kind may
     follow another: up to 32 dimensions, sizes of 0, and the dtypes in ndsh.dtypes.
 
-    FileExistsError    a live writer has the name
+    FileExistsError    a live writer has the name; replace is for those of this process
     ValueError         a name, format or option that cannot be
     PermissionError, OSError  the channel's directory cannot be used
 
@@ -61,7 +74,7 @@ class Writer:
 
     def __init__(self, name, format=None, fps=None, caps=None, history=1,
                  max_readers=16, max_bytes=None, lossless_timeout=1.0,
-                 perms=0o600, linger=0):
+                 perms=0o600, linger=0, wait_for_reader=None, replace=False):
         _check_what(format, fps, caps)
         arguments.check_directory(name)
         self.name = name
@@ -72,8 +85,9 @@ class Writer:
         fps = formats.fraction(fps) if fps is not None else "0/1"
         numerator, denominator = (int(part) for part in fps.split("/"))
         self._duration_ns = 10 ** 9 * denominator // numerator if numerator else None
-        self._life = _WriterLife(name, _lib.writer_new(
-            name, arguments.whole(history, "history", 1, 32),
+        self._patience = arguments.seconds(wait_for_reader, "wait_for_reader")
+        self._life = _WriterLife(name, _open(
+            replace, name, arguments.whole(history, "history", 1, 32),
             arguments.whole(max_readers, "max_readers", 1, (1 << 32) - 1),
             0 if max_bytes is None else arguments.whole(max_bytes, "max_bytes", 1,
                                                         (1 << 64) - 1),
@@ -81,6 +95,7 @@ class Writer:
             arguments.permissions(perms)))
         weakref.finalize(self, self._life.close).atexit = False
         self.stream_id = self._life.use(_lib.writer_get_stream_id)
+        _writers[self.stream_id] = self
 
     # --- Writing ---
 
@@ -158,6 +173,9 @@ class Writer:
         return layout, packed
 
     def _begin(self, kinds, travels):
+        if self._patience is not None:
+            self.wait_for_reader(self._patience)
+            self._patience = None
         layout, packed = self._layout_for(kinds)
         handle, address = self._life.begin(packed)
         return Draft(self, handle, address, layout, packed, travels)
@@ -187,6 +205,22 @@ class Writer:
         if clock not in _lib.CLOCKS:
             raise ValueError("clock is %r; it is \"monotonic\" or None" % (clock,))
         self._life.use(_lib.writer_set_timing, clock, origin_ns, latency_ns)
+
+    def wait_for_reader(self, timeout=None):
+        """Waits until there is a reader; False if none came within @timeout seconds.
+
+        timeout: seconds, 0 does not wait, None waits for ever
+        """
+        timeout = arguments.seconds(timeout, "timeout")
+        until = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while True:
+            # In slices: a signal is handled between two.
+            left = min(max(0.0, until - time.monotonic()), _SLICE)
+            if self._life.use(_lib.writer_wait_for_reader, int(left * 1000000)):
+                return True
+            self._life.check_open()
+            if time.monotonic() >= until:
+                return False
 
     def end(self):
         """Says that nothing more follows: readers' loops end after the last frame.
@@ -238,6 +272,32 @@ class Writer:
     def __repr__(self):
         return "<ndsh.Writer of '%s'%s>" % (self.name,
                                             ", closed" if self.closed else "")
+
+
+def _open(replace, name, *options):
+    """_lib.writer_new (), which refuses a name that a live writer has."""
+    try:
+        return _lib.writer_new(name, *options)
+    except FileExistsError:
+        own = _find_own(name)
+        if own is None:
+            raise
+    if not replace:
+        raise FileExistsError(
+            errno.EEXIST, "process %d, this one, has a Writer of channel '%s' already: "
+            "close () that, or, as in a notebook's cell that is run again, write "
+            "Writer ('%s', replace=True)" % (os.getpid(), name, name))
+    own.close()
+    return _lib.writer_new(name, *options)
+
+
+def _find_own(name):
+    """The Writer of this process that has the name, or None."""
+    try:
+        own = _writers.get(_lib.channel_info(name)["stream_id"])
+    except OSError:
+        return None
+    return None if own is None or own._life.is_forked() else own
 
 
 def _publish(_writer, draft, looks, *travels):

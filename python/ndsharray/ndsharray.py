@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Hides how the promises of ndsharray are kept by a channel of ndsh: which names a
-channel can have, what a second writer of one name is, and that a read never waits."""
+channel can have, what a second writer of one name is, how a forked child comes to write,
+and that a read never waits."""
 
 import errno
 import hashlib
@@ -8,9 +9,11 @@ import io
 import itertools
 import os
 import re
+import resource
 import sys
 import threading
 import time
+import warnings
 import weakref
 
 import numpy as np
@@ -31,7 +34,13 @@ n_bytes_for_int = (sys.maxsize.bit_length() + 7) // 8
 
 # Memory is bounded by what the machine has. Twice this still fits in 64 bits.
 _NO_BOUND = 1 << 60
-_MAX_READERS = 64
+
+# A reader takes four descriptors of its writer's process, which has others to open.
+_FDS_FOR_EACH = 8
+_MAX_READERS = 4096
+
+# The array read last, the next, and one that is kept free.
+_LEASES = 3
 
 # Seconds for a writer that is there to answer a new reader. It takes longer than some
 # milliseconds only if it is stopped.
@@ -68,6 +77,7 @@ class _Opened:
 
     def __init__(self, writer):
         self.writer = writer
+        self.given_up = False         # to a child
         self.numbers = itertools.count(1)
 
 
@@ -81,13 +91,14 @@ class _Writers:
         # Weak: the name goes with the last object that writes.
         self._opened = weakref.WeakValueDictionary()
 
-    def open(self, channel, linger):
-        """An _Opened; FileExistsError if another process writes."""
+    def open(self, channel, options, pids=()):
+        """An _Opened; FileExistsError if another process writes, at once unless it is one
+        of @pids, which may be about to end that."""
         until = time.monotonic() + _HANDSHAKE
         while True:
             with self._lock:
                 try:
-                    opened = self._opened[channel] = self._make(channel, linger)
+                    opened = self._opened[channel] = self._make(channel, options)
                     return opened
                 except FileExistsError:
                     opened = self._opened.get(channel)
@@ -95,14 +106,34 @@ class _Writers:
                     if opened is not None and stream_id == opened.writer.stream_id:
                         return opened
                     # Ours, and nobody's any more: another thread collects it.
-                    if pid not in (None, self.pid) or time.monotonic() >= until:
+                    if pid not in (None, self.pid) + tuple(pids) \
+                            or time.monotonic() >= until:
                         raise
             time.sleep(0.001)
 
     @staticmethod
-    def _make(channel, linger):
-        return _Opened(ndsh.Writer(channel, max_bytes=_NO_BOUND, linger=linger,
-                                   max_readers=_MAX_READERS, lossless_timeout=-1))
+    def _make(channel, options):
+        writer = ndsh.Writer(channel, max_bytes=_NO_BOUND, max_readers=_count_readers(),
+                             lossless_timeout=-1, **options)
+        _forks.close_at_end(writer)
+        return _Opened(writer)
+
+    def give_up(self, stream_id):
+        """Closes that writer, if it is one of these; objects that write through it open
+        another with their next write."""
+        for opened in list(self._opened.values()):
+            if opened.writer.stream_id == stream_id:
+                opened.given_up = True
+                opened.writer.close()
+
+    def __len__(self):
+        return len(self._opened)
+
+
+def _count_readers():
+    """As many as there are descriptors for."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _MAX_READERS if most < 0 else min(max(most // _FDS_FOR_EACH, 1), _MAX_READERS)
 
 
 def _who_writes(channel):
@@ -117,12 +148,88 @@ def _who_writes(channel):
 _writers = _Writers()
 
 
-def _open_writer(channel, linger):
+def _get_writers():
     """In a forked child all is made anew: a thread of the parent's may hold the lock."""
     global _writers
     if _writers.pid != os.getpid():
         _writers = _Writers()
-    return _writers.open(channel, linger)
+    return _writers
+
+
+def _open_writer(channel, options):
+    return _get_writers().open(channel, options)
+
+
+class _Forks:
+    """How a child comes to write what its parent has opened: it asks for the name by a
+    pipe that it inherits, and a thread of the parent's gives it up. Who never forks while
+    it writes has none of this."""
+
+    def __init__(self):
+        self._now = threading.local()     # ends: of the pipe, while this thread forks
+        self._hears = set()               # what threads of this process read
+        self._parents = {}                # by pid: what to ask it by
+        self._is_child = False
+
+    def prepare(self):
+        self._now.ends = None
+        if _get_writers():
+            try:
+                self._now.ends = os.pipe()
+            except OSError:           # the child will be refused
+                pass
+
+    def go_on_in_parent(self):
+        if self._now.ends is None:
+            return
+        ours, childs = self._now.ends
+        os.close(childs)
+        self._hears.add(ours)
+        threading.Thread(target=self._hear, args=(ours,), name="ndsharray",
+                         daemon=True).start()
+
+    def go_on_in_child(self):
+        self._is_child = True
+        for one in self._hears:
+            os.close(one)
+        self._hears = set()
+        if self._now.ends is not None:
+            parents, ours = self._now.ends
+            os.close(parents)
+            self._parents[os.getppid()] = ours
+
+    def _hear(self, ours):
+        """Until all have ended who could ask."""
+        asked, more = b"", os.read(ours, 4096)
+        while more:
+            *ids, asked = (asked + more).split(b"\n")
+            for stream_id in ids:
+                _get_writers().give_up(stream_id.decode("ascii"))
+            more = os.read(ours, 4096)
+        self._hears.discard(ours)
+        os.close(ours)
+
+    def close_at_end(self, writer):
+        """A child of multiprocessing's ends without atexit, and what it wrote last would go
+        with it before readers that follow have come."""
+        util = sys.modules.get("multiprocessing.util")
+        if self._is_child and util is not None:
+            util.Finalize(writer, writer._life.close, exitpriority=0)
+
+    def open_writer(self, channel, options, stream_id):
+        """What a parent has opened as @stream_id, or its place."""
+        for there in self._parents.values():
+            try:
+                os.write(there, stream_id.encode("ascii") + b"\n")
+            except OSError:           # it has ended
+                pass
+        return _get_writers().open(channel, options, self._parents)
+
+
+_forks = _Forks()
+if hasattr(os, "register_at_fork"):   # from Python 3.7 on
+    os.register_at_fork(before=_forks.prepare, after_in_parent=_forks.go_on_in_parent,
+                        after_in_child=_forks.go_on_in_child)
 
 
 def _to_plain_array(array):
@@ -136,8 +243,8 @@ def _to_plain_array(array):
             array.dtype.str, ", ".join(one.__name__ for one in supported_types)))
     if isinstance(array, np.ma.MaskedArray):
         if np.ma.is_masked(array):
-            raise TypeError("a mask cannot be shared: write array.filled (), or "
-                            "array.data and array.mask")
+            warnings.warn("the array goes without its mask: write array.filled (), or its "
+                          "data and its mask under two names", RuntimeWarning, 3)
         return array.data
     return array
 
@@ -151,7 +258,7 @@ def _open_reader(channel, wait, timeout):
     """
     if not wait:
         ndsh.channel(channel)         # FileNotFoundError, PermissionError
-    reader = ndsh.Reader(channel)
+    reader = ndsh.Reader(channel, leases=_LEASES)
     if not _join(reader, timeout if wait else _HANDSHAKE) and wait:
         raise TimeoutError(errno.ETIMEDOUT, "nobody wrote channel '%s' within %.3f s"
                            % (channel, timeout))
@@ -216,6 +323,8 @@ class NdShArray:
     r_w: "r" or "w", must be given
     timeout: seconds that a reader waits here for its writer
     wait: True waits for as long as that takes, or for timeout seconds
+    perms: who may read what this writes, as file permissions: 0o600 the user, 0o660 the
+        group too, 0o666 all users; where the channel's directory lets them in.
     linger: seconds for which the array last written stays, when the last object that
         writes is closed or collected, or the interpreter ends; 0: not at all. What the
         first object says is true of those that join it.
@@ -235,15 +344,17 @@ class NdShArray:
     same readers then, the array last written is what they get, and the name goes with
     the last object. A second process is refused, as long as the first one lives.
 
-    After a fork (multiprocessing's default) a reading object can be used in the child;
-    a writing one must be made there: ndsh.Error says so. A reading object can be
-    pickled (spawn), and is opened where it is unpickled.
+    After a fork (multiprocessing's default) an object can be used in the child. A child
+    that writes has the name from then on: readers follow it, and the parent, or
+    another child, gets FileExistsError as long as it lives. With Python 3.6 the parent has
+    to close its object first. A reading object can be pickled (spawn), and is opened where
+    it is unpickled; a writing one must be made there.
 
     Any thread may use it.
     """
 
     def __init__(self, name, array=np.ndarray((0,), dtype=np.uint8), r_w=None,
-                 timeout=None, wait=False, linger=60):
+                 timeout=None, wait=False, perms=0o600, linger=60):
         if r_w not in ("r", "w", "R", "W"):
             raise ValueError("r_w must be given, as 'r' to read or 'w' to write; it is "
                              "%r" % (r_w,))
@@ -256,18 +367,22 @@ class NdShArray:
         self._kind = _UNKNOWN
         self._pid = os.getpid()
         if self._access == "w":
-            self._begin_to_write(array, linger)
+            self._begin_to_write(array, _to_plain_array(array),
+                                 {"perms": perms, "linger": linger})
         else:
             self._reader = _open_reader(self._channel, wait or timeout is not None,
                                         timeout)
             self._kind = _kind_of_newest(self._channel)
 
-    def _begin_to_write(self, array, linger):
-        array = _to_plain_array(array)        # before there is anything
-        self._opened = _open_writer(self._channel, linger)
-        number = next(self._opened.numbers)
+    def _begin_to_write(self, array, plain, options):
+        self._options = options
+        self._use(_open_writer(self._channel, options))
+        self._publish(array, plain)
+
+    def _use(self, opened):
+        self._opened = opened
+        number = next(opened.numbers)
         self._mark = _MARK + b"%d" % number if number > 1 else b""
-        self.write(array)
 
     # --- What it is ---
 
@@ -301,7 +416,8 @@ class NdShArray:
 
     @property
     def is_valid(self):
-        """Whether there is a writer now, or what it wrote last is kept."""
+        """Whether there is a writer now, or what it wrote last is kept; for a writing
+        object, whether it is open."""
         if self._access == "w":
             return self._opened is not None and not self._opened.writer.closed
         try:
@@ -313,7 +429,7 @@ class NdShArray:
     def frame(self):
         """The ndsh.Frame of the last array that was read, or None: the array in shared
         memory, its sequence, how many were missed before it (dropped), age, pts and
-        more."""
+        more. Of those that are kept two stay in shared memory, others are copied."""
         return self._frame
 
     # --- Writing ---
@@ -321,9 +437,13 @@ class NdShArray:
     def write(self, array):
         """Publishes a copy of an array, of any layout. Shape and dtype may change.
 
-        TypeError            not an ndarray, or one with masked elements
+        A mask does not go along (RuntimeWarning).
+
+        TypeError            not an ndarray
         NotImplementedError  a dtype that is not in supported_types
         MemoryError          the machine has not enough
+        FileExistsError      after a fork: the child writes, or the parent that does not let
+                             the name go
         io.UnsupportedOperation  r_w is 'r'
         ValueError           it was closed
         Nothing is published then, and readers keep what they have.
@@ -331,14 +451,24 @@ class NdShArray:
         if self._access != "w":
             raise io.UnsupportedOperation("'%s' was opened with r_w='r': it cannot be "
                                           "written to" % self._name)
-        array = _to_plain_array(array)
+        plain = _to_plain_array(array)
         if self._opened is None:
             raise ValueError("'%s' is closed" % self._name)
+        if self._pid != os.getpid():
+            self._use(_forks.open_writer(self._channel, self._options,
+                                         self._opened.writer.stream_id))
+            self._pid = os.getpid()
+        elif self._opened.given_up:
+            self._use(_open_writer(self._channel, self._options))
+        self._publish(array, plain)
+
+    def _publish(self, array, plain):
         writer = self._opened.writer
         # The object itself may be given another shape or dtype meanwhile.
-        kind = writer.stream_id, array.dtype.str, array.shape, self._mark
-        writer.write(array, metadata=self._mark)
+        kind = writer.stream_id, plain.dtype.str, plain.shape, self._mark
+        writer.write(plain, metadata=self._mark)
         self._kind = kind
+        self._array = array
 
     # --- Reading ---
 
@@ -351,15 +481,15 @@ class NdShArray:
         memory that is used again once it is dropped; frame.array is the same in shared
         memory, read-only and without a copy.
 
-        io.UnsupportedOperation  r_w is 'w'
+        Where r_w is 'w' it is (False, the array written last).
+
         PermissionError          the next writer does not let us
         ndsh.Error               it speaks another version
         ValueError               it was closed, or a frame of another program is
                                  several arrays
         """
         if self._access != "r":
-            raise io.UnsupportedOperation("'%s' was opened with r_w='w': it cannot be "
-                                          "read" % self._name)
+            return False, self._array
         if self._reader is None:
             raise ValueError("'%s' is closed" % self._name)
         frame = self._take()

@@ -29,5 +29,5 @@ explored_reader_get_told (const NdshReader *reader)
 void
 explored_reader_leave (NdshReader *reader)
 {
-  leave (reader);
+  leave (reader, FALSE);
 }

@@ -70,7 +70,7 @@ YOUNGER = {
 MODULES_OF_3_6 = set(YOUNGER) | {
     "ctypes", "errno", "collections", "fractions", "numbers", "sys", "numpy", "setuptools",
     "cv2", "itertools", "operator", "hashlib", "io", "struct", "atexit", "warnings",
-    "uuid", "concurrent", "site", "argparse", "zlib", "difflib"}
+    "uuid", "concurrent", "site", "argparse", "zlib", "difflib", "resource"}
 
 
 def test_c18_the_package_uses_only_what_the_3_6_library_has():

@@ -198,6 +198,54 @@ def test_c37_a_second_writer_is_refused_with_the_pid_of_the_first():
         assert caught.value.errno == 17
 
 
+def test_a_cell_of_a_notebook_that_runs_again_may_replace_its_writer():
+    def cell(writer, value):
+        writer.write(np.array([value]))
+        return writer
+
+    writer = cell(ndsh.Writer("a"), 1)
+    with ndsh.Reader("a", timeout=DEADLINE) as reader:
+        assert reader.read().array[0] == 1
+        with pytest.raises(FileExistsError, match=r"close \(\) that.*Writer \('a', "
+                                                  r"replace=True\)"):
+            ndsh.Writer("a")
+        first = writer
+        writer = cell(ndsh.Writer("a", replace=True), 2)
+        assert first.closed and not writer.closed
+        with pytest.raises(BrokenPipeError):
+            reader.read()
+        assert reader.read().array[0] == 2
+    writer.close()
+    with ndsh.Writer("a", replace=True):         # of nobody
+        pass
+
+
+def test_another_process_is_not_replaced(program):
+    other = program("""
+        import ndsh, sys
+        writer = ndsh.Writer("a")
+        print("there", flush=True)
+        sys.stdin.read()
+        """)
+    assert other.line() == "there"
+    with pytest.raises(FileExistsError, match=str(other.pid)) as caught:
+        ndsh.Writer("a", replace=True)
+    assert "replace" not in str(caught.value)
+    other.succeed()
+    with ndsh.Writer("a"):
+        def child():
+            try:
+                ndsh.Writer("a", replace=True)
+            except FileExistsError as error:
+                os._exit(str(os.getppid()) in str(error))
+
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+        process.join()
+        assert process.exitcode == 1
+        assert ndsh.channel("a").pid == os.getpid()
+
+
 def test_c45_the_directory_can_be_chosen(channel_directory, tmp_path, monkeypatch):
     other = tmp_path / "other"
     other.mkdir()

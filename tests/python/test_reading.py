@@ -2,6 +2,7 @@
 """How a reader waits, what it is told, and which frames it gets."""
 
 import asyncio
+import gc
 import os
 import pickle
 import select
@@ -171,6 +172,109 @@ def test_time_outs_say_so():
             for _ in reader:
                 pass
         assert reader.wait() is False
+
+
+def test_a_time_out_tells_what_the_writer_did():
+    def told():
+        with pytest.raises(TimeoutError) as caught:
+            reader.read(0.02)
+        return str(caught.value)
+
+    with ndsh.Writer("a") as writer, joined() as reader:
+        assert "'a' is there, and has published nothing so far" in told()
+        writer.write(number(1))
+        assert reader.read().array[0] == 1
+        assert "'a' is there, and has published nothing new" in told()
+        with pytest.raises(TimeoutError, match="^.Errno 110. the writer of .* nothing new"):
+            reader.read(0)
+
+
+# --- A writer that waits for its reader --------------------------------------
+
+QUEUE = """
+    import ndsh
+    reader = ndsh.Reader("a", mode="queue", queue=32)
+    print("there", flush=True)
+    print(*(int(frame.array[0]) for frame in reader))
+    """
+
+
+@pytest.mark.parametrize("comes", ["before", "after"])
+def test_a_burst_reaches_a_reader_that_is_waited_for_whole(program, comes):
+    if comes == "before":
+        reader = program(QUEUE)
+        assert reader.line() == "there"
+    with ndsh.Writer("a", wait_for_reader=DEADLINE) as writer:
+        if comes == "after":
+            reader = program(QUEUE)
+        for n in range(10):
+            writer.write(number(n))
+    assert reader.succeed().split()[-10:] == [str(n) for n in range(10)]
+
+
+def test_a_burst_reaches_a_reader_that_is_stopped_whole(program):
+    reader = program(QUEUE)
+    with ndsh.Writer("a", max_bytes=100 << 20) as writer:
+        assert writer.wait_for_reader(DEADLINE)
+        reader.kill(signal.SIGSTOP)
+        for n in range(32):
+            writer.write(np.full(200000, n))
+        reader.kill(signal.SIGCONT)
+        while any(one.lag for one in writer.readers):
+            time.sleep(0.01)
+        assert [one.missed for one in writer.readers] == [0]
+    assert reader.succeed().split()[1:] == [str(n) for n in range(32)]
+
+
+def test_without_a_reader_a_writer_goes_on():
+    with ndsh.Writer("a", wait_for_reader=0.1) as writer:
+        begin = time.monotonic()
+        assert writer.write(number(1)) == 1
+        assert time.monotonic() - begin >= 0.1
+        begin = time.monotonic()
+        for n in range(50):
+            writer.write(number(n))
+        assert time.monotonic() - begin < 5 * 0.9
+        assert writer.wait_for_reader(0) is False
+        with joined():
+            assert writer.wait_for_reader() is True
+    with pytest.raises(ValueError, match="closed"):
+        writer.wait_for_reader(1)
+    for wrong in ("1", True, []):
+        with pytest.raises((TypeError, ValueError), match="wait_for_reader is"):
+            ndsh.Writer("a", wait_for_reader=wrong)
+
+
+def test_closing_ends_a_wait_for_a_reader():
+    writer = ndsh.Writer("a", wait_for_reader=float("inf"))
+    failed = []
+
+    def write():
+        with pytest.raises(ValueError, match="closed") as caught:
+            writer.write(number(1))
+        failed.append(caught)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    time.sleep(0.05)
+    writer.close()
+    thread.join(DEADLINE)
+    assert failed
+
+
+def test_ctrl_c_ends_a_wait_for_a_reader(program):
+    waiting = program("""
+        import ndsh, numpy as np
+        writer = ndsh.Writer("a", wait_for_reader=1e9)
+        print("waiting", flush=True)
+        writer.write(np.zeros(3))
+        """)
+    assert waiting.line() == "waiting"
+    time.sleep(0.1)
+    begin = time.monotonic()
+    waiting.kill(signal.SIGINT)
+    assert "KeyboardInterrupt" in waiting.wait()[2]
+    assert time.monotonic() - begin < DEADLINE / 2
 
 
 def test_c04_a_reader_may_come_before_its_writer(program):
@@ -687,6 +791,75 @@ def test_async_for_times_out_and_can_be_cancelled():
                 run(time_out())
         with joined() as reader:
             assert run(cancel()).array[0] == 3
+
+
+async def take_one():
+    async for frame in ndsh.Reader("a"):
+        return frame
+
+
+async def take_all():
+    async for frame in ndsh.Reader("a"):
+        del frame
+
+
+async def take_all_slowly():
+    async for frame in ndsh.Reader("a", max_fps=0.001):
+        del frame
+
+
+def no_readers(writer):
+    """Within a deadline, for another thread sees the end of a connection."""
+    until = time.monotonic() + DEADLINE / 10
+    while writer.readers and time.monotonic() < until:
+        time.sleep(0.001)
+    return not writer.readers and ndsh.channel("a").readers == 0
+
+
+def test_leaving_async_for_ends_the_connection_of_a_reader_without_a_name():
+    gc.collect()
+    gc.disable()
+    try:
+        with ndsh.Writer("a") as writer:
+            writer.write(number(1))
+            kept = [run(take_one()) for _ in range(3)]
+            assert no_readers(writer)
+            assert [frame.array[0] for frame in kept] == [1] * 3
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("take", [take_all, take_all_slowly])
+def test_cancelling_async_for_ends_the_connection_of_a_reader_without_a_name(take):
+    async def main():
+        task = asyncio.ensure_future(take())
+        while not any(reader.delivered for reader in writer.readers):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        return task, no_readers(writer)
+
+    gc.collect()
+    gc.disable()
+    try:
+        with ndsh.Writer("a") as writer:
+            writer.write(number(1))
+            task, ended = run(main())
+            assert task.cancelled() and ended
+    finally:
+        gc.enable()
+
+
+def test_a_closed_reader_whose_frame_is_kept_counts_no_more():
+    with ndsh.Writer("a", max_readers=2) as writer:
+        writer.write(number(5))
+        kept = []
+        for _ in range(20):
+            with ndsh.Reader("a", timeout=DEADLINE) as reader:
+                kept.append(reader.read())
+        assert no_readers(writer)
+        assert all(frame.array[0] == 5 for frame in kept)
 
 
 def test_only_one_task_waits_for_a_reader():

@@ -343,7 +343,7 @@ test_a_writer_that_is_alive_yields_to_nobody (void)
   NdshWriter *writer = lingering_writer (LONG_US);
   g_autoptr (NdshReader) reader = NULL;
   g_autoptr (GError) error = NULL;
-  int fd = ndsh_name_connect ("test", NULL);
+  int fd = ndsh_name_connect ("test", NULL, NULL);
   NdshHeader yield;
 
   ndsh_header_init (&yield, NDSH_MESSAGE_YIELD, sizeof yield);
@@ -379,7 +379,7 @@ static void
 want_the_name (void)
 {
   g_autoptr (GError) error = NULL;
-  int fd = ndsh_name_connect ("test", &error);
+  int fd = ndsh_name_connect ("test", NULL, &error);
   NdshHeader yield;
 
   g_assert_no_error (error);

@@ -286,7 +286,7 @@ test_a_forked_child_hears_nothing (void)
 static int
 watch_by_hand (void)
 {
-  int fd = ndsh_name_connect ("test", NULL);
+  int fd = ndsh_name_connect ("test", NULL, NULL);
 
   g_assert_cmpint (fd, >=, 0);
   g_assert_cmpint (ndsh_status_ask (fd, NDSH_MESSAGE_WATCH), ==, NDSH_IO_DONE);

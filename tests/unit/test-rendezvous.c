@@ -88,7 +88,7 @@ connect_fails (const char *name, NdshError code, const char *words)
 {
   g_autoptr (GError) error = NULL;
 
-  if (ndsh_name_connect (name, &error) == -1
+  if (ndsh_name_connect (name, NULL, &error) == -1
       && g_error_matches (error, NDSH_ERROR, (int) code)
       && strstr (error->message, words) != NULL)
     return TRUE;
@@ -100,7 +100,7 @@ connect_fails (const char *name, NdshError code, const char *words)
 static gboolean
 connects (const char *name)
 {
-  int fd = ndsh_name_connect (name, NULL);
+  int fd = ndsh_name_connect (name, NULL, NULL);
 
   ndsh_lifeline_close (fd);
   return fd >= 0;
@@ -248,7 +248,7 @@ test_a_writer_whose_backlog_is_full_has_the_name (void)
   GArray *callers = g_array_new (FALSE, FALSE, sizeof (int));
   int caller;
 
-  while ((caller = ndsh_name_connect ("test", NULL)) >= 0)
+  while ((caller = ndsh_name_connect ("test", NULL, NULL)) >= 0)
     g_array_append_val (callers, caller);
 
   g_assert_true (take_fails ("test", NDSH_ERROR_EXISTS, "does not answer"));
@@ -760,7 +760,7 @@ list_both_places (void)
     bind_socket ("/run/ndsh/also", SOCK_SEQPACKET, TRUE);
     close (bind_socket ("/run/ndsh/dead", SOCK_SEQPACKET, TRUE));
   }
-  fd = ndsh_name_connect ("test", NULL);
+  fd = ndsh_name_connect ("test", NULL, NULL);
   ndsh_peer_get (fd, &pid, &uid);
   list = ndsh_name_list ();
   return leaks_nothing () && pid == getpid () && uid == geteuid ()

@@ -171,7 +171,7 @@ come (void)
   int fd;
 
   /* Its backlog can be full for a moment. */
-  while ((fd = ndsh_name_connect ("service", NULL)) < 0)
+  while ((fd = ndsh_name_connect ("service", NULL, NULL)) < 0)
     g_assert_cmpint (g_get_monotonic_time (), <, deadline_us);
   return fd;
 }

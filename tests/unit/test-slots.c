@@ -449,7 +449,7 @@ test_a_reader_that_leaves_keeps_its_lease (Channel *channel, gconstpointer data)
   write_frame (channel);
   take (channel, 0, &lease);
 
-  ndsh_leases_leave (&channel->leases[0]);
+  ndsh_leases_leave (&channel->leases[0], false);
 
   g_assert_true (ndsh_slots_reader_has_left (&channel->entry[0]));
   g_assert_cmpint (ndsh_slots_lossless_lag (&channel->slots), ==, -1);
@@ -585,7 +585,7 @@ test_who_left_has_no_backlog (Channel *channel, gconstpointer data)
   write_frame (channel);
   g_assert_true (ndsh_leases_have_backlog (&channel->leases[0]));
 
-  ndsh_leases_leave (&channel->leases[0]);
+  ndsh_leases_leave (&channel->leases[0], false);
 
   g_assert_false (ndsh_leases_have_backlog (&channel->leases[0]));
 }

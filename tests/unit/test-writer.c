@@ -999,6 +999,61 @@ test_readers_coming_and_going_are_told (void)
   g_assert_cmpuint (ndsh_writer_get_readers (writer, NULL, 0), ==, 0);
 }
 
+static NdshFrame *
+keep_frame_of_a_freed_reader (void)
+{
+  NdshReader *reader = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 1);
+  NdshFrame *frame = ndsh_test_next (reader);
+
+  ndsh_reader_free (reader);
+  return frame;
+}
+
+static void
+test_a_freed_reader_whose_frame_is_held_counts_no_more (void)
+{
+  Told told = TOLD_INIT;
+  NdshWriterOptions options
+    = { .max_readers = 1, .notify = count_notify, .notify_data = &told };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshFrame) kept = NULL;
+  g_autoptr (NdshFrame) other = NULL;
+  NdshChannelInfo *info;
+
+  ndsh_test_publish (writer, 10, 1);
+  kept = keep_frame_of_a_freed_reader ();
+  wait_told (&told, 2);
+  g_assert_cmpuint (ndsh_writer_get_readers (writer, NULL, 0), ==, 0);
+  g_assert_false (ndsh_writer_wait_for_reader (writer, 0, NULL));
+  info = ndsh_channel_info_new ("test", NULL);
+  g_assert_cmpuint (info->n_readers, ==, 0);
+  ndsh_channel_info_free (info);
+
+  other = keep_frame_of_a_freed_reader ();
+  g_assert_cmpuint (ndsh_frame_get_sequence (other), ==, 1);
+}
+
+static void
+test_freed_readers_that_hold_frames_are_bounded (void)
+{
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (GPtrArray) kept
+    = g_ptr_array_new_with_free_func ((GDestroyNotify) ndsh_frame_release);
+  g_autoptr (NdshReader) late = NULL;
+  g_autoptr (GError) error = NULL;
+
+  ndsh_test_publish (writer, 10, 1);
+  for (guint i = 0; i < 64; i++)
+    g_ptr_array_add (kept, keep_frame_of_a_freed_reader ());
+  late = ndsh_test_reader (NDSH_READ_LATEST, 0, 1);
+  g_assert_false (ndsh_reader_wait (late, -1, &error));
+  g_assert_error (error, NDSH_ERROR, NDSH_ERROR_DENIED);
+  g_assert_nonnull (strstr (error->message, "64 readers that were closed"));
+  g_ptr_array_set_size (kept, 63);
+  while (!ndsh_reader_wait (late, -1, NULL))
+    ;
+}
+
 /* A count is foreign, and may be any. */
 static void
 test_requests_for_a_key_frame_are_told (void)
@@ -1315,7 +1370,7 @@ static void
 test_what_did_not_fit_is_told_when_there_is_room (void)
 {
   g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
-  int fd = ndsh_name_connect ("test", NULL);
+  int fd = ndsh_name_connect ("test", NULL, NULL);
   gsize sizes[N_JAMMED] = { 0 };
   guint n_heard = 0, n_done = 0;
   gsize last;
@@ -1412,6 +1467,10 @@ main (int argc, char **argv)
        test_the_size_that_a_reader_wants_is_told);
   ADD ("readers-coming-and-going-are-told",
        test_readers_coming_and_going_are_told);
+  ADD ("a-freed-reader-whose-frame-is-held-counts-no-more",
+       test_a_freed_reader_whose_frame_is_held_counts_no_more);
+  ADD ("freed-readers-that-hold-frames-are-bounded",
+       test_freed_readers_that_hold_frames_are_bounded);
   ADD ("to-begin-while-told-does-not-wait", test_to_begin_while_told_does_not_wait);
   ADD ("a-lease-that-goes-back-is-told-after-full",
        test_a_lease_that_goes_back_is_told_after_full);
