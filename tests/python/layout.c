@@ -89,6 +89,8 @@ print_channel (void)
   FIELD (NdshChannelInfo, arrays);
   FIELD (NdshChannelInfo, timing);
   FIELD (NdshChannelInfo, duration_ns);
+  FIELD (NdshChannelInfo, metadata);
+  FIELD (NdshChannelInfo, metadata_size);
   STRUCT (NdshArrayInfo);
   FIELD (NdshArrayInfo, dtype);
   FIELD (NdshArrayInfo, n_dims);
