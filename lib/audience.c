@@ -205,6 +205,30 @@ send_welcome (NdshWriter *writer, Reader *reader)
          == NDSH_IO_DONE;
 }
 
+/* Who wants another mode leaves and joins again, and has never been gone to those who
+ * count. Its old place may last, with frames that it holds. */
+static void
+find_followed (NdshWriter *writer, const Reader *follower)
+{
+  FOR_EACH_READER (writer, reader)
+    if (!reader->is_followed && ndsh_slots_reader_has_left (&reader->slots)
+        && reader->guest->pid == follower->guest->pid
+        && reader->guest->uid == follower->guest->uid) {
+      reader->is_followed = TRUE;
+      return;
+    }
+}
+
+static guint
+count_readers (NdshWriter *writer)
+{
+  guint n = 0;
+
+  FOR_EACH_READER (writer, reader)
+    n += !reader->is_followed;
+  return n;
+}
+
 /* On the list first, told then: a claim in between must know of the reader. */
 static gboolean
 admit (NdshWriter *writer, Reader *reader, guint asked, GError **error)
@@ -219,6 +243,7 @@ admit (NdshWriter *writer, Reader *reader, guint asked, GError **error)
                  writer->channel);
     return FALSE;
   }
+  find_followed (writer, reader);
   tell_all_slots (writer, reader);
   return TRUE;
 }
@@ -463,6 +488,8 @@ ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
     return 0;
   ndsh_writer_lock (writer);
   FOR_EACH_READER (writer, reader) {
+    if (reader->is_followed)
+      continue;
     if (n < n_infos)
       describe_reader (writer, reader, &infos[n]);
     n++;
@@ -522,8 +549,7 @@ on_status (gpointer owner, NdshGuest *guest)
   memcpy (status.stream_id, writer->stream_id, sizeof status.stream_id);
   status.published = writer->slots.published;
   status.bytes = writer->bytes;
-  FOR_EACH_READER (writer, reader)
-    status.n_readers++;
+  status.n_readers = count_readers (writer);
   append_newest (writer, &status, message);
   writer->is_watched |= guest->watches;
   ndsh_writer_unlock (writer);

@@ -50,6 +50,7 @@ G_BEGIN_DECLS
 
 /* --- What a frame looks like ---------------------------------------------- */
 
+/* What can be at most. Since: 0.1 */
 #define NDSH_MAX_DIMS 32           /* what NumPy 1 can make */
 #define NDSH_MAX_ARRAYS 16         /* planes of an image, tensors of a model */
 #define NDSH_MAX_LEASES 64
@@ -57,7 +58,7 @@ G_BEGIN_DECLS
 #define NDSH_MAX_METADATA 65536    /* bytes */
 #define NDSH_MAX_DESCRIPTION 65536 /* bytes, without the final NUL */
 
-/* The numbers lie in shared memory: append, never renumber. */
+/* The numbers lie in shared memory: append, never renumber. Since: 0.1 */
 typedef enum {
   NDSH_DTYPE_INVALID = 0,
   NDSH_DTYPE_BOOL = 1,
@@ -78,11 +79,11 @@ typedef enum {
   NDSH_DTYPE_COMPLEX256 = 16    /* two of them */
 } NdshDtype;
 
-/* NumPy's name of @dtype ("float32"), and back; NULL and INVALID if unknown. */
+/* NumPy's name of @dtype ("float32"), and back; NULL and INVALID if unknown. Since: 0.1 */
 const char *ndsh_dtype_to_name (NdshDtype dtype);
 NdshDtype ndsh_dtype_from_name (const char *name);
 
-/* Bytes of one element, 0 if @dtype is unknown. */
+/* Bytes of one element, 0 if @dtype is unknown. Since: 0.1 */
 gsize ndsh_dtype_get_size (NdshDtype dtype);
 
 /*
@@ -94,6 +95,7 @@ gsize ndsh_dtype_get_size (NdshDtype dtype);
  * @strides: bytes from one element to the next along each dimension
  *
  * NumPy's description of an array. A plain value: copy it by assignment.
+ * Since: 0.1
  */
 typedef struct {
   NdshDtype dtype;
@@ -105,24 +107,25 @@ typedef struct {
 
 /* Describes a dense row-major array at offset 0. FALSE, and @info left alone, if
  * the dtype is unknown, there are too many dimensions or the size overflows. Set
- * strides and offset by hand for padded rows and for planes. */
+ * strides and offset by hand for padded rows and for planes. Since: 0.1 */
 gboolean ndsh_array_info_init (NdshArrayInfo *info, NdshDtype dtype,
                                guint n_dims, const gsize *shape);
 
 /* Bytes from the first element to the end of the last, padding included; 0 for an
  * array without elements. G_MAXSIZE for what no frame can hold: an unknown
  * dtype, too many dimensions, a negative stride, a stride of 0 along a dimension
- * of more than 1, a size that overflows. */
+ * of more than 1, a size that overflows. Since: 0.1 */
 gsize ndsh_array_info_get_size (const NdshArrayInfo *info);
 
-/* Same dtype, shape, strides and offset. */
+/* Same dtype, shape, strides and offset. Since: 0.1 */
 gboolean ndsh_array_info_equal (const NdshArrayInfo *a, const NdshArrayInfo *b);
 
-/* "float32[480,640]", to be freed with g_free (). Strides are not shown. */
+/* "float32[480,640]", to be freed with g_free (). Strides are not shown. Since: 0.1 */
 char *ndsh_array_info_to_string (const NdshArrayInfo *info);
 
 /* --- Errors --------------------------------------------------------------- */
 
+/* The domain of all errors. Since: 0.1 */
 #define NDSH_ERROR (ndsh_error_quark ())
 GQuark ndsh_error_quark (void);
 
@@ -140,6 +143,7 @@ GQuark ndsh_error_quark (void);
  * @NDSH_ERROR_ENDED: the writer said that nothing more follows
  * @NDSH_ERROR_FORKED: opened by the parent process: open it again in this one
  * @NDSH_ERROR_SYSTEM: a system call failed; the message names it
+ * Since: 0.1
  */
 typedef enum {
   NDSH_ERROR_NOT_FOUND,
@@ -166,6 +170,7 @@ typedef enum {
  *   reader. If it takes no frame for the writer's lossless_timeout_us meanwhile, it
  *   becomes a queueing reader for good. Granted to the writer's own user only; others
  *   get QUEUE: ndsh_reader_get_info () tells.
+ * Since: 0.1
  */
 typedef enum {
   NDSH_READ_LATEST,
@@ -175,6 +180,7 @@ typedef enum {
 
 /* --- Writing -------------------------------------------------------------- */
 
+/* Who writes a channel, and a frame that it is about to write. Since: 0.1 */
 typedef struct _NdshWriter NdshWriter;
 typedef struct _NdshDraft NdshDraft;
 
@@ -203,6 +209,7 @@ typedef struct _NdshDraft NdshDraft;
  *   writer.
  * @notify_data: its second argument
  * @reserved: 0
+ * Since: 0.1
  */
 typedef struct {
   guint history;
@@ -220,18 +227,18 @@ typedef struct {
  * whose last part does not begin with '.' either.
  * Readers come and go from now on; a thread of the writer looks after them.
  * NULL @options means all defaults. EXISTS if a live writer has the name; what a
- * dead one left is taken over. */
+ * dead one left is taken over. Since: 0.1 */
 NdshWriter *ndsh_writer_new (const char *name,
                              const NdshWriterOptions *options, GError **error);
 
 /* Readers see CLOSED once they have taken what was published. Drafts still held
  * keep their memory; publishing them returns 0. A writer that has published and not been
- * read stays until it is 50 ms old, for readers that were waiting for it. */
+ * read stays until it is 50 ms old, for readers that were waiting for it. Since: 0.1 */
 void ndsh_writer_free (NdshWriter *writer);
 
 /* Text that travels with every frame begun or described from now on and says what the
  * numbers mean; NULL for none. ndsh never looks at it; ndshsink puts its caps
- * there. INVALID if longer than NDSH_MAX_DESCRIPTION. */
+ * there. INVALID if longer than NDSH_MAX_DESCRIPTION. Since: 0.1 */
 gboolean ndsh_writer_set_description (NdshWriter *writer,
                                       const char *description, GError **error);
 
@@ -239,7 +246,7 @@ gboolean ndsh_writer_set_description (NdshWriter *writer,
  * does: what is true of the stream until it is set anew, and what readers that come late
  * have to know as well. A frame costs no more for them. NULL and 0 for none, which is the
  * default; @metadata is copied. ndsh never looks at it; ndshsink puts tags there, as items
- * (below). INVALID if longer than NDSH_MAX_METADATA. */
+ * (below). INVALID if longer than NDSH_MAX_METADATA. Since: 0.1 */
 gboolean ndsh_writer_set_metadata (NdshWriter *writer, gconstpointer metadata, gsize size,
                                    GError **error);
 
@@ -250,6 +257,7 @@ gboolean ndsh_writer_set_metadata (NdshWriter *writer, gconstpointer metadata, g
  *   frames are of one moment.
  * @NDSH_CLOCK_NONE: only each other: a file that is read as fast as it goes. Readers
  *   that show frames in real time choose when the stream begins.
+ * Since: 0.1
  */
 typedef enum { NDSH_CLOCK_MONOTONIC = 0, NDSH_CLOCK_NONE = 1 } NdshClock;
 
@@ -263,6 +271,7 @@ typedef enum { NDSH_CLOCK_MONOTONIC = 0, NDSH_CLOCK_NONE = 1 } NdshClock;
  * @latency_ns: how long after the time it names a frame is published at the latest,
  *   as far as that is known: a camera's exposure and transfer, a decoder's delay.
  *   Readers that show frames in real time wait so long.
+ * Since: 0.1
  */
 typedef struct {
   NdshClock clock;
@@ -271,23 +280,24 @@ typedef struct {
 } NdshTiming;
 
 /* Says what the timestamps are of every frame published from now on. A writer that
- * says nothing has NDSH_CLOCK_MONOTONIC, and 0 for the rest. */
+ * says nothing has NDSH_CLOCK_MONOTONIC, and 0 for the rest. Since: 0.1 */
 void ndsh_writer_set_timing (NdshWriter *writer, const NdshTiming *timing);
 
 /* Nothing more follows for now: readers get ENDED after the last frame so far, and
  * before the next one if another is published. Said again without a frame in between
- * it is the same end. */
+ * it is the same end. Since: 0.1 */
 void ndsh_writer_end (NdshWriter *writer);
 
 /* While flushing, an ndsh_writer_begin () that waits, or would, fails with FULL
- * at once. */
+ * at once. Since: 0.1 */
 void ndsh_writer_set_flushing (NdshWriter *writer, gboolean flushing);
 
-/* Until there is a reader. TIMEOUT after @timeout_us, -1 for never, and while flushing. */
+/* Until there is a reader. TIMEOUT after @timeout_us, -1 for never, and while flushing.
+ * Since: 0.1 */
 gboolean ndsh_writer_wait_for_reader (NdshWriter *writer, gint64 timeout_us,
                                       GError **error);
 
-/* 32 hex digits, new with every writer. */
+/* 32 hex digits, new with every writer. Since: 0.1 */
 const char *ndsh_writer_get_stream_id (NdshWriter *writer);
 
 /*
@@ -308,6 +318,7 @@ const char *ndsh_writer_get_stream_id (NdshWriter *writer);
  * @max_width: pixels of a picture that are of use to it, in a row,
  * @max_height: and rows; 0 for any number
  * @reserved: 0
+ * Since: 0.1
  */
 typedef struct {
   gint64 pid;
@@ -326,7 +337,8 @@ typedef struct {
   gpointer reserved[4];
 } NdshReaderInfo;
 
-/* Fills up to @n_infos of @infos and returns how many readers there are. */
+/* Fills up to @n_infos of @infos and returns how many readers there are. One that was
+ * freed is there as long as its frames are held. Since: 0.1 */
 guint ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
                                guint n_infos);
 
@@ -339,6 +351,7 @@ guint ndsh_writer_get_readers (NdshWriter *writer, NdshReaderInfo *infos,
  * @NDSH_TRUST_UDMABUF: and who may open /dev/udmabuf, to which this kernel gives any
  *   memory to write to (from Linux 5.1 until late in 2024)
  * @NDSH_TRUST_USER: and all processes of the writer's user (before Linux 5.1)
+ * Since: 0.1
  */
 typedef enum {
   NDSH_TRUST_UNKNOWN,
@@ -359,6 +372,7 @@ typedef enum {
  * @key_requests: how often readers asked for a frame that refers to no other; notify is
  *   called when one did
  * @reserved: 0
+ * Since: 0.1
  */
 typedef struct {
   guint64 published;
@@ -372,6 +386,7 @@ typedef struct {
   gpointer reserved[4];
 } NdshWriterInfo;
 
+/* Counts since the writer began, and what it has now. Since: 0.1 */
 void ndsh_writer_get_info (NdshWriter *writer, NdshWriterInfo *info);
 
 /* A slot to fill with @n_arrays arrays, 1 to NDSH_MAX_ARRAYS, which may differ
@@ -381,25 +396,27 @@ void ndsh_writer_get_info (NdshWriter *writer, NdshWriterInfo *info);
  *            released, or a lossless reader is behind: drop the frame, or try again
  *            when notify was called
  *   INVALID  the arrays cannot be, or are larger than max_bytes allows
- *   MEMORY   a new slot was needed and the machine cannot give it */
+ *   MEMORY   a new slot was needed and the machine cannot give it
+ * Since: 0.1 */
 NdshDraft *ndsh_writer_begin (NdshWriter *writer, const NdshArrayInfo *arrays,
                               guint n_arrays, GError **error);
 
-/* The same, but FULL at once where ndsh_writer_begin () would wait. */
+/* The same, but FULL at once where ndsh_writer_begin () would wait. Since: 0.1 */
 NdshDraft *ndsh_writer_try_begin (NdshWriter *writer,
                                   const NdshArrayInfo *arrays, guint n_arrays,
                                   GError **error);
 
 /* A draft of @size bytes whose arrays are to be said with ndsh_draft_describe () before it
- * is published, since they are not known yet. Waits for lossless readers if @may_wait. */
+ * is published, since they are not known yet. Waits for lossless readers if @may_wait.
+ * Since: 0.1 */
 NdshDraft *ndsh_writer_begin_bytes (NdshWriter *writer, gsize size,
                                     gboolean may_wait, GError **error);
 
 /* Page-aligned; array i starts at its offset. What an earlier frame left is
- * still there. */
+ * still there. Since: 0.1 */
 gpointer ndsh_draft_get_data (NdshDraft *draft);
 
-/* Bytes that may be written there: at least what begin was asked for. */
+/* Bytes that may be written there: at least what begin was asked for. Since: 0.1 */
 gsize ndsh_draft_get_size (NdshDraft *draft);
 
 /* Says all that a frame looks like: its arrays; its size, which is at least what they
@@ -410,7 +427,8 @@ gsize ndsh_draft_get_size (NdshDraft *draft);
  * nothing has changed; the frame is to be dropped then, or published as it was.
  *   INVALID  it does not fit ndsh_draft_get_size (), or cannot be
  *   FULL     metadata or description grew, and max_bytes has no room
- *   MEMORY   the same, and the machine has none */
+ *   MEMORY   the same, and the machine has none
+ * Since: 0.1 */
 gboolean ndsh_draft_describe (NdshDraft *draft, const NdshArrayInfo *arrays,
                               guint n_arrays, gsize size, gconstpointer metadata,
                               gsize metadata_size, GError **error);
@@ -424,6 +442,7 @@ gboolean ndsh_draft_describe (NdshDraft *draft, const NdshArrayInfo *arrays,
  *   unknown
  * @flags: the producer's own bits, carried untouched
  * @reserved: 0
+ * Since: 0.1
  */
 typedef struct {
   gint64 timestamp_ns;
@@ -435,14 +454,16 @@ typedef struct {
 
 /* Makes the arrays visible to readers and returns the frame's number, counting
  * from 1; 0 if the writer was freed or this draft is already published. NULL
- * @info means all unknown. From here on its data must not change. Never waits. */
+ * @info means all unknown. From here on its data must not change. Never waits.
+ * Since: 0.1 */
 guint64 ndsh_draft_publish (NdshDraft *draft, const NdshFrameInfo *info);
 
-/* Lets go of the slot. A draft that was never published is forgotten. */
+/* Lets go of the slot. A draft that was never published is forgotten. Since: 0.1 */
 void ndsh_draft_release (NdshDraft *draft);
 
 /* --- Reading -------------------------------------------------------------- */
 
+/* Who reads a channel, and what it has of it. Since: 0.1 */
 typedef struct _NdshReader NdshReader;
 typedef struct _NdshFrame NdshFrame;
 
@@ -454,6 +475,7 @@ typedef struct _NdshFrame NdshFrame;
  * @max_leases: frames held at once, 1 to NDSH_MAX_LEASES (2). Of those that are more
  *   than its share of the writer's memory it gets copies.
  * @reserved: 0
+ * Since: 0.1
  */
 typedef struct {
   NdshReadMode mode;
@@ -464,41 +486,41 @@ typedef struct {
 
 /* Follows @name through writers that come and go; the first read looks for one.
  * NULL @options means all defaults. Fails only for a name that cannot be, an
- * option out of range, or want of file descriptors. */
+ * option out of range, or want of file descriptors. Since: 0.1 */
 NdshReader *ndsh_reader_new (const char *name,
                              const NdshReaderOptions *options, GError **error);
 
-/* Frames still held stay valid until they are released. */
+/* Frames still held stay valid until they are released. Since: 0.1 */
 void ndsh_reader_free (NdshReader *reader);
 
 /* After an ndsh_reader_read (reader, 0) that failed with TIMEOUT or NOT_FOUND this
  * polls readable as soon as the next would not; then call it again. After any other
  * failure it says nothing: read again, once a frame was released if that was FULL. It
- * stays the same through reconnects. Do not read or close it. */
+ * stays the same through reconnects. Do not read or close it. Since: 0.1 */
 int ndsh_reader_get_fd (NdshReader *reader);
 
 /* From now on a QUEUE reader is up to @queue_length frames behind, 1 to
  * NDSH_MAX_QUEUE. The writer keeps as many, from its next frame on, as memory allows.
- * Of no effect in mode LATEST. */
+ * Of no effect in mode LATEST. Since: 0.1 */
 void ndsh_reader_set_queue_length (NdshReader *reader, guint queue_length);
 
 /* The same for both: @queue_length as in NdshReaderOptions. The reader leaves the writer
  * and joins it again, with the next read, and goes on after the last frame that it took;
  * of those published meanwhile it gets what the writer still has (its history), and the
- * rest counts as missed. Meanwhile ndsh_reader_is_connected () says no. */
+ * rest counts as missed. Meanwhile ndsh_reader_is_connected () says no. Since: 0.1 */
 void ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length);
 
 /* Tells the writer that more than @max_rate frames a second are of no use here; 0 for all
  * of them. What it makes of that is its own business: NdshReaderInfo tells it, and notify
- * is called. As exact as a thousandth. */
+ * is called. As exact as a thousandth. Since: 0.1 */
 void ndsh_reader_set_max_rate (NdshReader *reader, double max_rate);
 
 /* The same for pictures of more pixels than that; 0 for any number. Frames are what the
- * writer makes them, whatever was wished. */
+ * writer makes them, whatever was wished. Since: 0.1 */
 void ndsh_reader_set_max_size (NdshReader *reader, guint max_width, guint max_height);
 
 /* Asks the writer, if there is one, for a frame that refers to no other: an encoder's key
- * frame. It may take no notice. */
+ * frame. It may take no notice. Since: 0.1 */
 void ndsh_reader_request_key_frame (NdshReader *reader);
 
 /* The next frame as the mode has it. Blocks until there is one, connecting and
@@ -513,67 +535,71 @@ void ndsh_reader_request_key_frame (NdshReader *reader);
  *                 comes after the last frame was taken.
  *   FULL          all leases are out: release a frame first
  *   DENIED, INCOMPATIBLE, SYSTEM  why the writer found could not be joined, once
- *                 for each attempt */
+ *                 for each attempt
+ * Since: 0.1 */
 NdshFrame *ndsh_reader_read (NdshReader *reader, gint64 timeout_us,
                              GError **error);
 
-/* The same without taking it, for ndsh_reader_acquire () to take: whether there is one. */
+/* The same without taking it, for ndsh_reader_acquire () to take: whether there is one.
+ * Since: 0.1 */
 gboolean ndsh_reader_wait (NdshReader *reader, gint64 timeout_us,
                            GError **error);
 
 /* While @flushing a wait does not sleep: the one that does, and each one later, ends with
  * TIMEOUT where there is no frame. The one function that may be called from another
- * thread than that which waits. */
+ * thread than that which waits. Since: 0.1 */
 void ndsh_reader_set_flushing (NdshReader *reader, gboolean flushing);
 
 /* A frame that is there already, for who may not sleep or looks all the time; NULL if there
  * is none, if an end comes before it, if all leases are out, or if it went while it was
  * copied. No system call, but for a segment seen for the first time, and memory for
- * copies. Only waiting or reading tells of an end and notices a new writer. */
+ * copies. Only waiting or reading tells of an end and notices a new writer. Since: 0.1 */
 NdshFrame *ndsh_reader_acquire (NdshReader *reader);
 
 /* Read-only shared memory, or a copy where leases are scarce; page-aligned, array i
  * starts at its offset. It does not change while the frame is held, unless the writer
- * breaks the contract: code that would come to harm by that parses a copy. */
+ * breaks the contract: code that would come to harm by that parses a copy. Since: 0.1 */
 gconstpointer ndsh_frame_get_data (const NdshFrame *frame);
 gsize ndsh_frame_get_size (const NdshFrame *frame);
 
-/* Checked: dtypes known, all elements within the data. */
+/* Checked: dtypes known, all elements within the data. Since: 0.1 */
 const NdshArrayInfo *ndsh_frame_get_arrays (const NdshFrame *frame,
                                             guint *n_arrays);
 
 /* Frames of one reader for which it is the same have the same arrays, description and
- * stream's metadata: what was made of those need not be made again. */
+ * stream's metadata: what was made of those need not be made again. Since: 0.1 */
 guint ndsh_frame_get_format (const NdshFrame *frame);
 
-/* "" if there is none. */
+/* "" if there is none. Since: 0.1 */
 const char *ndsh_frame_get_description (const NdshFrame *frame);
 
-/* Of the stream, see ndsh_writer_set_metadata (). NULL and 0 if there is none. */
+/* Of the stream, see ndsh_writer_set_metadata (). NULL and 0 if there is none.
+ * Since: 0.1 */
 gconstpointer ndsh_frame_get_stream_metadata (const NdshFrame *frame, gsize *size);
 
-/* Of this frame alone. NULL and 0 if there is none. */
+/* Of this frame alone. NULL and 0 if there is none. Since: 0.1 */
 gconstpointer ndsh_frame_get_metadata (const NdshFrame *frame, gsize *size);
 const NdshFrameInfo *ndsh_frame_get_info (const NdshFrame *frame);
 
-/* What its timestamp means. */
+/* What its timestamp means. Since: 0.1 */
 const NdshTiming *ndsh_frame_get_timing (const NdshFrame *frame);
 
-/* When it was published; now minus this is the age of the frame. */
+/* When it was published; now minus this is the age of the frame. Since: 0.1 */
 gint64 ndsh_frame_get_publish_ns (const NdshFrame *frame);
 
-/* Within one stream a gap between two frames counts those this reader missed. */
+/* Within one stream a gap between two frames counts those this reader missed. Since: 0.1 */
 guint64 ndsh_frame_get_sequence (const NdshFrame *frame);
 
-/* Another id is another writer. */
+/* Another id is another writer. Since: 0.1 */
 const char *ndsh_frame_get_stream_id (const NdshFrame *frame);
 
+/* Gives the lease back: the data must not be looked at any more. Since: 0.1 */
 void ndsh_frame_release (NdshFrame *frame);
 
-/* As of the last wait. */
+/* As of the last wait. Since: 0.1 */
 gboolean ndsh_reader_is_connected (NdshReader *reader);
 
-/* Counts are over all writers; zeros in the rest while there is none. */
+/* Counts are over all writers; zeros in the rest while there is none. Since: 0.1 */
 void ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info);
 
 /* --- Metadata ------------------------------------------------------------- */
@@ -582,11 +608,13 @@ void ndsh_reader_get_info (NdshReader *reader, NdshReaderInfo *info);
  * Any bytes can travel with a frame. Those of ndshsink, and of the Python module where it
  * is given regions or metas, are items, which doc/protocol.md lists. Who does not know an
  * item's tag passes it over; tags from 0x80000000 on are for programs of their own.
+ * Since: 0.1
  */
 #define NDSH_TAG_REGION 5       /* NdshRegion */
 #define NDSH_TAG_META 6         /* a GstStructure as text with its NUL, and maybe bytes */
 
-/* @data: in the metadata, and as long valid; aligned to nothing */
+/* @data: in the metadata, and as long valid; aligned to nothing
+ * Since: 0.1 */
 typedef struct {
   guint32 tag;
   gsize size;
@@ -594,11 +622,12 @@ typedef struct {
 } NdshItem;
 
 /* Moves @item, at first all zeros, to the next item of @metadata. FALSE at the end; and at
- * once where these are no items, or one of them is cut: nothing in it is trusted. */
+ * once where these are no items, or one of them is cut: nothing in it is trusted.
+ * Since: 0.1 */
 gboolean ndsh_metadata_next (gconstpointer metadata, gsize size, NdshItem *item);
 
 /* Adds an item to @metadata, which has nothing in it, or items. With its head of 8 bytes
- * it should leave @metadata at most NDSH_MAX_METADATA bytes long. */
+ * it should leave @metadata at most NDSH_MAX_METADATA bytes long. Since: 0.1 */
 void ndsh_metadata_append (GByteArray *metadata, guint32 tag, gconstpointer data,
                            gsize size);
 
@@ -612,6 +641,7 @@ void ndsh_metadata_append (GByteArray *metadata, guint32 tag, gconstpointer data
  * @confidence: 0 to 1; less than 0 if unknown
  * @parameters: any more: lines, each a GstStructure as text; "" or NULL for none
  * Begin with NDSH_REGION_INIT, for 0 is a number and a confidence.
+ * Since: 0.1
  */
 typedef struct {
   const char *label;
@@ -625,19 +655,21 @@ typedef struct {
   const char *parameters;
 } NdshRegion;
 
+/* A region of which nothing is known. Since: 0.1 */
 #define NDSH_REGION_INIT                                                       \
   { .id = -1, .parent_id = -1, .confidence = -1 }
 
+/* Adds an item that is @region, as ndsh_metadata_append () does. Since: 0.1 */
 void ndsh_metadata_append_region (GByteArray *metadata, const NdshRegion *region);
 
 /* FALSE if @item is no region, or none that can be. Texts stay the item's; whether the
- * region lies in the picture was not checked. */
+ * region lies in the picture was not checked. Since: 0.1 */
 gboolean ndsh_item_get_region (const NdshItem *item, NdshRegion *region);
 
 /* --- Finding -------------------------------------------------------------- */
 
 /* Names of the channels that have a live writer, sorted, NULL-terminated; to be
- * freed with g_strfreev (). */
+ * freed with g_strfreev (). Since: 0.1 */
 char **ndsh_list_channels (void);
 
 /*
@@ -656,6 +688,7 @@ char **ndsh_list_channels (void);
  * @duration_ns: its duration, -1 if unknown
  * @metadata: of the stream, as ndsh_frame_get_stream_metadata () of the newest frame;
  *   @metadata_size bytes
+ * Since: 0.1
  */
 typedef struct {
   gint64 pid;
@@ -675,7 +708,7 @@ typedef struct {
 } NdshChannelInfo;
 
 /* Asks the writer of @name, without becoming a reader. Errors are those of
- * ndsh_reader_wait () with a time-out of two seconds. */
+ * ndsh_reader_wait () with a time-out of two seconds. Since: 0.1 */
 NdshChannelInfo *ndsh_channel_info_new (const char *name, GError **error);
 void ndsh_channel_info_free (NdshChannelInfo *info);
 
@@ -684,22 +717,23 @@ void ndsh_channel_info_free (NdshChannelInfo *info);
  * writers, and a connection to each that lasts as long as it lives, which is no reader's,
  * tells of the rest. Each writer has place for 64 of those, monitors beyond do not see it.
  * Used by one thread at a time.
+ * Since: 0.1
  */
 typedef struct _NdshMonitor NdshMonitor;
 
 /* What there is already is its first news: waits for the writers that it finds to answer,
- * two seconds in all if one has stopped. */
+ * two seconds in all if one has stopped. Since: 0.1 */
 NdshMonitor *ndsh_monitor_new (GError **error);
 void ndsh_monitor_free (NdshMonitor *monitor);
 
-/* An fd that polls readable when there may be news. Only for that. */
+/* An fd that polls readable when there may be news. Only for that. Since: 0.1 */
 int ndsh_monitor_get_fd (NdshMonitor *monitor);
 
 /* The name of a channel of which there is news, to be freed with g_free (); NULL if there
  * is none now, and always in a forked child. Ask until then before waiting again.
  * @info, the caller's, is NULL if the channel has gone. Else it has come, has another
  * writer, its first frame, or another description; or nothing that matters is new. Of
- * other arrays with the same description there is no news, nor of numbers. */
+ * other arrays with the same description there is no news, nor of numbers. Since: 0.1 */
 char *ndsh_monitor_next (NdshMonitor *monitor, NdshChannelInfo **info);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NdshWriter, ndsh_writer_free)

@@ -48,7 +48,8 @@ struct _NdshReader {
   GError *why_gone;             /* JOINED: not just the writer's end */
   NdshFormat *format;           /* JOINED: of the last frame, or NULL */
   gboolean unread;              /* JOINED: there is something in the socket */
-  gboolean has_left;            /* a writer that may still be there, to join it again */
+  NdshLink *left;               /* of a writer that may still be there, to join it again:
+                                 * until then it need not think that nobody reads */
   gint flushing;                /* any thread; changed with the mutex */
   pthread_mutex_t flush_mutex;
 
@@ -167,6 +168,7 @@ ndsh_reader_free (NdshReader *reader)
   if (reader == NULL)
     return;
   leave (reader);
+  g_clear_pointer (&reader->left, ndsh_link_unref);
   stop_greeting (reader);
   forget_dirs (reader);
   ndsh_waiter_clear (&reader->waiter);
@@ -259,10 +261,10 @@ fail_try (NdshReader *reader, GError *why, GError **error)
     g_propagate_error (error, g_error_copy (why));
     return FALSE;
   }
-  if (!reader->has_left)
+  if (reader->left == NULL)
     return TRUE;
   /* It went meanwhile. */
-  reader->has_left = FALSE;
+  g_clear_pointer (&reader->left, ndsh_link_unref);
   g_set_error (error, NDSH_ERROR, NDSH_ERROR_CLOSED,
                "the writer of channel '%s' has gone", reader->name);
   return FALSE;
@@ -414,7 +416,7 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   if (reader->link == NULL)
     return fail_try (reader, why, error);
   reader->greeting_fd = -1;
-  reader->has_left = FALSE;
+  g_clear_pointer (&reader->left, ndsh_link_unref);
   forget_dirs (reader);
   /* It may have changed since HELLO. */
   ndsh_leases_set_queue_length (&reader->link->leases,
@@ -525,7 +527,8 @@ ndsh_reader_set_mode (NdshReader *reader, NdshReadMode mode, guint queue_length)
     hear (reader, ndsh_link_drain);
   if (reader->link != NULL && reader->link->gone)
     return;
-  reader->has_left |= reader->link != NULL;
+  if (reader->link != NULL)
+    reader->left = ndsh_link_ref (reader->link);
   leave (reader);
   stop_greeting (reader);
   reader->retry_us = FIRST_RETRY_US;

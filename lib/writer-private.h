@@ -37,6 +37,7 @@ typedef struct {
   guint32 n_sent;               /* SEGMENT messages */
   guint32 key_requests;         /* as far as they were heard, */
   NdshWish wish;                /* as this */
+  gboolean is_followed;         /* it has left, and its process joined again */
   NdshSegment *told[NDSH_N_SLOTS];      /* what it knows of each slot */
   GQueue replaced;              /* Replaced *, which it may still map */
 } Reader;

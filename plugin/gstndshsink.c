@@ -27,6 +27,8 @@
  * ]|
  * Show the second with `gst-launch-1.0 ndshsrc channel=cam ! videoconvert !
  * autovideosink`.
+ *
+ * Since: 0.1
  */
 
 /*
@@ -822,6 +824,26 @@ fill_frame_info (GstNdshSink *self, GstBuffer *buffer, NdshFrameInfo *info)
     info->flags |= GST_NDSH_FLAG_NEXT_OFFSET;
 }
 
+/* At most once a second, unless that @is_all. */
+static void
+tell_dropped (GstNdshSink *self, gboolean is_all)
+{
+  GstClockTime now;
+
+  if (self->n_dropped == self->n_dropped_told)
+    return;
+  now = (GstClockTime) gst_ndsh_get_monotonic_time ();
+  if (now < self->tell_dropped_at && !is_all)
+    return;
+  gst_ndsh_post_structure (
+    GST_ELEMENT_CAST (self),
+    gst_structure_new ("GstNdshSinkFramesDropped", "dropped", G_TYPE_UINT64,
+                       self->n_dropped - self->n_dropped_told, "frames-dropped",
+                       G_TYPE_UINT64, self->n_dropped, NULL));
+  self->n_dropped_told = self->n_dropped;
+  self->tell_dropped_at = now + GST_SECOND;
+}
+
 /* --- Opening and closing --- */
 
 static void
@@ -901,6 +923,7 @@ close_channel (GstNdshSink *self)
   GST_OBJECT_UNLOCK (self);
   if (allocator == NULL)
     return;
+  tell_dropped (self, TRUE);
   gst_ndsh_allocator_close (allocator);
   gst_object_unref (allocator);
   gst_ndsh_time_base_clear (&self->base);
@@ -971,6 +994,7 @@ end_stream (GstNdshSink *self)
 
   if (allocator == NULL)
     return;
+  tell_dropped (self, TRUE);
   writer = gst_ndsh_allocator_enter (allocator);
   if (writer != NULL)
     ndsh_writer_end (writer);
@@ -1281,6 +1305,7 @@ note_published (GstNdshSink *self, const NdshFrameInfo *info, gsize size,
   gst_ndsh_events_done (self->events);
   check_latency (self, info->timestamp_ns);
   check_room (self, size);
+  tell_dropped (self, FALSE);
   GST_OBJECT_LOCK (self);
   self->n_published++;
   self->n_copied += copied;
@@ -1386,21 +1411,6 @@ warn_of_want (GstNdshSink *self, const GError *error)
                        ("smaller frames, a smaller history or more memory would help"));
 }
 
-/* At most once a second. */
-static void
-post_dropped (GstNdshSink *self, GstClockTime now, guint64 n_dropped)
-{
-  if (now < self->tell_dropped_at)
-    return;
-  gst_ndsh_post_structure (
-    GST_ELEMENT_CAST (self),
-    gst_structure_new ("GstNdshSinkFramesDropped", "dropped", G_TYPE_UINT64,
-                       n_dropped - self->n_dropped_told, "frames-dropped", G_TYPE_UINT64,
-                       n_dropped, NULL));
-  self->n_dropped_told = n_dropped;
-  self->tell_dropped_at = now + GST_SECOND;
-}
-
 /* There is no room for it. The stream goes on, without this frame, and of frames that
  * refer to others from the next on that does not. */
 static GstFlowReturn
@@ -1413,7 +1423,7 @@ drop (GstNdshSink *self, GstBuffer *buffer, const GError *error)
   n_dropped = ++self->n_dropped;
   n_published = self->n_published;
   GST_OBJECT_UNLOCK (self);
-  post_dropped (self, now, n_dropped);
+  tell_dropped (self, FALSE);
   if (!GST_CLOCK_TIME_IS_VALID (self->last_warning)
       || now - self->last_warning >= WARNING_INTERVAL) {
     self->last_warning = now;
@@ -1859,53 +1869,27 @@ is_open (GstNdshSink *self)
   return open;
 }
 
+static const gsize fields[N_PROPS] = {
+  [PROP_CHANNEL] = G_STRUCT_OFFSET (GstNdshSink, channel),
+  [PROP_PERMS] = G_STRUCT_OFFSET (GstNdshSink, perms),
+  [PROP_HISTORY] = G_STRUCT_OFFSET (GstNdshSink, history),
+  [PROP_MAX_MEMORY] = G_STRUCT_OFFSET (GstNdshSink, max_memory),
+  [PROP_MAX_READERS] = G_STRUCT_OFFSET (GstNdshSink, max_readers),
+  [PROP_WAIT_FOR_CONNECTION] = G_STRUCT_OFFSET (GstNdshSink, wait_for_connection),
+  [PROP_LOSSLESS_TIMEOUT] = G_STRUCT_OFFSET (GstNdshSink, lossless_timeout),
+  [PROP_ALLOW_COPY] = G_STRUCT_OFFSET (GstNdshSink, allow_copy),
+  [PROP_TS_OFFSET] = G_STRUCT_OFFSET (GstNdshSink, ts_offset),
+};
+
 static void
 gst_ndsh_sink_set_property (GObject *object, guint id, const GValue *value,
                             GParamSpec *pspec)
 {
   GstNdshSink *self = GST_NDSH_SINK (object);
 
-  if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) == 0 && is_open (self)) {
-    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only", pspec->name);
+  if (!gst_ndsh_may_set (GST_ELEMENT_CAST (self), pspec, is_open (self)))
     return;
-  }
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-  case PROP_CHANNEL:
-    g_free (self->channel);
-    self->channel = g_value_dup_string (value);
-    if (self->channel == NULL)
-      self->channel = g_strdup (DEFAULT_CHANNEL);
-    break;
-  case PROP_PERMS:
-    self->perms = g_value_get_uint (value);
-    break;
-  case PROP_HISTORY:
-    self->history = g_value_get_uint (value);
-    break;
-  case PROP_MAX_MEMORY:
-    self->max_memory = g_value_get_uint64 (value);
-    break;
-  case PROP_MAX_READERS:
-    self->max_readers = g_value_get_uint (value);
-    break;
-  case PROP_WAIT_FOR_CONNECTION:
-    self->wait_for_connection = g_value_get_boolean (value);
-    break;
-  case PROP_LOSSLESS_TIMEOUT:
-    self->lossless_timeout = g_value_get_uint64 (value);
-    break;
-  case PROP_ALLOW_COPY:
-    self->allow_copy = g_value_get_boolean (value);
-    break;
-  case PROP_TS_OFFSET:
-    self->ts_offset = g_value_get_int64 (value);
-    break;
-  default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-    break;
-  }
-  GST_OBJECT_UNLOCK (self);
+  gst_ndsh_set_field (object, fields, id, value, pspec);
   if (id == PROP_TS_OFFSET)
     apply_offset (self);
   if (id == PROP_WAIT_FOR_CONNECTION)
@@ -1918,101 +1902,106 @@ gst_ndsh_sink_get_property (GObject *object, guint id, GValue *value,
 {
   GstNdshSink *self = GST_NDSH_SINK (object);
 
-  if (id == PROP_STATS) {
-    g_value_take_boxed (value, get_stats (self));
-    return;
-  }
-  if (id == PROP_NUM_READERS) {
-    g_value_set_uint (value, get_num_readers (self));
-    return;
-  }
-  if (id == PROP_MAX_RATE) {
-    set_rate (value, get_demand (self).max_rate);
-    return;
-  }
-  if (id == PROP_MAX_WIDTH || id == PROP_MAX_HEIGHT) {
-    Demand demand = get_demand (self);
-
-    g_value_set_int (value, (gint) (id == PROP_MAX_WIDTH ? demand.max_width
-                                                         : demand.max_height));
-    return;
-  }
-  GST_OBJECT_LOCK (self);
   switch (id) {
-  case PROP_CHANNEL:
-    g_value_set_string (value, self->channel);
+  case PROP_STATS:
+    g_value_take_boxed (value, get_stats (self));
     break;
-  case PROP_PERMS:
-    g_value_set_uint (value, self->perms);
+  case PROP_NUM_READERS:
+    g_value_set_uint (value, get_num_readers (self));
     break;
-  case PROP_HISTORY:
-    g_value_set_uint (value, self->history);
+  case PROP_MAX_RATE:
+    set_rate (value, get_demand (self).max_rate);
     break;
-  case PROP_MAX_MEMORY:
-    g_value_set_uint64 (value, self->max_memory);
+  case PROP_MAX_WIDTH:
+    g_value_set_int (value, (gint) get_demand (self).max_width);
     break;
-  case PROP_MAX_READERS:
-    g_value_set_uint (value, self->max_readers);
-    break;
-  case PROP_WAIT_FOR_CONNECTION:
-    g_value_set_boolean (value, self->wait_for_connection);
-    break;
-  case PROP_LOSSLESS_TIMEOUT:
-    g_value_set_uint64 (value, self->lossless_timeout);
-    break;
-  case PROP_ALLOW_COPY:
-    g_value_set_boolean (value, self->allow_copy);
-    break;
-  case PROP_TS_OFFSET:
-    g_value_set_int64 (value, self->ts_offset);
+  case PROP_MAX_HEIGHT:
+    g_value_set_int (value, (gint) get_demand (self).max_height);
     break;
   default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    gst_ndsh_get_field (object, fields, id, value, pspec);
     break;
   }
-  GST_OBJECT_UNLOCK (self);
 }
 
 static void
 install_properties (GObjectClass *klass)
 {
-  const GParamFlags open = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_READY;
-  const GParamFlags live = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_PLAYING;
-  const GParamFlags read = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+  const GParamFlags open = GST_NDSH_PARAM_OPEN;
+  const GParamFlags live = GST_NDSH_PARAM_LIVE;
+  const GParamFlags read = GST_NDSH_PARAM_READ;
 
+  /**
+   * GstNdshSink:channel:
+   *
+   * Since: 0.1
+   */
   props[PROP_CHANNEL] = g_param_spec_string (
     "channel", "Channel",
     "Name to share the stream under: up to 64 letters, digits, '.', '_' and '-'; "
     "or the path of a socket, which begins with '/'",
     DEFAULT_CHANNEL, open);
+  /**
+   * GstNdshSink:perms:
+   *
+   * Since: 0.1
+   */
   props[PROP_PERMS] = g_param_spec_uint (
     "perms", "Permissions",
     "Who may read, as file permissions of the socket; connecting takes write "
     "permission: 0660 (432) admits the group, 0666 (438) everybody; 0 is the default",
     0, 0777, DEFAULT_PERMS, open);
+  /**
+   * GstNdshSink:history:
+   *
+   * Since: 0.1
+   */
   props[PROP_HISTORY] = g_param_spec_uint (
     "history", "History",
     "Number of newest frames kept for readers that come late or queue", 1,
     NDSH_MAX_QUEUE, DEFAULT_HISTORY, open);
+  /**
+   * GstNdshSink:max-memory:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_MEMORY] = g_param_spec_uint64 (
     "max-memory", "Maximum memory",
     "Shared memory for frames at most (in bytes); it is taken as it is needed. 0: what "
     "16 frames need, at least 256 MiB and otherwise a quarter of the machine's memory",
     0, G_MAXUINT64, DEFAULT_MAX_MEMORY, open);
+  /**
+   * GstNdshSink:max-readers:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_READERS] = g_param_spec_uint (
     "max-readers", "Maximum readers", "Readers beyond this number are refused", 1,
     MAX_MAX_READERS, DEFAULT_MAX_READERS, open);
+  /**
+   * GstNdshSink:wait-for-connection:
+   *
+   * Since: 0.1
+   */
   props[PROP_WAIT_FOR_CONNECTION] = g_param_spec_boolean (
     "wait-for-connection", "Wait for connection",
     "Block the stream while there is no reader, unless an EOS is about to end it",
     DEFAULT_WAIT_FOR_CONNECTION, live);
+  /**
+   * GstNdshSink:lossless-timeout:
+   *
+   * Since: 0.1
+   */
   props[PROP_LOSSLESS_TIMEOUT] = g_param_spec_uint64 (
     "lossless-timeout", "Lossless timeout",
     "How long a reader that asked for every frame may hold the stream up before "
     "it loses that right (in nanoseconds); 0 does not grant it at all",
     0, G_MAXINT64, DEFAULT_LOSSLESS_TIMEOUT, open);
+  /**
+   * GstNdshSink:allow-copy:
+   *
+   * Since: 0.1
+   */
   props[PROP_ALLOW_COPY] = g_param_spec_boolean (
     "allow-copy", "Allow copy",
     "Copy frames that upstream did not write into shared memory; false makes "
@@ -2020,28 +2009,58 @@ install_properties (GObjectClass *klass)
     "found no shared memory free when upstream began it, picture or sound, it drops: the "
     "next may find some",
     DEFAULT_ALLOW_COPY, live);
+  /**
+   * GstNdshSink:ts-offset:
+   *
+   * Since: 0.1
+   */
   props[PROP_TS_OFFSET] = g_param_spec_int64 (
     "ts-offset", "Timestamp offset",
     "Publish frames so much later, and with times that are so much later, if sync is "
     "true (in nanoseconds)",
     G_MININT64 / 4, G_MAXINT64 / 4, 0, live);
+  /**
+   * GstNdshSink:num-readers:
+   *
+   * Since: 0.1
+   */
   props[PROP_NUM_READERS]
     = g_param_spec_uint ("num-readers", "Number of readers", "Readers now", 0,
                          G_MAXUINT, 0, read);
+  /**
+   * GstNdshSink:max-rate:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_RATE] = gst_param_spec_fraction (
     "max-rate", "Maximum rate",
     "The most frames a second that one of the readers wants (max-rate of ndshsrc); "
     "2147483647 if one wants all, 0 if there is no reader",
     0, 1, G_MAXINT, 1, 0, 1, read);
+  /**
+   * GstNdshSink:max-width:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_WIDTH] = g_param_spec_int (
     "max-width", "Maximum width",
     "The most pixels of a row that are of use to one of the readers (max-width of "
     "ndshsrc); 2147483647 if all are to one, 0 if there is no reader. Frames are shared "
     "as they come all the same",
     0, G_MAXINT, 0, read);
+  /**
+   * GstNdshSink:max-height:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_HEIGHT] = g_param_spec_int (
     "max-height", "Maximum height", "The same for rows (max-height of ndshsrc)", 0,
     G_MAXINT, 0, read);
+  /**
+   * GstNdshSink:stats:
+   *
+   * Since: 0.1
+   */
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "average-rate, dropped and rendered as in every sink; frames-published, "
@@ -2064,6 +2083,8 @@ install_signals (GType type)
    *
    * A reader came. Emitted from a thread of the sink that looks after readers:
    * do not change states in it.
+   *
+   * Since: 0.1
    */
   signals[SIGNAL_READER_ADDED]
     = g_signal_new ("reader-added", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
@@ -2075,6 +2096,8 @@ install_signals (GType type)
    * @uid: its user
    *
    * A reader went. Emitted like #GstNdshSink::reader-added.
+   *
+   * Since: 0.1
    */
   signals[SIGNAL_READER_REMOVED]
     = g_signal_new ("reader-removed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL,

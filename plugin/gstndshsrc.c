@@ -25,6 +25,8 @@
  * gst-launch-1.0 ndshsrc channel=test ! videoconvert ! autovideosink
  * gst-launch-1.0 -e ndshsrc channel=cam leaky-type=none ! videoconvert ! x264enc ! mp4mux ! filesink location=cam.mp4
  * ]|
+ *
+ * Since: 0.1
  */
 
 /*
@@ -112,6 +114,7 @@ struct _GstNdshSrc {
   gint max_height;
   gboolean metas_as_events;     /* does not change while it is open */
   GstCaps *array_caps;          /* or NULL */
+  gboolean has_uri;             /* the channel is one's */
 
   /* What the properties show; the object lock. */
   gboolean connected;
@@ -210,6 +213,15 @@ G_DEFINE_TYPE_WITH_CODE (GstNdshSrc, gst_ndsh_src, GST_TYPE_PUSH_SRC,
                          G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER,
                                                 uri_handler_init))
 
+/**
+ * GstNdshSrcLeakyType:
+ * @none: every frame: the writer waits for this reader
+ * @downstream: drop the oldest frames
+ *
+ * What becomes of frames that come faster than they are taken.
+ *
+ * Since: 0.1
+ */
 #define GST_TYPE_NDSH_SRC_LEAKY_TYPE (leaky_type_get_type ())
 static GType
 leaky_type_get_type (void)
@@ -226,6 +238,16 @@ leaky_type_get_type (void)
   return type;
 }
 
+/**
+ * GstNdshSrcOnDisconnect:
+ * @wait: wait for the next writer
+ * @eos: end the stream
+ * @error: post an error
+ *
+ * What to do when the writer goes without having ended its stream.
+ *
+ * Since: 0.1
+ */
 #define GST_TYPE_NDSH_SRC_ON_DISCONNECT (on_disconnect_get_type ())
 static GType
 on_disconnect_get_type (void)
@@ -265,11 +287,12 @@ set_connected (GstNdshSrc *self, gboolean connected)
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CONNECTED]);
 }
 
-/* It asked for every frame, and may lose some: once for each writer. */
+/* It asked for every frame, and may lose some: once for each writer. One that has gone is
+ * read to its end as it was. */
 static void
 warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
 {
-  gboolean may_lose = self->mode == NDSH_READ_LOSSLESS && info->max_leases > 0
+  gboolean may_lose = self->mode == NDSH_READ_LOSSLESS && self->connected
                       && info->mode != NDSH_READ_LOSSLESS;
 
   if (may_lose && !self->may_lose) {
@@ -285,25 +308,32 @@ warn_of_loss (GstNdshSrc *self, const NdshReaderInfo *info)
   self->may_lose = may_lose;
 }
 
-/* What was lost since this was last told, but at most once a second; while nobody waits. */
-static void
-tell_loss (GstNdshSrc *self)
+static guint64
+count_untold_losses (GstNdshSrc *self)
 {
-  const guint64 n_lost = self->reader_info.missed + self->n_skipped - self->n_unwanted;
+  return self->reader_info.missed + self->n_skipped - self->n_unwanted - self->n_lost_told;
+}
+
+/* What was lost since this was last told, but at most once a second, unless that @is_all;
+ * while nobody waits. */
+static void
+tell_loss (GstNdshSrc *self, gboolean is_all)
+{
+  const guint64 n_lost = count_untold_losses (self);
   gint64 now;
 
-  if (n_lost == self->n_lost_told)
+  if (n_lost == 0)
     return;
   now = gst_ndsh_get_monotonic_time ();
-  if (now < self->tell_loss_at)
+  if (now < self->tell_loss_at && !is_all)
     return;
   gst_ndsh_post_structure (
     GST_ELEMENT_CAST (self),
     gst_structure_new ("GstNdshSrcFramesDropped", "dropped", G_TYPE_UINT64,
-                       n_lost - self->n_lost_told, "frames-missed", G_TYPE_UINT64,
+                       n_lost, "frames-missed", G_TYPE_UINT64,
                        self->reader_info.missed, "frames-skipped", G_TYPE_UINT64,
                        self->n_skipped, NULL));
-  self->n_lost_told = n_lost;
+  self->n_lost_told += n_lost;
   self->tell_loss_at = now + (gint64) GST_SECOND;
 }
 
@@ -470,6 +500,20 @@ set_expected (GstNdshSrc *self, gboolean expected)
                               gst_message_new_latency (GST_OBJECT_CAST (self)));
 }
 
+/* Who opens a URI adds elements and pads when there are caps, in our thread. uridecodebin
+ * may miss that it is done with that, and hang, if it changes state meanwhile, as it does
+ * as long as a live pipeline has not begun to play. */
+static gboolean
+has_uri (GstNdshSrc *self)
+{
+  gboolean has_uri;
+
+  GST_OBJECT_LOCK (self);
+  has_uri = self->has_uri;
+  GST_OBJECT_UNLOCK (self);
+  return has_uri;
+}
+
 /* A source in this process has caps and a latency before the pipeline plays; so has
  * this one, if a writer is there already: a mixer would else begin without it. It is
  * asked, and not yet read: who waits for a reader, to send something, waits for one
@@ -477,7 +521,8 @@ set_expected (GstNdshSrc *self, gboolean expected)
 static void
 ask_writer (GstNdshSrc *self, const char *channel)
 {
-  self->writer = ndsh_channel_info_new (channel, NULL);
+  if (!has_uri (self))
+    self->writer = ndsh_channel_info_new (channel, NULL);
   if (self->writer != NULL && self->writer->n_arrays == 0)
     g_clear_pointer (&self->writer, ndsh_channel_info_free);
   if (self->writer == NULL) {
@@ -533,6 +578,7 @@ gst_ndsh_src_stop (GstBaseSrc *base)
   reader = g_steal_pointer (&self->reader);
   GST_OBJECT_UNLOCK (self);
   if (reader != NULL) {
+    tell_loss (self, TRUE);
     g_clear_pointer (&self->writer, ndsh_channel_info_free);
     ndsh_reader_free (reader);
     gst_ndsh_timeline_leave (g_steal_pointer (&self->timeline));
@@ -652,9 +698,9 @@ tell_waiting (GstNdshSrc *self, const GError *error)
                     ("%s", error->message));
 }
 
-/* How long the next wait may be; -1 for ever. */
+/* Until it is told that no frame came; G_MAXINT64 if that is not wanted. */
 static gint64
-get_patience_us (GstNdshSrc *self)
+get_silence_left_us (GstNdshSrc *self)
 {
   GstClockTime timeout;
   gint64 until_us;
@@ -663,7 +709,7 @@ get_patience_us (GstNdshSrc *self)
   timeout = self->timeout;
   GST_OBJECT_UNLOCK (self);
   if (timeout == 0)
-    return -1;
+    return G_MAXINT64;
   until_us = self->quiet_since_us
              + (gint64) CLAMP (timeout / 1000, LEAST_TIMEOUT_US, G_MAXINT64 / 4);
   return MAX (until_us - g_get_monotonic_time (), 0);
@@ -673,10 +719,23 @@ get_patience_us (GstNdshSrc *self)
 static void
 tell_silence (GstNdshSrc *self)
 {
-  if (get_patience_us (self) != 0)
+  if (get_silence_left_us (self) != 0)
     return;
   self->quiet_since_us = g_get_monotonic_time ();
   post_event (self, "GstNdshSrcTimeout");
+}
+
+/* How long the next wait may be; -1 for ever. What was lost last is told a second after what
+ * was lost before that, whether another frame comes or not. */
+static gint64
+get_patience_us (GstNdshSrc *self)
+{
+  gint64 left_us = get_silence_left_us (self);
+
+  if (count_untold_losses (self) > 0)
+    left_us = MIN (left_us, MAX (self->tell_loss_at - gst_ndsh_get_monotonic_time (), 0)
+                                / 1000 + 1);
+  return left_us < G_MAXINT64 ? left_us : -1;
 }
 
 /* While there is no writer the wait is cut short, so that it is told when one is there
@@ -714,6 +773,7 @@ next_frame (GstNdshSrc *self, NdshFrame **frame)
     if (*frame != NULL)
       return GST_FLOW_OK;
     tell_silence (self);
+    tell_loss (self, FALSE);
     result = handle_wait_error (self, error);
     if (result != GST_FLOW_OK)
       return result;
@@ -1694,7 +1754,7 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
   g_atomic_pointer_set (&self->thread, g_thread_self ());
   g_atomic_int_set (&self->is_downstream, FALSE);
   prepare_envelope (self);
-  tell_loss (self);
+  tell_loss (self, FALSE);
   self->pushed = gst_ndsh_get_monotonic_time () - self->created_at;
   for (;;) {
     result = next_frame (self, &frame);
@@ -1705,11 +1765,13 @@ gst_ndsh_src_create (GstPushSrc *push, GstBuffer **buffer)
     /* next_frame () notices it only where it sleeps. */
     if (g_atomic_int_get (&self->is_flushing))
       return GST_FLOW_FLUSHING;
-    tell_loss (self);
+    tell_loss (self, FALSE);
   }
   if (result == GST_FLOW_OK)
     GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ": %" GST_PTR_FORMAT,
                     self->sequence, (gpointer) *buffer);
+  else if (result == GST_FLOW_EOS)
+    tell_loss (self, TRUE);
   self->created_at = gst_ndsh_get_monotonic_time ();
   g_atomic_int_set (&self->is_downstream, result == GST_FLOW_OK);
   return result;
@@ -1772,74 +1834,75 @@ is_open (GstNdshSrc *self)
   return open;
 }
 
+static const gsize fields[N_PROPS] = {
+  [PROP_CHANNEL] = G_STRUCT_OFFSET (GstNdshSrc, channel),
+  [PROP_LEAKY_TYPE] = G_STRUCT_OFFSET (GstNdshSrc, leaky_type),
+  [PROP_MAX_BUFFERS] = G_STRUCT_OFFSET (GstNdshSrc, max_buffers),
+  [PROP_MAX_AGE] = G_STRUCT_OFFSET (GstNdshSrc, max_age),
+  [PROP_ON_DISCONNECT] = G_STRUCT_OFFSET (GstNdshSrc, on_disconnect),
+  [PROP_IGNORE_EOS] = G_STRUCT_OFFSET (GstNdshSrc, ignore_eos),
+  [PROP_FOLLOW_FLUSH] = G_STRUCT_OFFSET (GstNdshSrc, follow_flush),
+  [PROP_TIMEOUT] = G_STRUCT_OFFSET (GstNdshSrc, timeout),
+  [PROP_MAX_WIDTH] = G_STRUCT_OFFSET (GstNdshSrc, max_width),
+  [PROP_MAX_HEIGHT] = G_STRUCT_OFFSET (GstNdshSrc, max_height),
+  [PROP_METAS_AS_EVENTS] = G_STRUCT_OFFSET (GstNdshSrc, metas_as_events),
+  [PROP_CONNECTED] = G_STRUCT_OFFSET (GstNdshSrc, connected),
+};
+
+static void
+set_max_rate (GstNdshSrc *self, const GValue *value)
+{
+  GST_OBJECT_LOCK (self);
+  self->max_rate_n = gst_value_get_fraction_numerator (value);
+  self->max_rate_d = gst_value_get_fraction_denominator (value);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+set_array_caps (GstNdshSrc *self, const GValue *value)
+{
+  GST_OBJECT_LOCK (self);
+  gst_caps_replace (&self->array_caps, (GstCaps *) gst_value_get_caps (value));
+  GST_OBJECT_UNLOCK (self);
+}
+
 static void
 gst_ndsh_src_set_property (GObject *object, guint id, const GValue *value,
                            GParamSpec *pspec)
 {
   GstNdshSrc *self = GST_NDSH_SRC (object);
 
-  if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) == 0 && is_open (self)) {
-    GST_WARNING_OBJECT (self, "%s can be changed in NULL and READY only", pspec->name);
+  if (!gst_ndsh_may_set (GST_ELEMENT_CAST (self), pspec, is_open (self)))
     return;
-  }
-  if (id == PROP_IS_LIVE) {
-    gst_base_src_set_live (GST_BASE_SRC_CAST (self), g_value_get_boolean (value));
-    return;
-  }
-  GST_OBJECT_LOCK (self);
   switch (id) {
-  case PROP_CHANNEL:
-    g_free (self->channel);
-    self->channel = g_value_dup_string (value);
-    if (self->channel == NULL)
-      self->channel = g_strdup (DEFAULT_CHANNEL);
-    break;
-  case PROP_LEAKY_TYPE:
-    self->leaky_type = (LeakyType) g_value_get_enum (value);
-    g_atomic_int_set (&self->mode_is_old, TRUE);
-    break;
-  case PROP_MAX_BUFFERS:
-    self->max_buffers = g_value_get_uint (value);
-    g_atomic_int_set (&self->mode_is_old, TRUE);
-    break;
-  case PROP_MAX_AGE:
-    self->max_age = g_value_get_uint64 (value);
-    break;
-  case PROP_IGNORE_EOS:
-    self->ignore_eos = g_value_get_boolean (value);
-    break;
-  case PROP_FOLLOW_FLUSH:
-    self->follow_flush = g_value_get_boolean (value);
-    break;
-  case PROP_ON_DISCONNECT:
-    self->on_disconnect = (OnDisconnect) g_value_get_enum (value);
-    break;
-  case PROP_TIMEOUT:
-    self->timeout = g_value_get_uint64 (value);
-    break;
-  case PROP_METAS_AS_EVENTS:
-    self->metas_as_events = g_value_get_boolean (value);
+  case PROP_IS_LIVE:
+    gst_base_src_set_live (GST_BASE_SRC_CAST (self), g_value_get_boolean (value));
     break;
   case PROP_MAX_RATE:
-    self->max_rate_n = gst_value_get_fraction_numerator (value);
-    self->max_rate_d = gst_value_get_fraction_denominator (value);
-    g_atomic_int_set (&self->mode_is_old, TRUE);
-    break;
-  case PROP_MAX_WIDTH:
-    self->max_width = g_value_get_int (value);
-    g_atomic_int_set (&self->mode_is_old, TRUE);
-    break;
-  case PROP_MAX_HEIGHT:
-    self->max_height = g_value_get_int (value);
-    g_atomic_int_set (&self->mode_is_old, TRUE);
+    set_max_rate (self, value);
     break;
   case PROP_ARRAY_CAPS:
-    gst_caps_replace (&self->array_caps, (GstCaps *) gst_value_get_caps (value));
+    set_array_caps (self, value);
     break;
   default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    gst_ndsh_set_field (object, fields, id, value, pspec);
     break;
   }
+  if (id == PROP_LEAKY_TYPE || id == PROP_MAX_BUFFERS || id == PROP_MAX_RATE
+      || id == PROP_MAX_WIDTH || id == PROP_MAX_HEIGHT)
+    g_atomic_int_set (&self->mode_is_old, TRUE);
+}
+
+static void
+get_shown (GstNdshSrc *self, guint id, GValue *value)
+{
+  GST_OBJECT_LOCK (self);
+  if (id == PROP_MAX_RATE)
+    gst_value_set_fraction (value, self->max_rate_n, self->max_rate_d);
+  else if (id == PROP_ARRAY_CAPS)
+    gst_value_set_caps (value, self->array_caps);
+  else
+    g_value_set_uint (value, self->reader_info.lag);
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -1849,88 +1912,57 @@ gst_ndsh_src_get_property (GObject *object, guint id, GValue *value,
 {
   GstNdshSrc *self = GST_NDSH_SRC (object);
 
-  if (id == PROP_IS_LIVE) {
-    g_value_set_boolean (value, gst_base_src_is_live (GST_BASE_SRC_CAST (self)));
-    return;
-  }
-  if (id == PROP_STATS) {
-    g_value_take_boxed (value, get_stats (self));
-    return;
-  }
-  GST_OBJECT_LOCK (self);
   switch (id) {
-  case PROP_CHANNEL:
-    g_value_set_string (value, self->channel);
+  case PROP_IS_LIVE:
+    g_value_set_boolean (value, gst_base_src_is_live (GST_BASE_SRC_CAST (self)));
     break;
-  case PROP_LEAKY_TYPE:
-    g_value_set_enum (value, (gint) self->leaky_type);
-    break;
-  case PROP_MAX_BUFFERS:
-    g_value_set_uint (value, self->max_buffers);
-    break;
-  case PROP_MAX_AGE:
-    g_value_set_uint64 (value, self->max_age);
-    break;
-  case PROP_IGNORE_EOS:
-    g_value_set_boolean (value, self->ignore_eos);
-    break;
-  case PROP_FOLLOW_FLUSH:
-    g_value_set_boolean (value, self->follow_flush);
-    break;
-  case PROP_ON_DISCONNECT:
-    g_value_set_enum (value, (gint) self->on_disconnect);
-    break;
-  case PROP_TIMEOUT:
-    g_value_set_uint64 (value, self->timeout);
-    break;
-  case PROP_METAS_AS_EVENTS:
-    g_value_set_boolean (value, self->metas_as_events);
+  case PROP_STATS:
+    g_value_take_boxed (value, get_stats (self));
     break;
   case PROP_MAX_RATE:
-    gst_value_set_fraction (value, self->max_rate_n, self->max_rate_d);
-    break;
   case PROP_ARRAY_CAPS:
-    gst_value_set_caps (value, self->array_caps);
-    break;
-  case PROP_MAX_WIDTH:
-    g_value_set_int (value, self->max_width);
-    break;
-  case PROP_MAX_HEIGHT:
-    g_value_set_int (value, self->max_height);
-    break;
   case PROP_CURRENT_LEVEL_BUFFERS:
-    g_value_set_uint (value, self->reader_info.lag);
-    break;
-  case PROP_CONNECTED:
-    g_value_set_boolean (value, self->connected);
+    get_shown (self, id, value);
     break;
   default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    gst_ndsh_get_field (object, fields, id, value, pspec);
     break;
   }
-  GST_OBJECT_UNLOCK (self);
 }
 
 static void
 install_properties (GObjectClass *klass)
 {
-  const GParamFlags open = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_READY;
-  const GParamFlags live = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-                           | GST_PARAM_MUTABLE_PLAYING;
-  const GParamFlags read = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+  const GParamFlags open = GST_NDSH_PARAM_OPEN;
+  const GParamFlags live = GST_NDSH_PARAM_LIVE;
+  const GParamFlags read = GST_NDSH_PARAM_READ;
 
+  /**
+   * GstNdshSrc:channel:
+   *
+   * Since: 0.1
+   */
   props[PROP_CHANNEL] = g_param_spec_string (
     "channel", "Channel",
     "Name that the stream is shared under; or the path of the socket, which begins "
     "with '/'",
     DEFAULT_CHANNEL, open);
+  /**
+   * GstNdshSrc:is-live:
+   *
+   * Since: 0.1
+   */
   props[PROP_IS_LIVE] = g_param_spec_boolean (
     "is-live", "Is live",
     "Give frames the time at which they were captured, on this pipeline's clock; the "
     "picture that is there at the start is shown at once. False starts at 0 with the "
     "first frame and prerolls with it",
     DEFAULT_IS_LIVE, open);
+  /**
+   * GstNdshSrc:leaky-type:
+   *
+   * Since: 0.1
+   */
   props[PROP_LEAKY_TYPE] = g_param_spec_enum (
     "leaky-type", "Leaky type",
     "What happens to frames that come faster than they are taken: none makes the "
@@ -1939,12 +1971,22 @@ install_properties (GObjectClass *klass)
     "leaky=upstream behind this element. Set while it plays it counts from the next "
     "frame on",
     GST_TYPE_NDSH_SRC_LEAKY_TYPE, DEFAULT_LEAKY_TYPE, live);
+  /**
+   * GstNdshSrc:max-buffers:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_BUFFERS] = g_param_spec_uint (
     "max-buffers", "Maximum buffers",
     "How far to fall behind the writer before frames are dropped (in frames); 1 "
     "takes the newest each time, 0 falls behind as far as max-age allows. Without "
     "effect if leaky-type is none. Set while it plays it counts from the next frame on",
     0, NDSH_MAX_QUEUE, DEFAULT_MAX_BUFFERS, live);
+  /**
+   * GstNdshSrc:max-age:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_AGE] = g_param_spec_uint64 (
     "max-age", "Maximum age",
     "Skip frames that are older than this if there is a newer one (in nanoseconds). "
@@ -1953,46 +1995,91 @@ install_properties (GObjectClass *klass)
     "the next is due, and there is no limit if max-buffers is set. Without effect if "
     "leaky-type is none, and on encoded frames that refer to others",
     0, G_MAXUINT64, DEFAULT_MAX_AGE, live);
+  /**
+   * GstNdshSrc:on-disconnect:
+   *
+   * Since: 0.1
+   */
   props[PROP_ON_DISCONNECT] = g_param_spec_enum (
     "on-disconnect", "On disconnect",
     "What to do when the writer goes without having ended the stream",
     GST_TYPE_NDSH_SRC_ON_DISCONNECT, DEFAULT_ON_DISCONNECT, live);
+  /**
+   * GstNdshSrc:ignore-eos:
+   *
+   * Since: 0.1
+   */
   props[PROP_IGNORE_EOS] = g_param_spec_boolean (
     "ignore-eos", "Ignore EOS",
     "Go on with what follows when the writer has ended its stream, instead of ending "
     "this one",
     DEFAULT_IGNORE_EOS, live);
+  /**
+   * GstNdshSrc:follow-flush:
+   *
+   * Since: 0.1
+   */
   props[PROP_FOLLOW_FLUSH] = g_param_spec_boolean (
     "follow-flush", "Follow flush",
     "Flush downstream when the writer's pipeline was flushed, as by a seek, with the first "
     "frame that follows: what is queued there is of before",
     DEFAULT_FOLLOW_FLUSH, live);
+  /**
+   * GstNdshSrc:timeout:
+   *
+   * Since: 0.1
+   */
   props[PROP_TIMEOUT] = g_param_spec_uint64 (
     "timeout", "Timeout",
     "Post an element message, GstNdshSrcTimeout, each time that no frame has come for as "
     "long (in nanoseconds, at least a millisecond); 0 for never. What it is when the wait "
     "for a frame begins counts",
     0, G_MAXUINT64, DEFAULT_TIMEOUT, live);
+  /**
+   * GstNdshSrc:max-rate:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_RATE] = gst_param_spec_fraction (
     "max-rate", "Maximum rate",
     "Skip frames so that no more than this many a second are shown, before anything is "
     "done with them; 0 for all. The framerate of the caps stays the writer's. Without "
     "effect on sound, and on encoded frames that refer to others",
     0, 1, G_MAXINT, 1, 0, 1, live);
+  /**
+   * GstNdshSrc:max-width:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_WIDTH] = g_param_spec_int (
     "max-width", "Maximum width",
     "More pixels of a row than this are of no use here, which the writer is told "
     "(max-width of ndshsink); frames come as it makes them all the same. 0 for any number",
     0, G_MAXINT, 0, live);
+  /**
+   * GstNdshSrc:max-height:
+   *
+   * Since: 0.1
+   */
   props[PROP_MAX_HEIGHT] = g_param_spec_int (
     "max-height", "Maximum height", "The same for rows (max-height of ndshsink)", 0,
     G_MAXINT, 0, live);
+  /**
+   * GstNdshSrc:metas-as-events:
+   *
+   * Since: 0.1
+   */
   props[PROP_METAS_AS_EVENTS] = g_param_spec_boolean (
     "metas-as-events", "Metas as events",
     "Before each buffer send its metas as a custom event, GstNdshMetas, of which ndshsink "
     "makes metas of the next frame: over a network by elements that keep events and no "
     "metas, as gdppay and gdpdepay",
     FALSE, open);
+  /**
+   * GstNdshSrc:array-caps:
+   *
+   * Since: 0.1
+   */
   props[PROP_ARRAY_CAPS] = g_param_spec_boxed (
     "array-caps", "Array caps",
     "Caps of frames that are arrays without caps, as programs write them that know nothing "
@@ -2000,13 +2087,28 @@ install_properties (GObjectClass *klass)
     "may be left out, types and dimensions of tensors too: they are those of the arrays, as "
     "in video/x-raw,format=BGR or other/tensors. Frames that cannot be that are an error",
     GST_TYPE_CAPS, open);
+  /**
+   * GstNdshSrc:current-level-buffers:
+   *
+   * Since: 0.1
+   */
   props[PROP_CURRENT_LEVEL_BUFFERS] = g_param_spec_uint (
     "current-level-buffers", "Current level buffers",
     "How far behind the writer this reader was when it took its last frame (in frames)", 0,
     G_MAXUINT, 0, read);
+  /**
+   * GstNdshSrc:connected:
+   *
+   * Since: 0.1
+   */
   props[PROP_CONNECTED]
     = g_param_spec_boolean ("connected", "Connected",
                             "Whether there is a writer now", FALSE, read);
+  /**
+   * GstNdshSrc:stats:
+   *
+   * Since: 0.1
+   */
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "frames-received; frames-missed, published but not received; frames-copied, "
@@ -2097,6 +2199,9 @@ set_uri (GstURIHandler *handler, const gchar *uri, GError **error)
   if (channel == NULL || *channel == '\0')
     return fail_uri (error, uri, "it names no channel");
   g_object_set (self, "channel", channel, NULL);
+  GST_OBJECT_LOCK (self);
+  self->has_uri = TRUE;
+  GST_OBJECT_UNLOCK (self);
   settings = g_strsplit (parts[1] != NULL ? parts[1] : "", "&", -1);
   for (guint i = 0; settings[i] != NULL && done; i++)
     done = set_property_from_uri (self, uri, settings[i], error);

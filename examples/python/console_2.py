@@ -15,3 +15,4 @@ shared.wait()                             # the original had only polling
 is_new, array = shared.read()
 print("new: %s, lies in %s" % (is_new, shared.ndarray_mmap_name))
 print(array)
+shared.close()

@@ -2,6 +2,8 @@
 """Where a detector would go: finds what is bright in a camera's pictures, and publishes
 them with a box around it."""
 
+import contextlib
+
 import numpy as np
 
 import ndsh
@@ -16,12 +18,15 @@ def detect(gray):
 
 
 writer = None
-for frame in ndsh.Reader("cam"):              # "latest": a slow detector skips pictures
-    if writer is None or writer.caps != frame.caps:
-        writer = writer and writer.close()
-        writer = ndsh.Writer("boxes", caps=frame.caps)
-    region = detect(frame.gray())
-    writer.write(frame.planes, pts=frame.pts, regions=[region])
-    print("picture %d: %s at %d, %d" % (frame.sequence, region.label, region.x, region.y))
+with contextlib.suppress(KeyboardInterrupt), ndsh.Reader("cam") as reader:
+    for frame in reader:                      # "latest": a slow detector skips pictures
+        if writer is None or writer.caps != frame.caps:
+            writer = writer and writer.close()
+            writer = ndsh.Writer("boxes", caps=frame.caps)
+        region = detect(frame.gray(copy=None))
+        writer.write(frame.planes, pts=frame.pts, regions=[region])
+        print("picture %d: %s at %d, %d" % (
+            frame.sequence, region.label, region.x, region.y))
 if writer is not None:
     writer.end()                              # EOS, in pipelines
+    writer.close()

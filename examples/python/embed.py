@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Shows a camera; from Enter to Enter publishes it in small, too. Needs PyGObject."""
 
+import contextlib
 import sys
-
 import gi
 
 gi.require_version("Gst", "1.0")
@@ -11,9 +11,8 @@ from gi.repository import GLib, Gst  # noqa: E402
 Gst.init(None)
 pipeline = Gst.parse_launch("ndshsrc channel=cam ! tee name=tee ! queue ! " + (
     " ".join(sys.argv[1:]) or "videoconvert ! autovideosink"))
-branch = Gst.parse_bin_from_description(
-    "queue leaky=downstream ! videoscale ! video/x-raw,width=160,height=120 "
-    "! ndshsink channel=small async=false", True)
+branch = Gst.parse_bin_from_description("queue leaky=downstream ! videoscale ! "
+    "video/x-raw,width=160,height=120 ! ndshsink channel=small async=false", True)
 entrance = branch.get_static_pad("sink")
 
 
@@ -46,5 +45,6 @@ pipeline.bus.connect("message::eos", lambda bus, message: loop.quit())
 pipeline.bus.connect("message::error", lambda bus, message: (
     print(message.parse_error()[0].message, file=sys.stderr), loop.quit()))
 pipeline.set_state(Gst.State.PLAYING)
-loop.run()
+with contextlib.suppress(KeyboardInterrupt):
+    loop.run()
 pipeline.set_state(Gst.State.NULL)

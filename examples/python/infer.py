@@ -2,6 +2,8 @@
 """Where a model would go: a convolution of each newest picture, and its result as a
 channel of its own."""
 
+import contextlib
+
 import numpy as np
 
 import ndsh
@@ -17,9 +19,10 @@ def convolve(image, kernel):
     return result
 
 
-with ndsh.Writer("edges") as writer:
-    for frame in ndsh.Reader("cam"):          # "latest": a slow model skips pictures
-        edges = convolve(frame.gray(), KERNEL)
+with contextlib.suppress(KeyboardInterrupt), ndsh.Reader("cam") as reader, \
+        ndsh.Writer("edges") as writer:
+    for frame in reader:                      # "latest": a slow model skips pictures
+        edges = convolve(frame.gray(copy=None), KERNEL)     # only looked at: a view
         writer.write(edges, pts=frame.pts)
         print("picture %d: edges of %.1f, %.0f ms after it was published" % (
             frame.sequence, np.abs(edges).mean(), frame.age * 1000))

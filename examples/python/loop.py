@@ -2,13 +2,16 @@
 """Reads a camera in an event loop, beside whatever else it does."""
 
 import asyncio
+import contextlib
+import signal
 
 import ndsh
 
 
 async def count(counts):
-    async for frame in ndsh.Reader("cam", mode="queue"):
-        counts.append(frame.sequence)
+    with ndsh.Reader("cam", mode="queue") as reader:
+        async for frame in reader:
+            counts.append(frame.sequence)
 
 
 async def report(counts):
@@ -21,9 +24,12 @@ async def report(counts):
 
 async def main():
     counts = []
-    reporter = asyncio.ensure_future(report(counts))
-    await count(counts)                   # until the camera ends
-    reporter.cancel()
+    tasks = [asyncio.ensure_future(count(counts)), asyncio.ensure_future(report(counts))]
+    asyncio.get_event_loop().add_signal_handler(signal.SIGINT, tasks[0].cancel)
+    for task in tasks:                    # until the camera ends, or Ctrl-C
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        tasks[1].cancel()
 
 
 asyncio.new_event_loop().run_until_complete(main())

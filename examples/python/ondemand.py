@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A camera that is on only while somebody looks. Needs PyGObject."""
 
+import contextlib
 import sys
 
 import gi
@@ -41,7 +42,6 @@ pipeline.bus.connect("message::error", lambda bus, message: (
     print(message.parse_error()[0].message, file=sys.stderr), loop.quit()))
 switch_camera(False)
 pipeline.set_state(Gst.State.PLAYING)
-try:
+with contextlib.suppress(KeyboardInterrupt):
     loop.run()
-finally:
-    pipeline.set_state(Gst.State.NULL)
+pipeline.set_state(Gst.State.NULL)

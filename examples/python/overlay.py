@@ -2,19 +2,18 @@
 """A pipeline that draws the boxes of detect.py, as those of any detector that leaves
 GstVideoRegionOfInterestMeta. Needs PyGObject, and pycairo for cairooverlay."""
 
+import contextlib
 import sys
-
 import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstVideo", "1.0")
 from gi.repository import GLib, Gst, GstVideo  # noqa: E402
 
-SINK = " ".join(sys.argv[1:]) or "autovideosink"
-
 Gst.init(None)
-pipeline = Gst.parse_launch("ndshsrc channel=boxes name=boxes ! videoconvert "
-                            "! cairooverlay name=overlay ! videoconvert ! " + SINK)
+pipeline = Gst.parse_launch(
+    "ndshsrc channel=boxes name=boxes ! videoconvert ! cairooverlay name=overlay "
+    "! videoconvert ! " + (" ".join(sys.argv[1:]) or "autovideosink"))
 regions = []                              # of the buffer that is being drawn on
 
 
@@ -44,7 +43,8 @@ pipeline.set_state(Gst.State.PLAYING)
 loop = GLib.MainLoop()
 pipeline.bus.add_signal_watch()
 pipeline.bus.connect("message::eos", lambda bus, message: loop.quit())
-pipeline.bus.connect("message::error", lambda bus, message: sys.exit(
-    message.parse_error()[0].message))
-loop.run()
+pipeline.bus.connect("message::error", lambda bus, message: (
+    print(message.parse_error()[0].message, file=sys.stderr), loop.quit()))
+with contextlib.suppress(KeyboardInterrupt):
+    loop.run()
 pipeline.set_state(Gst.State.NULL)

@@ -7,6 +7,7 @@ Needs PyGObject and gst-rtsp-server. Nothing is read, or encoded, while nobody l
 all who look share one encoder.
 """
 
+import contextlib
 import sys
 
 import gi
@@ -31,4 +32,5 @@ server.get_mount_points().add_factory("/" + channel, factory)
 if server.attach(None) == 0:
     sys.exit("port %s is taken" % port)
 print("rtsp://127.0.0.1:%d/%s" % (server.get_bound_port(), channel), flush=True)
-GLib.MainLoop().run()
+with contextlib.suppress(KeyboardInterrupt):
+    GLib.MainLoop().run()

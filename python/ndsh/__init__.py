@@ -17,6 +17,13 @@ Sizes, strides and offsets are bytes, points in time are nanoseconds of
 CLOCK_MONOTONIC (names that end in _ns, and pts), time-outs are seconds.
 """
 
+try:
+    import numpy as _numpy            # noqa: F401
+except ImportError as _error:
+    raise ImportError("ndsh needs NumPy (%s): install python3-numpy, or run it with a "
+                      "Python that has it, as Debian's /usr/bin/python3 may"
+                      % _error) from None
+
 from ._lib import DTYPES as _DTYPES
 from ._lib import Error, FrameInfo, ReaderInfo, Spec, Timing, WriterInfo
 from .channels import Channel, channel, channels

@@ -16,6 +16,8 @@ from collections import namedtuple
 from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int64, c_size_t, c_ssize_t
 from ctypes import c_uint, c_uint32, c_uint64, c_void_p
 
+from .plain import Plain, plain
+
 LATEST, QUEUE, LOSSLESS = 0, 1, 2
 
 MAX_DIMS = 32
@@ -29,13 +31,13 @@ DTYPES = (None, "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32",
 
 UNKNOWN_OFFSET = 2 ** 64 - 1
 
-Spec = namedtuple("Spec", "dtype shape strides offset")
+Spec = plain(namedtuple("Spec", "dtype shape strides offset"))
 Spec.__doc__ = """One array of a frame.
 
 dtype: NumPy's name of it; shape: elements; strides, offset: bytes.
 """
 
-Timing = namedtuple("Timing", "clock origin_ns latency_ns")
+Timing = plain(namedtuple("Timing", "clock origin_ns latency_ns"))
 Timing.__doc__ = """What the timestamps of a stream's frames are.
 
 clock: "monotonic", CLOCK_MONOTONIC as of a camera; or None: they follow only each
@@ -45,9 +47,9 @@ origin_ns: the timestamp that is the stream's beginning, the same for channels t
 latency_ns: how long after the time it names a frame is published at the latest
 """
 
-FrameInfo = namedtuple("FrameInfo", "timestamp_ns duration_ns offset flags "
-                                    "publish_ns stream_id metadata timing "
-                                    "stream_metadata")
+FrameInfo = plain(namedtuple("FrameInfo", "timestamp_ns duration_ns offset flags "
+                                          "publish_ns stream_id metadata timing "
+                                          "stream_metadata"))
 FrameInfo.__doc__ = """What travels with a frame beside its arrays.
 
 timestamp_ns: CLOCK_MONOTONIC, when it was captured or is to be shown, or None
@@ -62,9 +64,9 @@ stream_metadata: bytes that the producer added to each frame until they are othe
     if none
 """
 
-ReaderInfo = namedtuple("ReaderInfo", "pid uid mode max_leases n_leases "
-                                      "delivered missed copied lag max_rate "
-                                      "max_width max_height")
+ReaderInfo = plain(namedtuple("ReaderInfo", "pid uid mode max_leases n_leases "
+                                            "delivered missed copied lag max_rate "
+                                            "max_width max_height"))
 ReaderInfo.__doc__ = """A reader as its writer sees it, or as it sees itself.
 
 pid, uid: of the process at the other end; pid 0 in another pid namespace
@@ -78,8 +80,8 @@ max_rate: frames a second that it wants at most, 0 for all
 max_width, max_height: pixels of a picture that are of use to it, 0 for any number
 """
 
-WriterInfo = namedtuple("WriterInfo", "published slots bytes max_bytes max_frames "
-                                      "retired_bytes trust key_requests")
+WriterInfo = plain(namedtuple("WriterInfo", "published slots bytes max_bytes max_frames "
+                                      "retired_bytes trust key_requests"))
 WriterInfo.__doc__ = """What a writer has made.
 
 published: frames since the start; slots: places for frames made so far
@@ -96,9 +98,11 @@ TRUSTS = ("unknown", "writer", "udmabuf", "user")
 MODES = ("latest", "queue", "lossless")
 
 
-class Error(Exception):
+class Error(Exception, metaclass=Plain):
     """What none of Python's own exceptions fits: the writer speaks another version
     of the protocol, or what the parent process opened was used in its child."""
+
+    __module__ = "ndsh"
 
 
 # --- The library -------------------------------------------------------------
@@ -552,10 +556,10 @@ def reader_is_connected(reader):
 
 
 def reader_leases(reader):
-    """(held, granted)"""
+    """(held, granted, how many frames were copied where they could not be leased)"""
     info = _ReaderInfo()
     _reader_get_info(reader, byref(info))
-    return info.n_leases, info.max_leases
+    return info.n_leases, info.max_leases, info.copied
 
 
 def reader_get_info(reader):

@@ -3,7 +3,7 @@
 
 import time
 
-from . import _lib, formats
+from . import _lib, arguments, formats
 
 
 class Channel:
@@ -66,6 +66,7 @@ def channel(name, measure=0.0):
     TimeoutError       the writer does not answer: it may be stopped
     ndsh.Error         it speaks another version of the protocol
     """
+    arguments.check_directory(name)
     return _ask_twice([name], measure, _lib.channel_info)[0]
 
 
@@ -76,6 +77,7 @@ def channels(measure=0.0):
     What cannot be asked (not allowed, stopped, another version) is left out. Each that
     is stopped costs two seconds.
     """
+    arguments.check_directory()
     return _ask_twice(_lib.list_channels(), measure, _try_to_ask)
 
 

@@ -11,7 +11,8 @@ refuses to make an array of a read-only one writeable again.
 
 import numpy as np
 
-from . import _lib, formats, metas, pixels
+from . import _lib, formats, metas, pixels, png
+from .buffers import Buffers
 
 
 class Window:
@@ -44,11 +45,12 @@ def show(owner, address, view, read_only=True):
 
 class Meaning:
     """What frames that look alike are: specs as carried, views as NumPy is to see them,
-    and the caps."""
+    the caps, and the memory that their copies share."""
 
-    __slots__ = ("caps", "specs", "views")
+    __slots__ = ("buffers", "caps", "specs", "views")
 
     def __init__(self, specs, caps):
+        self.buffers = Buffers()
         self.caps = caps
         self.specs = specs
         self.views = formats.views(caps, specs)
@@ -57,12 +59,21 @@ class Meaning:
 class Frame:
     """A frame: one or more read-only arrays in shared memory, and what they mean.
 
-    The arrays are views; nothing is copied, and no byte of them changes while any of
-    them, or a slice, or this object, is alive. They stay valid when the reader is
+    array, arrays and planes are read-only views of what others see, too; copy (),
+    bgr (), rgb () and gray () give arrays that are the program's own, to paint on.
+    OpenCV before 4.9 and PyTorch do not mind that an array is read-only, and end the
+    interpreter when they write to one: give them arrays of the program's own, or open
+    the reader with paintable=True.
+
+    No byte of a view changes while any of them, or a slice, or this object, is alive.
+    They stay valid when the reader is
     closed and when the writer has gone, in any thread. In exchange their place in
-    shared memory is taken: a reader may hold as many of them as its `leases`, less one;
-    the payload of what comes beyond is copied once into private memory (``copied`` is
-    True then, and Reader.copied counts).
+    shared memory is taken: a reader may hold as many of them as its `leases`, less one,
+    and all readers together half of what the writer's memory has room for. The payload
+    of what comes beyond is copied once into private memory (``copied`` is True then, and
+    Reader.copied counts): nothing fails, but each frame costs a copy. Who means to keep
+    many does better with the copy () of each: then shared memory is free, and readers
+    that keep little go on without copies.
 
     A frame can neither be copied nor go to another process; its arrays can.
 
@@ -75,6 +86,8 @@ class Frame:
 
     __slots__ = ("sequence", "dropped", "copied", "_name", "_meaning", "_info", "_owner",
                  "_address", "__weakref__")
+
+    _read_only = True
 
     def __init__(self, name, handle, meaning):
         self._name = name
@@ -91,7 +104,7 @@ class Frame:
         self._info = _lib.frame_get_info(self._owner)
         size = _lib.frame_get_size(self._owner)
         shared = show(self._owner, self._address, _lib.Spec("uint8", (size,), (1,), 0))
-        private = shared.copy()
+        private = self._meaning.buffers.copy(shared)
         self._owner = private
         self._address = private.__array_interface__["data"][0]
         self.copied = True
@@ -105,7 +118,7 @@ class Frame:
         Numbers that are not in the machine's byte order are uint8 with one more
         dimension here; planes has them as numbers.
         """
-        return tuple(show(self._owner, self._address, spec)
+        return tuple(show(self._owner, self._address, spec, self._read_only)
                      for spec in self._meaning.specs)
 
     @property
@@ -116,7 +129,7 @@ class Frame:
         uint8; BGR: one of (height, width, 3); GRAY16_BE: one of >u2 (height, width).
         Strides are the writer's: rows may be padded.
         """
-        return tuple(show(self._owner, self._address, view)
+        return tuple(show(self._owner, self._address, view, self._read_only)
                      for view in self._meaning.views)
 
     @property
@@ -133,14 +146,38 @@ class Frame:
         """
         views = self._meaning.views
         if len(views) == 1:
-            return show(self._owner, self._address, views[0])
+            return show(self._owner, self._address, views[0], self._read_only)
         joined = formats.join(self._meaning.caps, views)
         if joined is None:
             raise ValueError(
                 "this frame of channel '%s' is %d arrays that do not lie as one "
                 "(%s): take frame.planes" % (self._name, len(views),
                                              self.format or "no format"))
-        return show(self._owner, self._address, joined)
+        return show(self._owner, self._address, joined, self._read_only)
+
+    def copy(self):
+        """What array is, as an array of its own: writable, and with no padding in its
+        rows. It costs one copy, into memory that is warm if you drop the array before
+        the last."""
+        return self._meaning.buffers.copy(self.array)
+
+    @property
+    def shape(self):
+        """That of array."""
+        return self.array.shape
+
+    @property
+    def dtype(self):
+        """That of array."""
+        return self.array.dtype
+
+    def __len__(self):
+        """That of array: rows of a picture."""
+        return len(self.array)
+
+    def __bool__(self):
+        """A frame is one, also if it has no elements."""
+        return True
 
     @property
     def __array_interface__(self):
@@ -151,8 +188,8 @@ class Frame:
         """For torch.from_dlpack (frame) and the like.
 
         Without a copy where NumPy (2.1 and later) and the consumer know read-only
-        tensors (DLPack 1.0). Else a tensor of a private copy, since its consumer
-        might write to it; BufferError if that is asked not to be.
+        tensors (DLPack 1.0), and of paintable frames. Else a tensor of a private copy,
+        since its consumer might write to it; BufferError if that is asked not to be.
         """
         if arguments.get("dl_device") not in (None, self.__dlpack_device__()):
             raise BufferError("the frame is in the memory of the CPU")
@@ -162,47 +199,63 @@ class Frame:
                 return self.array.__dlpack__(**arguments)
             except TypeError:
                 pass              # NumPy before 2.1
-        if arguments.pop("copy", None) is False:
+        copy, stream = arguments.get("copy"), arguments.get("stream")
+        if not self._read_only and not copy:
+            return self.array.__dlpack__(stream=stream)
+        if copy is False:
             raise BufferError("a read-only array cannot be handed over without a copy "
-                              "before DLPack 1.0 and NumPy 2.1")
-        stream = arguments.get("stream")
-        return self.array.copy().__dlpack__(stream=stream)
+                              "before DLPack 1.0 and NumPy 2.1: take frame.copy ()")
+        return self.copy().__dlpack__(stream=stream)
 
     def __dlpack_device__(self):
         return (1, 0)             # kDLCPU
 
     # --- As colours ---
 
-    def bgr(self, copy=None):
-        """The picture as (height, width, 3), blue first, as OpenCV has it.
+    def bgr(self, copy=True):
+        """The picture as (height, width, 3), blue first, as OpenCV has it: an array of
+        its own, to paint on, in memory that is used again when you drop it.
 
-        A read-only view, without a copy, of BGR, RGB, BGRx, xRGB and all others that
-        have the three beside each other, and of RGBP and BGRP. Else a conversion,
-        which is a new array: by OpenCV if it is installed, else by NumPy, with the
-        matrix that the caps' colorimetry names (BT.601, BT.709, BT.2020).
+        Formats that have the three beside each other (BGR, RGB, BGRx, xRGB, ...), RGBP
+        and BGRP are copied. All others are converted: by OpenCV if it is installed,
+        else by NumPy, with the matrix that the caps' colorimetry names (BT.601, BT.709,
+        BT.2020).
 
-        copy: None is as said; False raises ValueError where it would be a conversion;
-            True always returns an array of its own, which may be written to
+        copy: False is a read-only view instead, which costs nothing, and ValueError
+            where it would be a conversion; None is the view where there is one, else
+            the conversion
         dtype: uint8; uint16, in the format's own range, for RGB, BGR, GBR and gray of
             more than 8 bits
-        Raises ValueError for what is not a picture.
+        Raises ValueError for what is not a picture: without caps, what is not uint8 or
+        uint16, (height, width), (height, width, 3) or (height, width, 4).
         """
-        return pixels.convert("bgr", self._meaning.caps, self.planes, copy)
+        return self._convert("bgr", copy)
 
-    def rgb(self, copy=None):
+    def rgb(self, copy=True):
         """The same, red first."""
-        return pixels.convert("rgb", self._meaning.caps, self.planes, copy)
+        return self._convert("rgb", copy)
 
-    def gray(self, copy=None):
-        """Brightness as (height, width).
+    def gray(self, copy=True):
+        """Brightness as (height, width), an array of its own, to paint on.
 
-        A view of GRAY8, GRAY16 (uint16), and of the Y plane of NV12, I420, YUY2 and
-        all other YUV formats, in whose range (mostly 16 to 235; uint16 where it has
-        more than 8 bits) it is. Else 0.299 R + 0.587 G + 0.114 B, a new array.
+        Of GRAY8, GRAY16 (uint16), and the Y plane of NV12, I420, YUY2 and all other YUV
+        formats it is a copy, in whose range (mostly 16 to 235; uint16 where it has
+        more than 8 bits) it is. Else 0.299 R + 0.587 G + 0.114 B.
 
         copy: as for bgr ()
         """
-        return pixels.convert("gray", self._meaning.caps, self.planes, copy)
+        return self._convert("gray", copy)
+
+    def _convert(self, to, copy):
+        return pixels.convert(to, self._meaning.caps, self.planes, copy,
+                              self._meaning.buffers)
+
+    def _repr_png_(self):
+        """For notebooks; None, and so its repr (), for what is not a picture."""
+        try:
+            return png.encode(self.rgb(copy=None))
+        except ValueError:
+            return None
 
     # --- What is known of it ---
 
@@ -254,7 +307,7 @@ class Frame:
 
     def __reduce__(self):
         raise TypeError("a frame of channel '%s' can neither be copied nor go to another "
-                        "process: take frame.array.copy (), or send frame.array"
+                        "process: take frame.copy (), or send frame.array"
                         % self._name)
 
     def __repr__(self):
@@ -263,3 +316,15 @@ class Frame:
         return "<ndsh.Frame %d of '%s': %s%s>" % (
             self.sequence, self._name, arrays,
             " " + self.format if self.format else "")
+
+
+class PaintableFrame(Frame):
+    """One whose arrays are all its own; see Reader's paintable."""
+
+    __slots__ = ()
+
+    _read_only = False
+
+    def __init__(self, name, handle, meaning):
+        super().__init__(name, handle, meaning)
+        self._make_private()

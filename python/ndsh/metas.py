@@ -10,6 +10,7 @@ import struct
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from . import formats
+from .plain import plain
 
 _MAGIC = b"ndg1"
 _HEAD = struct.Struct("<II")
@@ -24,6 +25,8 @@ _RECORDS = (_CLASSES, _TRACKING, "GstAnalyticsSegmentationMtd")
 _RELATIONS = "GstAnalyticsRelationMeta"
 _RELATES_TO = 8
 
+
+@plain
 class Region(NamedTuple):
     """A part of a picture that something is known of, like a detector's box.
 
@@ -53,6 +56,7 @@ class Region(NamedTuple):
     classes: Sequence[Tuple[str, float]] = ()
 
 
+@plain
 class Meta(NamedTuple):
     """What one of GStreamer's metas says, or one of a program's own.
 

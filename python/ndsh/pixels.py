@@ -10,6 +10,7 @@ import re
 import numpy as np
 
 from . import formats
+from .buffers import Buffers
 
 # Kr, Kb of the matrices that colorimetry names; the numbers are GStreamer's.
 _MATRICES = {2: (0.30, 0.11), 3: (0.2126, 0.0722), 4: (0.299, 0.114),
@@ -41,6 +42,12 @@ _BITS = {"RGB16": ((11, 5), (5, 6), (0, 5)), "BGR16": ((0, 5), (5, 6), (11, 5)),
 
 _CV_YUV = {"NV12": "NV12", "NV21": "NV21", "I420": "I420", "YV12": "YV12",
            "YUY2": "YUY2", "UYVY": "UYVY", "YVYU": "YVYU"}
+_V_FIRST = ("NV21", "NV61", "YV12", "YVU9")
+_BY_MATRIX = set(_PAIRS) | {"NV12", "NV21", "NV16", "NV61", "NV24", "I420", "YV12", "Y42B",
+                            "Y444"}
+
+# Pixels that are converted at a time, of every other row.
+_STRIP = 1 << 18
 
 
 def _opencv():
@@ -51,19 +58,49 @@ def _opencv():
     return cv2
 
 
-def convert(to, caps, planes, copy=None):
-    """@planes as "bgr", "rgb" or "gray"; copy as in Frame.bgr ()."""
+def convert(to, caps, planes, copy=None, buffers=None):
+    """@planes as "bgr", "rgb" or "gray"; copy as in Frame.bgr (); what is no view is in
+    memory of @buffers."""
+    buffers = Buffers() if buffers is None else buffers
     view = _view(to, caps, planes)
     if view is not None:
-        return view.copy() if copy else view
+        return _copy(view, planes, buffers) if copy else view
     if copy is False:
         raise ValueError("%s has no view of %s as %s: leave out copy=False to convert "
                          "it" % (_name(caps), _shapes(planes), to))
-    result = _convert(to, caps, planes)
+    result = _convert(to, caps, planes, buffers)
     if result is None:
-        raise ValueError("there is no conversion of %s, %s, to %s" % (
-            _name(caps), _shapes(planes), to))
+        raise ValueError("there is no conversion of %s, %s, to %s; frame.array has it as "
+                         "it is" % (_name(caps), _shapes(planes), to))
     return result
+
+
+def _copy(view, planes, buffers):
+    """NumPy goes over three colours at a time where they do not lie in that order, and
+    takes ten times as long."""
+    if view.ndim == 2 or view.strides[1:] == (3 * view.itemsize, view.itemsize):
+        return buffers.copy(view)
+    result = buffers.empty(view.shape, view.dtype)
+    if not _copy_by_opencv(view, planes, result):
+        for colour in range(3):
+            result[..., colour] = view[..., colour]
+    return result
+
+
+def _copy_by_opencv(view, planes, result):
+    """Those orders of which it can make BGR: "bgrx" and "rgbx", and "rgb"."""
+    cv2, whole = _opencv(), planes[0]
+    if cv2 is None or view.dtype != np.uint8 or len(planes) != 1 or view.size == 0:
+        return False
+    at = _address(view) - _address(whole), view.strides[2]
+    if whole.shape[2:] == (3,) and at == (2, -1):
+        cv2.cvtColor(whole, cv2.COLOR_RGB2BGR, dst=result)
+    elif whole.shape[2:] == (4,) and at in ((0, 1), (2, -1)):
+        cv2.cvtColor(whole, cv2.COLOR_BGRA2BGR if at[1] == 1 else cv2.COLOR_RGBA2BGR,
+                     dst=result)
+    else:
+        return False
+    return True
 
 
 def _name(caps):
@@ -92,7 +129,7 @@ def _view(to, caps, planes):
 
 def _view_without_format(to, caps, planes):
     """What came without caps is what it looks like, in OpenCV's order."""
-    if caps.text or len(planes) != 1:
+    if caps.text or not _may_be_picture(planes):
         return None
     array = planes[0]
     if to == "gray" and array.ndim == 2:
@@ -100,6 +137,11 @@ def _view_without_format(to, caps, planes):
     if to != "gray" and array.ndim == 3 and array.shape[2] in (3, 4):
         return _pick(array, "bgr", to)
     return None
+
+
+def _may_be_picture(planes):
+    """Of what came without caps."""
+    return len(planes) == 1 and planes[0].dtype in (np.uint8, np.uint16)
 
 
 def _planes_fit(caps, planes):
@@ -127,9 +169,8 @@ def _pick(array, order, to):
 def _pick_planes(planes, order, to):
     """Three planes at equal distances, as one array whose last axis goes over them."""
     first, second, third = (planes[order.index(colour)] for colour in to)
-    where = [plane.__array_interface__["data"][0] for plane in (first, second, third)]
-    lowest = min((first, second, third),
-                 key=lambda plane: plane.__array_interface__["data"][0])
+    where = [_address(plane) for plane in (first, second, third)]
+    lowest = min((first, second, third), key=_address)
     step = where[1] - where[0]
     if where[2] - where[1] != step or len({p.strides for p in planes}) != 1:
         return None
@@ -147,7 +188,11 @@ class _Strided:
         self.__array_interface__ = {
             "version": 3, "shape": shape, "strides": strides,
             "typestr": array.dtype.str,
-            "data": (array.__array_interface__["data"][0], True)}
+            "data": (_address(array), True)}
+
+
+def _address(array):
+    return array.__array_interface__["data"][0]
 
 
 def _gray_view(format, planes):
@@ -166,25 +211,25 @@ def _is_planar_yuv(format):
 
 # --- Conversions -------------------------------------------------------------
 
-def _convert(to, caps, planes):
+def _convert(to, caps, planes, buffers):
     cv2 = _opencv()
     if caps.media == "video/x-bayer":
         return _from_bayer(to, caps, planes, cv2)
     if caps.media == "image/jpeg":
         return _from_jpeg(to, planes, cv2)
     if caps.media == "video/x-raw":
-        return _from_video(to, caps, planes, cv2)
-    if not caps.text and len(planes) == 1:
+        return _from_video(to, caps, planes, cv2, buffers)
+    if not caps.text and _may_be_picture(planes):
         return _from_unknown(to, planes[0], cv2)
     return None
 
 
-def _from_video(to, caps, planes, cv2):
+def _from_video(to, caps, planes, cv2, buffers):
     if not _planes_fit(caps, planes):
         return None
     format = caps.format
     if to == "gray":
-        rgb = _convert_or_view("rgb", caps, planes)
+        rgb = _convert_or_view("rgb", caps, planes, buffers)
         return None if rgb is None else _gray_of(rgb, "rgb", cv2)
     if format.startswith("GRAY"):
         return _stack(planes[0], planes[0], planes[0])
@@ -194,13 +239,14 @@ def _from_video(to, caps, planes, cv2):
         return _stack(*[_expand(planes[0], *_BITS[format]["rgb".index(c)])
                         for c in to])
     limits = _colorimetry(caps, planes[0].shape[0])
-    done = _from_yuv_by_opencv(to, format, planes, limits, cv2)
+    done = None if cv2 is None else _from_yuv_by_opencv(
+        to, format, planes, limits, cv2, buffers)
     return _from_yuv(to, format, planes, limits) if done is None else done
 
 
-def _convert_or_view(to, caps, planes):
+def _convert_or_view(to, caps, planes, buffers):
     view = _view(to, caps, planes)
-    return _convert(to, caps, planes) if view is None else view
+    return _convert(to, caps, planes, buffers) if view is None else view
 
 
 def _from_unknown(to, array, cv2):
@@ -248,29 +294,84 @@ def _colorimetry(caps, height):
     return scope, matrix if matrix in _MATRICES else (3 if height > 576 else 4)
 
 
-def _from_yuv_by_opencv(to, format, planes, limits, cv2):
-    """Where it does the same: it knows BT.601 with 16 to 235 only."""
+def _from_yuv_by_opencv(to, format, planes, limits, cv2, buffers):
+    """By the conversion that it has, of BT.601 with 16 to 235, or else by a matrix."""
     scope, matrix = limits
-    if cv2 is None or format not in _CV_YUV or matrix != 4 or scope == _FULL_RANGE:
-        return None
-    code = getattr(cv2, "COLOR_YUV2%s_%s" % (to.upper(), _CV_YUV[format]))
     height, width = planes[0].shape[:2]
-    if height % 2 or width % 2:
+    if format in _CV_YUV and matrix == 4 and scope != _FULL_RANGE \
+            and height % 2 == 0 and width % 2 == 0:
+        whole = planes[0] if len(planes) == 1 else _join(planes, height, width)
+        code = getattr(cv2, "COLOR_YUV2%s_%s" % (to.upper(), _CV_YUV[format]))
+        return cv2.cvtColor(whole, code, dst=buffers.empty((height, width, 3)))
+    if format not in _BY_MATRIX or (format in _PAIRS and width % 2):
         return None
-    if len(planes) == 1:
-        return cv2.cvtColor(np.ascontiguousarray(planes[0]), code)
-    return cv2.cvtColor(_join(planes, height, width), code)
+    result = buffers.empty((height, width, 3))
+    _convert_strips(format, planes, _to_matrix(to, *limits), cv2, buffers, result)
+    return result
 
 
 def _join(planes, height, width):
     """OpenCV takes the planes as one array without gaps."""
-    if len(planes) == 2 and hasattr(planes[0], "strides"):
-        joined = np.empty((height * 3 // 2, width), np.uint8)
-        joined[:height] = planes[0]
-        joined[height:] = planes[1].reshape(height // 2, width)
-        return joined
-    return np.concatenate([plane.reshape(-1) for plane in planes]).reshape(
-        height * 3 // 2, width)
+    whole = np.asarray(_Strided(planes[0], (height * 3 // 2, width), (width, 1)))
+    ends = [_address(plane) + plane.nbytes for plane in planes]
+    if [_address(plane) for plane in planes[1:]] == ends[:-1] \
+            and all(plane.flags.c_contiguous for plane in planes):
+        return whole
+    return np.concatenate([plane.reshape(-1) for plane in planes]).reshape(whole.shape)
+
+
+def _to_matrix(to, scope, matrix):
+    """Three rows of what Y, U, V and 1 are multiplied with."""
+    kr, kb = _MATRICES[matrix]
+    low, luma, chroma = (0, 1, 1) if scope == _FULL_RANGE else (16, 255 / 219.0,
+                                                                255 / 224.0)
+    red, blue = 2 * (1 - kr) * chroma, 2 * (1 - kb) * chroma
+    kg = 1 - kr - kb
+    rows = {"r": (luma, 0, red), "g": (luma, -kb * blue / kg, -kr * red / kg),
+            "b": (luma, blue, 0)}
+    return np.array([rows[colour] + (-np.dot(rows[colour], (low, 128, 128)),)
+                     for colour in to])
+
+
+def _convert_strips(format, planes, matrix, cv2, buffers, result):
+    """In strips, so that what lies between two steps is small."""
+    height, width = result.shape[:2]
+    rows = max(_STRIP // width, 1) * 2
+    shifts = [plane.height_shift for plane in formats.FORMATS[format]]
+    convert = _convert_pairs if format in _PAIRS else _convert_planes
+    for first in range(0, height, rows):
+        last = min(first + rows, height)
+        strip = [plane[first >> shift:-(-last >> shift)]
+                 for plane, shift in zip(planes, shifts)]
+        convert(format, strip, matrix, cv2, buffers, result[first:last])
+
+
+def _convert_pairs(format, planes, matrix, cv2, buffers, result):
+    height, width = result.shape[:2]
+    luma, at, swapped = _PAIRS[format]
+    u, v = (at + 2, at) if swapped else (at, at + 2)
+    whole = buffers.empty(result.shape)
+    cv2.mixChannels([planes[0].reshape(height, width // 2, 4)],
+                    [whole.reshape(height, width // 2, 6)],
+                    [luma, 0, u, 1, v, 2, luma + 2, 3, u, 4, v, 5])
+    cv2.transform(whole, matrix, result)
+
+
+def _convert_planes(format, planes, matrix, cv2, buffers, result):
+    width = result.shape[1]
+    y, (u, v) = planes[0], cv2.split(planes[1]) if len(planes) == 2 else planes[1:3]
+    if u.shape[1] < width:
+        u, v = [cv2.merge([plane, plane]).reshape(len(plane), -1)[:, :width]
+                for plane in (u, v)]
+    if format in _V_FIRST:
+        u, v = v, u
+    step = 2 if len(u) < len(y) else 1
+    for first in range(step):
+        lines = y[first::step]
+        whole = cv2.merge([lines, u[:len(lines)], v[:len(lines)]],
+                          buffers.empty(lines.shape + (3,)))
+        cv2.transform(whole, matrix, result[first::step])
+        del whole                     # the next is in the same memory
 
 
 def _from_yuv(to, format, planes, limits):
@@ -322,7 +423,7 @@ def _yuv(format, planes):
         u, v = planes[1][..., 0], planes[1][..., 1]
     else:
         u, v = planes[1], planes[2]
-    if format in ("NV21", "NV61", "YV12", "YVU9"):
+    if format in _V_FIRST:
         u, v = v, u
     return first, _grow(u, height, width), _grow(v, height, width), _depth(format)
 
@@ -392,4 +493,4 @@ def _from_jpeg(to, planes, cv2):
     picture = cv2.imdecode(planes[0], flag)
     if picture is None:
         raise ValueError("this jpeg cannot be decoded")
-    return picture[..., ::-1] if to == "rgb" else picture
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if to == "rgb" else picture

@@ -7,12 +7,16 @@ import os
 import select
 import threading
 import time
+import warnings
 
-from . import _lib, formats
-from .frame import Frame, Meaning
+from . import _lib, arguments, formats
+from .frame import Frame, Meaning, PaintableFrame
 from .life import Life
 
 _UNSET = object()
+
+# After so many seconds it is told once that nobody writes.
+_SILENCE = 3.0
 
 # How soon a thread that waits sees that another has closed the reader.
 _CLOSE_CHECK = 0.25
@@ -36,11 +40,18 @@ class Reader:
         ever
     leases: frames that may be held in shared memory, 1 to 64; the last one is kept
         free, so at 1 every frame is copied, as are those beyond this reader's share
-        of the writer's memory. Slots are made when they are needed.
+        of the writer's memory. Slots are made when they are needed. Who keeps many
+        frames, like the last ten seconds, keeps frame.copy () of each, or asks for
+        leases and has the writer's max_bytes raised.
     follow: iteration goes on with the next writer when one has gone. False: it stops.
+    paintable: True copies each frame once, into memory that its arrays may be written
+        to: for programs that hand frame.array to what does not mind that it is
+        read-only (OpenCV before 4.9, PyTorch). None: as the environment has it, where
+        NDSH_PAINTABLE=1 is True
 
     Opening fails only for a name or an option that cannot be (ValueError): the writer
-    may come later.
+    may come later. Who waits for ever is told after three seconds that nobody writes
+    (RuntimeWarning), and which channels there are.
 
     Iteration, also `async for`, ends when the writer has said that nothing more
     follows; iterating anew waits for more. It raises TimeoutError, and what read ()
@@ -55,35 +66,37 @@ class Reader:
     """
 
     def __init__(self, name, mode="latest", queue=4, max_fps=None, timeout=None,
-                 leases=8, follow=True):
-        self._arguments = (name, mode, queue, max_fps, timeout, leases, follow)
-        if mode not in _lib.MODES:
-            raise ValueError('mode is "latest", "queue" or "lossless", not %r' % (mode,))
-        if not 1 <= leases <= _lib.MAX_LEASES:
-            raise ValueError("leases is %r, and 1 to %d is possible" % (
-                leases, _lib.MAX_LEASES))
-        if not 1 <= queue <= 32:
-            raise ValueError("queue is %r, and 1 to 32 is possible" % (queue,))
-        if max_fps is not None and not max_fps > 0:
-            raise ValueError("max_fps is %r, and must be more than 0" % (max_fps,))
+                 leases=8, follow=True, paintable=None):
+        self._arguments = (name, mode, queue, max_fps, timeout, leases, follow,
+                           paintable)
+        arguments.mode(mode)
+        arguments.whole(leases, "leases", 1, _lib.MAX_LEASES)
+        arguments.whole(queue, "queue", 1, 32)
+        arguments.rate(max_fps, "max_fps")
+        arguments.check_directory(name)
+        if paintable is None:
+            paintable = os.environ.get("NDSH_PAINTABLE", "0") not in ("", "0")
         self.name = name
-        self._timeout = timeout
+        self._frame_type = PaintableFrame if paintable else Frame
+        self._timeout = arguments.seconds(timeout, "timeout")
         self._follow = follow
         self._interval = 1.0 / max_fps if max_fps else 0.0
         self._copied = 0
+        self._nobody_since = None
         self._open()
 
     def _open(self):
-        name, mode, queue, _, _, leases, _ = self._arguments
+        name, mode, queue, _, _, leases = self._arguments[:6]
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._life = Life(_lib.reader_new(name, _lib.MODES.index(mode), queue, leases),
+        self._life = Life(_lib.reader_new(name, arguments.mode(mode), queue, leases),
                           _lib.reader_free, "the reader of channel '%s'" % name)
         self._fd = self._life.use(_lib.reader_get_fd)
         self._last = (b"", 0)         # stream id and sequence of the last frame
         self._look = None             # how it looked; mostly the next looks the same
         self._meaning = None
         self._due = None              # monotonic: when max_fps allows another frame
+        self._copied_there = 0        # frames, by the library
         self._waiting = None          # a _Waiting while a task waits
 
     def _get_lock(self):
@@ -114,17 +127,24 @@ class Reader:
         if look != self._look:
             specs, text = _lib.parse_look(look)
             self._look, self._meaning = look, Meaning(specs, formats.Caps(text))
-        frame = Frame(self.name, handle, self._meaning)
+        frame = self._frame_type(self.name, handle, self._meaning)
         frame.dropped = self._count(handle, frame.sequence)
-        held, granted = _lib.reader_leases(reader)
-        if held >= granted:
-            frame._make_private()
-            self._copied += 1
+        held, granted, copied = _lib.reader_leases(reader)
+        if held >= granted or copied != self._copied_there:
+            self._make_copy(frame, held >= granted, copied)
         if self._interval:
             now = time.monotonic()
             due = now if self._due is None else max(self._due, now - self._interval)
             self._due = due + self._interval
         return frame
+
+    def _make_copy(self, frame, is_last, copied):
+        """Notes that the library made one, or makes one instead of the last lease."""
+        self._copied += copied != self._copied_there or (is_last and not frame.copied)
+        if is_last and not frame.copied:
+            frame._make_private()
+        frame.copied = True
+        self._copied_there = copied
 
     def _count(self, handle, sequence):
         """Frames missed since the last one."""
@@ -140,6 +160,7 @@ class Reader:
         None); before, (None, how to sleep): seconds, and whether for a frame or, as
         max_fps has it, for nothing but the time."""
         pause = self._until_due()
+        patience = float("inf")
         if pause > 0:
             self._life.check_open()
             result = _lib.TIMEOUT, "the next frame of channel '%s' is due in %.3f s" % (
@@ -148,18 +169,35 @@ class Reader:
             result = step()
             if not _is_failure(result, _lib.TIMEOUT, _lib.NOT_FOUND):
                 return result, None
+            if deadline is None and result[0] == _lib.NOT_FOUND:
+                patience = self._warn_of_nobody()
         left = float("inf") if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return self._name_time_out(result, timeout), None
-        return None, (min(left, pause) if pause > 0 else left, pause <= 0)
+        return None, (min(left, pause if pause > 0 else patience), pause <= 0)
+
+    def _warn_of_nobody(self):
+        """Once, to who waits for ever for a name that may be misspelt. Returns in how
+        many seconds that is to be."""
+        now = time.monotonic()
+        if self._nobody_since is None:
+            self._nobody_since = now
+        left = self._nobody_since + _SILENCE - now
+        if left <= 0:
+            self._nobody_since = float("inf")
+            others = ", ".join("'%s'" % one for one in _lib.list_channels())
+            warnings.warn("nobody writes channel '%s' so far; %s" % (
+                self.name, "there is %s" % others if others else "there is no other"),
+                RuntimeWarning)
+        return left if left > 0 else float("inf")
 
     def _until_due(self):
         return 0.0 if self._due is None else self._due - time.monotonic()
 
     def _wait_for(self, step, timeout):
         """What @step returns once it has a frame; its last failure if time is up."""
-        if timeout is _UNSET:
-            timeout = self._timeout
+        timeout = self._timeout if timeout is _UNSET else arguments.seconds(
+            timeout, "timeout")
         deadline = _deadline(timeout)
         while True:
             result, sleep = self._look_until(step, timeout, deadline)
@@ -290,7 +328,9 @@ class Reader:
 
     @property
     def copied(self):
-        """Frames whose payload was copied because too many others were held."""
+        """Frames whose payload was copied because too many others were held: more than
+        `leases` less one by this reader, or by all readers more than half of what the
+        writer's memory has room for."""
         return self._copied
 
     @property

@@ -11,7 +11,7 @@ import weakref
 
 import numpy as np
 
-from . import _lib, formats
+from . import _lib, arguments, formats
 from .frame import show
 from .life import Life
 from .metas import pack
@@ -59,6 +59,7 @@ class Writer:
                  max_readers=16, max_bytes=None, lossless_timeout=1.0,
                  perms=0o600):
         _check_what(format, fps, caps)
+        arguments.check_directory(name)
         self.name = name
         self._format, self._fps, self._caps_given = format, fps, caps
         self._caps = None
@@ -68,10 +69,11 @@ class Writer:
         numerator, denominator = (int(part) for part in fps.split("/"))
         self._duration_ns = 10 ** 9 * denominator // numerator if numerator else None
         self._life = _WriterLife(name, _lib.writer_new(
-            name, _at_least_1(history, "history"),
-            _at_least_1(max_readers, "max_readers"),
-            0 if max_bytes is None else _at_least_1(max_bytes, "max_bytes"),
-            _microseconds(lossless_timeout), _at_least_1(perms, "perms")))
+            name, arguments.whole(history, "history", 1, 32),
+            arguments.whole(max_readers, "max_readers", 1, (1 << 32) - 1),
+            0 if max_bytes is None else arguments.whole(max_bytes, "max_bytes", 1,
+                                                        (1 << 64) - 1),
+            _microseconds(lossless_timeout), arguments.permissions(perms)))
         weakref.finalize(self, self._life.close).atexit = False
         self.stream_id = self._life.use(_lib.writer_get_stream_id)
 
@@ -417,20 +419,16 @@ def _check_what(format, fps, caps):
                                 for feature in formats.Caps(caps).features):
         raise ValueError("%r are not caps of system memory" % (caps,))
     if format is not None and format not in formats.LAYOUTS:
-        raise ValueError("there is no format %r; there are %s" % (
-            format, ", ".join(sorted(formats.LAYOUTS))))
-
-
-def _at_least_1(value, what):
-    """0 would be the library's default."""
-    if value < 1:
-        raise ValueError("%s is %r, and at least 1 is possible" % (what, value))
-    return value
+        likely = [name for name in formats.LAYOUTS if name.lower() == str(format).lower()]
+        raise ValueError("there is no format %r; %s" % (
+            format, "write %r" % likely[0] if likely
+            else "there are " + ", ".join(sorted(formats.LAYOUTS))))
 
 
 def _microseconds(seconds):
-    if seconds is None or seconds != seconds:
-        raise ValueError("lossless_timeout is %r; it is seconds" % (seconds,))
+    if seconds is None:
+        raise ValueError("lossless_timeout is None; it is seconds, a number")
+    seconds = arguments.seconds(seconds, "lossless_timeout")
     if seconds < 0:
         return -1
     # 0 would be the library's default.

@@ -306,8 +306,9 @@ class NdShArray:
 
     @property
     def frame(self):
-        """The ndsh.Frame of the last array that was read, or None: its sequence, how
-        many were missed before it (dropped), age, pts and more."""
+        """The ndsh.Frame of the last array that was read, or None: the array in shared
+        memory, its sequence, how many were missed before it (dropped), age, pts and
+        more."""
         return self._frame
 
     # --- Writing ---
@@ -340,10 +341,10 @@ class NdShArray:
         """(True, array) for one that was not read before, at once (False, the array
         read last) if there is none.
 
-        It is the newest there is, complete, read-only and C-contiguous, and no later
-        write changes it. It lies in shared memory, without a copy; where a program
-        keeps seven already, it is a private copy. Frames of other programs, like
-        ndshsink, may have padded rows.
+        It is the newest there is, complete, C-contiguous, and the program's own: it may
+        be written to, and no later write changes it. That takes one copy, into
+        memory that is used again once it is dropped; frame.array is the same in shared
+        memory, read-only and without a copy.
 
         io.UnsupportedOperation  r_w is 'w'
         PermissionError          the next writer does not let us
@@ -360,12 +361,13 @@ class NdShArray:
         if frame is None:
             return False, self._array
         is_new = self._frame is None or not _is_same(frame, self._frame)
-        array = frame.array
         if is_new:
-            self._read_time_ms = max(0.0, frame.age * 1e3)
-            self._kind = _kind_of_frame(frame, array)
-        self._frame, self._array = frame, array
-        return is_new, array
+            age = frame.age
+            self._array = frame.copy()
+            self._read_time_ms = max(0.0, age * 1e3)
+            self._kind = _kind_of_frame(frame, self._array)
+        self._frame = frame
+        return is_new, self._array
 
     def _take(self):
         """The next ndsh.Frame, or None."""

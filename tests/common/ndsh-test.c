@@ -5,7 +5,9 @@
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -109,6 +111,54 @@ ndsh_test_dir_teardown (void)
   }
   g_rmdir (directory);
   g_clear_pointer (&directory, g_free);
+}
+
+static gboolean
+write_file (const char *path, const char *text)
+{
+  int fd = open (path, O_WRONLY);
+  gboolean good = fd >= 0 && write (fd, text, strlen (text)) > 0;
+
+  close (fd);
+  return good;
+}
+
+/* An empty /run and /tmp of our own. */
+static gboolean
+enter_empty_world (void)
+{
+  g_autofree char *map
+    = g_strdup_printf ("%u %u 1", (unsigned) geteuid (), (unsigned) geteuid ());
+
+  if (geteuid () == 0 ? unshare (CLONE_NEWNS) < 0
+                      : unshare (CLONE_NEWNS | CLONE_NEWUSER) < 0
+                          || !write_file ("/proc/self/uid_map", map))
+    return FALSE;
+  g_unsetenv ("NDSH_DIR");
+  g_unsetenv ("XDG_RUNTIME_DIR");
+  return mount ("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0
+         && mount ("tmpfs", "/run", "tmpfs", 0, "mode=755") == 0
+         && mount ("tmpfs", "/tmp", "tmpfs", 0, "mode=1777") == 0;
+}
+
+void
+ndsh_test_in_empty_world (gboolean (*function) (void), guint uid)
+{
+  pid_t child = fork ();
+  int status;
+
+  if (child == 0) {
+    if (!enter_empty_world ())
+      _exit (77);
+    if (geteuid () == 0 && uid != 0 && seteuid (uid) < 0)
+      _exit (77);
+    _exit (function () ? 0 : 1);
+  }
+  g_assert_cmpint (waitpid (child, &status, 0), ==, child);
+  if (WIFEXITED (status) && WEXITSTATUS (status) == 77)
+    g_test_skip ("no namespace of its own to be had");
+  else
+    g_assert_cmpint (status, ==, 0);
 }
 
 NdshArrayInfo

@@ -61,6 +61,11 @@ void ndsh_test_unlimit_fds (void);
 /* $NDSH_DIR/@name, to be freed. */
 char *ndsh_test_path (const char *name);
 
+/* Runs @function in a child that sees nothing of the machine's channels, but an empty /run
+ * and /tmp of its own and no variable that names another directory; as root, or if @uid is
+ * not 0 as that. Fails unless it returns TRUE; skips the test where that cannot be had. */
+void ndsh_test_in_empty_world (gboolean (*function) (void), guint uid);
+
 /* Waits for @child, a pid_t, and fails unless it exited with 0. */
 void ndsh_test_child_succeeds (int child);
 

@@ -3,6 +3,7 @@
 cleaned up, in a directory of their own."""
 
 import ctypes
+import glob
 import json
 import os
 import re
@@ -25,6 +26,9 @@ PIPELINE = os.environ.get("NDSH_PIPELINE", "")
 TIMES = os.environ.get("NDSH_TIMES", "")
 BUILD = os.environ["NDSH_BUILD"]
 SOURCE = os.environ["NDSH_SOURCE"]
+
+# A line of GStreamer's log whose category, file or object is ours.
+WARNING = re.compile(r" (WARN|ERROR) .*ndsh")
 
 LATEST, QUEUE, LOSSLESS = 0, 1, 2
 
@@ -210,6 +214,7 @@ class TestCase(unittest.TestCase):
 
     def setUp(self):
         self.processes = []
+        self.listens = False
         self.dir = tempfile.mkdtemp(prefix="ndsh-e2e-")
         self.channels = os.path.join(self.dir, "channels")
         os.mkdir(self.channels)
@@ -224,9 +229,23 @@ class TestCase(unittest.TestCase):
             process.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
 
+    def listen_for_warnings(self):
+        """From here on no process may log a warning that is about one of our elements;
+        what others say of each other is theirs."""
+        self.env.update(GST_DEBUG="*:3", GST_DEBUG_NO_COLOR="1")
+        self.listens = True
+        self.addCleanup(self.assert_no_warnings)
+
+    def assert_no_warnings(self):
+        for path in glob.glob(os.path.join(self.dir, "gst-*.log")):
+            with open(path, errors="replace") as file:
+                self.assertEqual([line for line in file if WARNING.search(line)], [])
+
     def start(self, *args, **more):
         env = dict(self.env)
         env.update(more.pop("env", {}))
+        if self.listens:        # in a file: a line in the middle of another is none
+            env["GST_DEBUG_FILE"] = os.path.join(self.dir, "gst-%d.log" % len(self.processes))
         assert not more
         process = Process([str(arg) for arg in args], env, self.dir)
         self.processes.append(process)

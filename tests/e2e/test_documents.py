@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What README.md and pipelines.md say and examples/ hold does what it says."""
+"""What README.md, pipelines.md and the pages of the elements say, and examples/ hold, does
+what it says."""
 
 import os
 import re
@@ -18,8 +19,8 @@ def read(*path):
 
 
 def find_pipelines(*document):
-    """The lines of a document that start gst-launch-1.0, each once."""
-    lines = [line.strip() for line in read(*document).split("\n")]
+    """The lines of a document, or a comment, that start gst-launch-1.0, each once."""
+    lines = [line.strip(" *") for line in read(*document).split("\n")]
     lines = [line for line in lines if line.startswith("gst-launch-1.0 ")]
     return sorted(set(lines), key=lines.index)
 
@@ -68,6 +69,10 @@ def is_here(line):
 
 
 class Documents(e2e.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.listen_for_warnings()
 
     def test_the_programs_in_the_readme_are_those_in_examples(self):
         blocks = re.findall(r"```c\n(.*?)```", read("README.md"), re.S)
@@ -174,11 +179,8 @@ class Documents(e2e.TestCase):
         self.assertGreaterEqual(len(frames), 10)
         return len(frames)
 
-    def test_each_pipeline_in_the_readme_runs_as_written(self):
-        lines = find_pipelines("README.md")
-        self.assertGreaterEqual(len(lines), 6)
+    def run_each(self, lines):
         lines = [line for line in lines if is_here(without_hardware(line))]
-        self.assertGreaterEqual(len(lines), 4)
         for line in lines:
             with self.subTest(line=line):
                 e2e.figure(line)
@@ -186,6 +188,19 @@ class Documents(e2e.TestCase):
                     self.run_writer(line)
                 else:
                     self.run_reader(line)
+        return len(lines)
+
+    def test_each_pipeline_in_the_readme_runs_as_written(self):
+        lines = find_pipelines("README.md")
+        self.assertGreaterEqual(len(lines), 6)
+        self.assertGreaterEqual(self.run_each(lines), 4)
+
+    def test_each_pipeline_on_the_page_of_an_element_runs_as_written(self):
+        for element in ("ndshsink", "ndshsrc"):
+            lines = find_pipelines("plugin", "gst%s.c" % element)
+            self.assertTrue(all(element in find_elements(line) for line in lines))
+            self.assertEqual(len(lines), 2)
+            self.assertGreaterEqual(self.run_each(lines), 1)
 
     def start_writer(self, line, directory):
         """Runs in a directory of channels of its own."""

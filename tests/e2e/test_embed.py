@@ -27,6 +27,7 @@ class Embed(e2e.TestCase):
     def setUp(self):
         super().setUp()
         self.env["G_DEBUG"] = "fatal-criticals"
+        self.listen_for_warnings()
 
     def embed(self, role, channel="cam"):
         return self.start(EMBED, role, channel)

@@ -74,6 +74,10 @@ def find_missing(lines):
 
 class Lines(e2e.TestCase):
 
+    def setUp(self):
+        super().setUp()
+        self.listen_for_warnings()
+
     def run_line(self, line):
         return self.start(*shlex.split(line))
 

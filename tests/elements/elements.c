@@ -210,6 +210,83 @@ elements_wait_property (GstElement *element, const char *property)
   wait_value (element, property, TRUE);
 }
 
+/* The value behind the one that @value has, or the first. */
+static void
+set_next_enum (const GParamSpecEnum *pspec, GValue *value)
+{
+  const GEnumClass *klass = pspec->enum_class;
+  guint i = 0;
+
+  while (klass->values[i].value != g_value_get_enum (value))
+    i++;
+  g_value_set_enum (value, klass->values[(i + 1) % klass->n_values].value);
+}
+
+/* Another than the default, and than that of most others. */
+static void
+init_other (GParamSpec *pspec, GValue *value, guint number)
+{
+  g_value_init (value, pspec->value_type);
+  g_param_value_set_default (pspec, value);
+  if (G_VALUE_HOLDS_STRING (value))
+    g_value_set_static_string (value, "other");
+  else if (G_VALUE_HOLDS_BOOLEAN (value))
+    g_value_set_boolean (value, !g_value_get_boolean (value));
+  else if (G_VALUE_HOLDS_INT (value))
+    g_value_set_int (value, (gint) number);
+  else if (G_VALUE_HOLDS_UINT (value))
+    g_value_set_uint (value, number);
+  else if (G_VALUE_HOLDS_UINT64 (value))
+    g_value_set_uint64 (value, number);
+  else if (G_VALUE_HOLDS_INT64 (value))
+    g_value_set_int64 (value, number);
+  else if (G_VALUE_HOLDS_ENUM (value))
+    set_next_enum ((GParamSpecEnum *) pspec, value);
+  else if (GST_VALUE_HOLDS_FRACTION (value))
+    gst_value_set_fraction (value, (gint) number, 7);
+  else if (GST_VALUE_HOLDS_CAPS (value))
+    g_value_take_boxed (value, gst_caps_new_empty_simple ("video/x-raw"));
+  else
+    g_error ("%s is of a type that no value is known of", pspec->name);
+}
+
+static gboolean
+is_own_property (GstElement *element, const GParamSpec *pspec)
+{
+  return pspec->owner_type == G_OBJECT_TYPE (element)
+         && (pspec->flags & G_PARAM_WRITABLE) != 0;
+}
+
+void
+elements_assert_properties_are_kept (const char *name)
+{
+  GstElement *element = elements_launch ("%s", name);
+  guint n, n_own = 0;
+  g_autofree GParamSpec **list
+    = g_object_class_list_properties (G_OBJECT_GET_CLASS (element), &n);
+  g_autofree GValue *values = g_new0 (GValue, n);
+
+  for (guint i = 0; i < n; i++) {
+    if (!is_own_property (element, list[i]))
+      continue;
+    init_other (list[i], &values[i], 2 + n_own++);
+    g_object_set_property (G_OBJECT (element), list[i]->name, &values[i]);
+  }
+  g_assert_cmpuint (n_own, >, 5);
+  for (guint i = 0; i < n; i++) {
+    g_auto (GValue) kept = G_VALUE_INIT;
+
+    if (!is_own_property (element, list[i]))
+      continue;
+    g_value_init (&kept, list[i]->value_type);
+    g_object_get_property (G_OBJECT (element), list[i]->name, &kept);
+    if (gst_value_compare (&kept, &values[i]) != GST_VALUE_EQUAL)
+      g_error ("%s of %s is not what it was set to", list[i]->name, name);
+    g_value_unset (&values[i]);
+  }
+  gst_object_unref (element);
+}
+
 /* --- Two harnesses --- */
 
 GstHarness *

@@ -57,6 +57,9 @@ void elements_wait_property (GstElement *element, const char *property);
 void elements_wait_event (GstHarness *harness, GstEventType type);
 
 
+/* That each property of its own keeps what it was set to, and no other. */
+void elements_assert_properties_are_kept (const char *element);
+
 /* --- Two harnesses --- */
 
 typedef struct {

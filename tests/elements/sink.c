@@ -728,23 +728,25 @@ assert_drop_told (GstBus *bus, GstClockTime pts, guint64 n_published,
 
 /* The message that is posted at most once a second. */
 static void
-assert_first_drop_posted (GstBus *bus)
+assert_drops_posted (GstBus *bus, guint64 wanted, guint64 wanted_in_all)
 {
   g_autoptr (GstMessage) message = gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT);
   const GstStructure *structure;
   guint64 dropped, in_all;
 
+  g_assert_nonnull (message);
   g_assert_true (gst_message_has_name (message, "GstNdshSinkFramesDropped"));
   structure = gst_message_get_structure (message);
   g_assert_true (gst_structure_get_uint64 (structure, "dropped", &dropped));
   g_assert_true (gst_structure_get_uint64 (structure, "frames-dropped", &in_all));
-  g_assert_cmpuint (dropped, ==, 1);
-  g_assert_cmpuint (in_all, ==, 1);
+  g_assert_cmpuint (dropped, ==, wanted);
+  g_assert_cmpuint (in_all, ==, wanted_in_all);
 }
 
 /* Four drafts of a small size, which upstream keeps, leave room for frames of that size
  * and none for one that takes nearly half of all there is. */
-GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
+static void
+drop_frames_and_end (gboolean with_eos)
 {
   GstHarness *harness
     = elements_harness_new ("ndshsink", "sync=false max-memory=100000");
@@ -762,7 +764,7 @@ GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
   for (guint i = 1; i <= 3; i++) {
     push_at (harness, elements_buffer_new (40000, i), i * GST_SECOND);
     if (i == 1)
-      assert_first_drop_posted (bus);
+      assert_drops_posted (bus, 1, 1);
     assert_drop_told (bus, i * GST_SECOND, 1, i);
   }
   g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==, 1);
@@ -774,9 +776,23 @@ GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
   push_at (harness, elements_buffer_new (40000, 4), 4 * GST_SECOND);
   g_assert_cmpuint (elements_get_stat (sink, "frames-published"), ==, 2);
   g_assert_cmpuint (elements_get_stat (sink, "frames-dropped"), ==, 3);
-  g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_QOS | GST_MESSAGE_ERROR));
+  g_assert_null (gst_bus_pop_filtered (
+    bus, GST_MESSAGE_QOS | GST_MESSAGE_ERROR | GST_MESSAGE_ELEMENT));
+
+  /* What came within a second of the last message is told at the end. */
+  if (with_eos)
+    gst_harness_push_event (harness, gst_event_new_eos ());
+  else
+    gst_element_set_state (sink, GST_STATE_READY);
+  assert_drops_posted (bus, 2, 3);
   gst_element_set_bus (sink, NULL);
   gst_harness_teardown (harness);
+}
+
+GST_START_TEST (frames_that_find_no_room_are_dropped_and_told_of)
+{
+  drop_frames_and_end (TRUE);
+  drop_frames_and_end (FALSE);
 }
 GST_END_TEST
 
@@ -797,6 +813,25 @@ GST_START_TEST (a_buffer_published_twice_is_copied_the_second_time)
 GST_END_TEST
 
 /* --- Properties --- */
+
+GST_START_TEST (properties_are_kept)
+{
+  elements_assert_properties_are_kept ("ndshsink");
+}
+GST_END_TEST
+
+GST_START_TEST (no_channel_is_the_default_one)
+{
+  GstElement *sink = elements_launch ("ndshsink channel=other");
+  g_autofree char *channel = NULL;
+
+  g_object_set (sink, "channel", NULL, NULL);
+  g_object_get (sink, "channel", &channel, NULL);
+
+  g_assert_cmpstr (channel, ==, "default");
+  gst_object_unref (sink);
+}
+GST_END_TEST
 
 GST_START_TEST (the_channel_does_not_change_while_it_is_open)
 {
@@ -868,6 +903,8 @@ sink_suite (void)
   tcase_add_test (tcase, after_a_drop_the_encoder_is_asked_for_a_key_frame);
   tcase_add_test (tcase, frames_that_find_no_room_are_dropped_and_told_of);
   tcase_add_test (tcase, a_buffer_published_twice_is_copied_the_second_time);
+  tcase_add_test (tcase, properties_are_kept);
+  tcase_add_test (tcase, no_channel_is_the_default_one);
   tcase_add_test (tcase, the_channel_does_not_change_while_it_is_open);
   tcase_add_test (tcase, the_frame_is_as_long_as_the_buffer);
   return suite;

@@ -805,6 +805,12 @@ GST_START_TEST (a_pipeline_may_be_dropped_while_it_waits_for_a_writer)
 }
 GST_END_TEST
 
+GST_START_TEST (properties_are_kept)
+{
+  elements_assert_properties_are_kept ("ndshsrc");
+}
+GST_END_TEST
+
 /* --- Finding a channel --- */
 
 GST_START_TEST (a_uri_names_a_channel_and_properties)
@@ -1130,9 +1136,10 @@ GST_END_TEST
 GST_START_TEST (what_is_lost_may_change_while_it_plays)
 {
   Link *link = link_new ("sync=false", "max-buffers=1", CAPS, TRUE);
-  g_autoptr (GstBus) bus = gst_bus_new ();
+  g_autoptr (GstBus) bus = gst_bus_new (), sink_bus = gst_bus_new ();
 
   gst_element_set_bus (link->src->element, bus);
+  gst_element_set_bus (link->sink->element, sink_bus);
   pass_numbers (link, 1, 2);
   g_assert_true (is_read_as (link->sink->element, "latest"));
   gst_util_set_object_arg (G_OBJECT (link->src->element), "leaky-type", "none");
@@ -1145,7 +1152,10 @@ GST_START_TEST (what_is_lost_may_change_while_it_plays)
 
   g_assert_cmpuint (elements_get_stat (link->src->element, "frames-missed"), ==, 0);
   g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING));
+  /* Nobody came or went. */
+  g_assert_null (gst_bus_pop_filtered (sink_bus, GST_MESSAGE_ELEMENT));
   gst_element_set_bus (link->src->element, NULL);
+  gst_element_set_bus (link->sink->element, NULL);
   link_free (link);
 }
 GST_END_TEST
@@ -1226,6 +1236,101 @@ GST_START_TEST (losses_are_told_and_counted)
   }
   elements_stop (writer);
   elements_stop (reader);
+}
+GST_END_TEST
+
+static guint64
+wait_losses (GstElement *reader)
+{
+  g_autoptr (GstMessage) message = NULL;
+  guint64 dropped;
+
+  while (message == NULL || !gst_message_has_name (message, "GstNdshSrcFramesDropped")) {
+    g_clear_pointer (&message, gst_message_unref);
+    message = elements_wait_message (reader, GST_MESSAGE_ELEMENT | GST_MESSAGE_EOS);
+    g_assert_cmpint (GST_MESSAGE_TYPE (message), !=, GST_MESSAGE_EOS);
+  }
+  g_assert_true (gst_structure_get_uint64 (gst_message_get_structure (message), "dropped",
+                                           &dropped));
+  return dropped;
+}
+
+static guint64
+count_losses (GstElement *source)
+{
+  return elements_get_stat (source, "frames-missed")
+         + elements_get_stat (source, "frames-skipped");
+}
+
+typedef enum { WITH_EOS, WITH_SILENCE, WITH_READY } End;
+
+/* More is lost within a second of the message about what was lost first. */
+static void
+lose_frames_and_end (End end)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  GstElement *reader = elements_launch (
+    "ndshsrc name=src channel=test max-buffers=1 ! identity sleep-time=20000 ! "
+    "fakesink sync=false");
+  GstElement *source = elements_find (reader, "src");
+  guint64 told;
+
+  elements_play (reader);
+  elements_wait_property (source, "connected");
+  ndsh_test_publish (writer, 100, 50);
+  told = wait_losses (reader);
+  ndsh_test_publish (writer, 100, 50);
+  if (end == WITH_EOS)
+    ndsh_writer_end (writer);
+  if (end == WITH_READY) {
+    while (count_losses (source) == told)
+      g_thread_yield ();
+    gst_element_set_state (reader, GST_STATE_READY);
+  }
+  told += wait_losses (reader);
+  g_assert_cmpuint (told, ==, count_losses (source));
+  elements_stop (reader);
+  ndsh_writer_free (writer);
+}
+
+GST_START_TEST (what_is_lost_last_is_told_whatever_comes_then)
+{
+  lose_frames_and_end (WITH_EOS);
+  lose_frames_and_end (WITH_SILENCE);
+  lose_frames_and_end (WITH_READY);
+}
+GST_END_TEST
+
+/* What a writer has left is read as it was published for this reader. */
+GST_START_TEST (a_mode_that_changes_when_the_writer_has_gone_is_not_lost)
+{
+  NdshWriter *writer = ndsh_test_writer (NULL);
+  GstElement *reader
+    = elements_launch ("ndshsrc name=src channel=test max-buffers=8 ! fakesink sync=false");
+  GstElement *source = elements_find (reader, "src");
+  gboolean is_next = FALSE;
+
+  elements_play (reader);
+  elements_wait_property (source, "connected");
+  ndsh_test_publish (writer, 100, 1);
+  while (elements_get_stat (source, "frames-received") == 0)
+    g_thread_yield ();
+  gst_element_set_state (reader, GST_STATE_PAUSED);
+  ndsh_test_publish (writer, 100, 3);
+  ndsh_writer_free (writer);
+  gst_util_set_object_arg (G_OBJECT (source), "leaky-type", "none");
+  wait_element_message (reader, "GstNdshSrcConnected");
+  elements_play (reader);
+  wait_element_message (reader, "GstNdshSrcDisconnected");
+  writer = ndsh_test_writer (NULL);
+  while (!is_next) {
+    g_autoptr (GstMessage) message = elements_wait_message (reader, GST_MESSAGE_ELEMENT);
+
+    g_assert_false (gst_message_has_name (message, "GstNdshSrcModeLost"));
+    is_next = gst_message_has_name (message, "GstNdshSrcConnected");
+  }
+  elements_stop (reader);
+  ndsh_writer_free (writer);
 }
 GST_END_TEST
 
@@ -1346,9 +1451,12 @@ src_suite (void)
   tcase_add_test (tcase, leaky_types_have_the_numbers_that_appsrc_gives_them);
   tcase_add_test (tcase, caps_and_latency_are_there_before_the_pipeline_plays);
   tcase_add_test (tcase, nobody_is_asked_for_a_pool_without_caps);
+  tcase_add_test (tcase, properties_are_kept);
   tcase_add_test (tcase, a_uri_names_a_channel_and_properties);
   tcase_add_test (tcase, a_uri_that_cannot_be_says_what_is_wrong);
   tcase_add_test (tcase, channels_are_devices);
+  tcase_add_test (tcase, what_is_lost_last_is_told_whatever_comes_then);
+  tcase_add_test (tcase, a_mode_that_changes_when_the_writer_has_gone_is_not_lost);
   tcase_add_test (tcase, silence_is_told_of_each_time);
   tcase_add_test (tcase, losses_are_told_and_counted);
   tcase_add_test (tcase, what_a_queue_held_before_a_reader_came_is_not_lost);

@@ -35,7 +35,7 @@ def channel_directory(tmp_path, monkeypatch):
 
 
 # A shell's background job ignores it, and so would what the job starts.
-_HEAR_SIGINT = """import signal
+HEAR_SIGINT = """import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
@@ -47,7 +47,7 @@ class Program:
         # Not a pipe, which would stop a program that says much there.
         self.errors = tempfile.TemporaryFile()
         self.popen = subprocess.Popen(
-            [sys.executable, "-c", _HEAR_SIGINT + textwrap.dedent(code)]
+            [sys.executable, "-c", HEAR_SIGINT + textwrap.dedent(code)]
             + [str(a) for a in arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
             universal_newlines=True, env=dict(os.environ, **environment))

@@ -435,7 +435,7 @@ def test_the_base_of_an_array_may_be_copied_and_keeps_the_lease(writer, reader):
     lambda f: f, lambda f: f.array, lambda f: f.array[2:], lambda f: f.array.reshape(-1),
     lambda f: f.array[::2, 1].T, lambda f: memoryview(f.array), lambda f: f.planes[0],
     np.asarray, lambda f: f.array.view("u1"), lambda f: iter([f.array]),
-    lambda f: f.bgr(), lambda f: f.rgb()])
+    lambda f: f.bgr(copy=False), lambda f: f.rgb(copy=False)])
 def test_a_lease_lasts_as_long_as_any_view(writer, reader, what):
     kept = what(send(writer, reader, numbers("uint8", (20, 30, 3))))
     gc.collect()
@@ -494,6 +494,26 @@ def test_beyond_the_budget_frames_are_copied_and_counted(writer):
 
         del frames[1]
         assert not send(writer, reader, np.zeros(5000)).copied
+
+
+def test_what_is_copied_because_others_hold_all_is_told_too():
+    """Where the writer's memory is scarce the library copies, and leases are left."""
+    array = np.zeros(100000, np.uint8)
+    with ndsh.Writer("a", max_bytes=8 * 110000) as writer, \
+            ndsh.Reader("a", timeout=30) as greedy, ndsh.Reader("a", timeout=30) as other:
+        greedy.wait(0), other.wait(0)
+        kept = [send(writer, greedy, array) for _ in range(7)]
+        assert any(frame.copied for frame in kept)
+        told = [frame.copied for frame in kept]
+        assert [in_shared_memory(frame.array) for frame in kept] == [not one for one in told]
+        assert greedy.copied == greedy.info.copied == sum(told) > 0
+        kept.append(send(writer, other, array))
+        assert kept[-1].copied != in_shared_memory(kept[-1].array)
+        assert other.copied == other.info.copied == kept[-1].copied
+
+        del kept
+        gc.collect()
+        assert not send(writer, greedy, array).copied
 
 
 def test_1000_arrays_are_held_while_the_reader_closes_and_the_writer_dies(program):
@@ -674,3 +694,14 @@ def test_an_array_of_a_draft_that_is_kept_stays_as_it_was_published(writer, read
         writer.write(np.full(1000, number, "u1"))
 
     assert (kept == 9).all()
+
+
+def test_many_are_kept_as_copies_and_the_next_are_views(writer, reader):
+    """As the cookbook has it."""
+    kept = []
+    for number in range(100):
+        frame = send(writer, reader, np.full(5000, number))
+        kept.append(frame.copy())
+        assert not frame.copied
+    assert reader.copied == 0 and writer.info.slots < 12
+    assert all((array == number).all() for number, array in enumerate(kept))

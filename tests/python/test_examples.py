@@ -2,19 +2,22 @@
 """The programs of doc/cookbook.md run as written, and those of examples/python are they.
 A test picture stands for the camera."""
 
+import importlib.util
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import urllib.request
 
 import numpy as np
 import pytest
 
 import ndsh
-from conftest import DEADLINE, Program
+from conftest import DEADLINE, HEAR_SIGINT, Program
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXAMPLES = os.path.join(ROOT, "examples", "python")
@@ -33,7 +36,10 @@ class Command(Program):
     """A command, both of whose outputs are one."""
 
     def __init__(self, *words):
-        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        # In a file: a line in the middle of the program's would not be understood.
+        self.log = tempfile.NamedTemporaryFile()
+        environment = dict(os.environ, PYTHONUNBUFFERED="1", GST_DEBUG="*:3",
+                           GST_DEBUG_NO_COLOR="1", GST_DEBUG_FILE=self.log.name)
         environment.pop("DISPLAY", None)
         self.popen = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -70,6 +76,11 @@ class Command(Program):
         assert self.popen.wait(DEADLINE) == 0, out
         return out
 
+    def assert_no_warnings(self):
+        """Of GStreamer, about our elements."""
+        log = self.log.read().decode("utf-8", "replace")
+        assert not re.search(r" (WARN|ERROR) .*ndsh", log), log
+
 
 @pytest.fixture
 def start():
@@ -83,6 +94,7 @@ def start():
         one.dead_man.cancel()
         one.kill()
         one.popen.communicate()
+        one.assert_no_warnings()
 
 
 @pytest.fixture
@@ -295,6 +307,69 @@ def test_a_branch_comes_and_goes(start, camera, monkeypatch):
     assert "CRITICAL" not in shows.end_well()
 
 
+# Each with what shows that it is at work: a line, or a channel that it writes.
+INTERRUPTED = {
+    "console_1.py": ([], "^two_consoles, opened", None),
+    "console_2.py": ([], "^new: False$", None),
+    "detect.py": ([], "^picture ", None),
+    "embed.py": (["ndshsink channel=shown"], None, "shown"),
+    "infer.py": ([], "^picture ", None),
+    "loop.py": ([], "pictures a second, the last is number [1-9]", None),
+    "ondemand.py": (["videotestsrc is-live=true"], "^the camera is off$", None),
+    "opencv.py": ([], "brightness", None),
+    "overlay.py": (["ndshsink channel=shown"], None, "shown"),
+    "paint.py": ([], None, "painted"),
+    "rtsp.py": (["cam", "0"], "^rtsp://", None),
+    "three.py": ([], "^slow: ", None),
+}
+
+
+def can_run(name):
+    return {"overlay.py": has_cairo, "rtsp.py": has_rtsp}.get(
+        name, has_gi if name in ("embed.py", "ondemand.py") else lambda: True)()
+
+
+def interrupt(program):
+    """Whether that ends it; a second time if the first one was lost in a __del__."""
+    for _ in range(3):
+        program.kill(signal.SIGINT)
+        try:
+            program.popen.wait(2)
+            return True
+        except subprocess.TimeoutExpired:
+            pass
+    return False
+
+
+@pytest.mark.parametrize("name", sorted(
+    name for name in os.listdir(EXAMPLES) if name.endswith(".py")))
+def test_ctrl_c_ends_an_example_without_a_traceback(start, example, camera, name):
+    if not can_run(name):
+        pytest.skip("what it needs is not here")
+    words, line, channel = INTERRUPTED[name]
+    others = {"console_2.py": ["console_1.py"], "overlay.py": ["detect.py"]}
+    for other in others.get(name, []):
+        example(other)
+    if name not in ("ondemand.py", "console_1.py", "console_2.py"):
+        camera()
+    for _ in range(3):
+        program = start(sys.executable, os.path.join(EXAMPLES, name), *words)
+        if channel is not None:
+            with ndsh.Reader(channel) as reader:
+                reader.read(timeout=DEADLINE)
+        else:
+            program.find(line)
+        if interrupt(program):
+            break
+        program.kill()                    # PyGObject forgets one just before its loop runs
+        program.popen.wait(DEADLINE)
+    # Python says so, and goes on, if it comes while an object is collected.
+    out = re.sub(r"Exception ignored in: [\s\S]*?\nKeyboardInterrupt:?\s*\n", "",
+                 program.popen.stdout.read())
+    assert program.popen.returncode in (0, -signal.SIGINT), out
+    assert "Traceback" not in out and "Error" not in out and "Task " not in out, out
+
+
 @pytest.mark.parametrize("first", [1, 2])
 def test_two_consoles(example, first):
     consoles = {first: example("console_%d.py" % first)}
@@ -310,3 +385,162 @@ def test_two_consoles(example, first):
     told = reader.end_well()
     writer.say("")
     assert "[[" in told and writer.end_well().startswith(told)
+
+
+def is_there(channel):
+    return any(one.name == channel and one.published > 2 for one in ndsh.channels())
+
+
+# And what it says, or publishes, once it runs: OpenCV loses a Ctrl-C while it is imported.
+@pytest.mark.parametrize("name, said", [
+    ("opencv.py", ["brightness"]), ("paint.py", []), ("infer.py", ["edges"]),
+    ("three.py", ["brightness", "motion", "slow"]), ("loop.py", ["a second, the last"]),
+    ("detect.py", ["bright"])])
+def test_ctrl_c_ends_an_example_without_a_traceback(start, camera, name, said):
+    source = camera()
+    shown = start(sys.executable, "-c", HEAR_SIGINT + "import runpy\nrunpy.run_path(%r, "
+                  "run_name='__main__')" % os.path.join(EXAMPLES, name))
+    while said:
+        line = shown.line()
+        said = [word for word in said if word not in line]
+    while name == "paint.py" and not is_there("painted"):
+        pass
+    shown.kill(signal.SIGINT)
+    out = shown.end_well()
+    assert "Traceback" not in out and "Task was" not in out and "never" not in out, out
+    stop(source)
+
+
+@pytest.mark.skipif(not has_gi(), reason="no PyGObject")
+@pytest.mark.parametrize("name, words", [
+    ("overlay.py", ["fakesink"]), ("embed.py", ["fakesink"]),
+    ("ondemand.py", ["videotestsrc"]), ("rtsp.py", ["cam", "0"])])
+def test_ctrl_c_ends_an_example_with_a_main_loop(start, camera, name, words):
+    if (name == "overlay.py" and not has_cairo()) or (name == "rtsp.py" and not has_rtsp()):
+        pytest.skip("not all is installed")
+    shown = start(sys.executable, "-c", HEAR_SIGINT + """
+import runpy, sys
+from gi.repository import GLib
+real = GLib.MainLoop.run
+def run(loop):
+    GLib.idle_add(lambda: print("it runs", flush=True))
+    real(loop)
+GLib.MainLoop.run = run
+sys.argv = %r
+runpy.run_path(sys.argv[0], run_name='__main__')
+""" % ([os.path.join(EXAMPLES, name)] + words,))
+    shown.find("^it runs$")
+    shown.kill(signal.SIGINT)
+    out = shown.end_well()
+    assert "Traceback" not in out, out
+
+
+def has(module):
+    return importlib.util.find_spec(module) is not None
+
+
+def test_a_pool_of_workers(example, camera):
+    pool = example("pool.py")
+    source = camera()
+    seen = set()
+    while len(seen) < 9 or {worker for _, worker in seen} != {0, 1, 2}:
+        found = pool.find(r"^picture (\d+) by worker (\d): contrast ([\d.]+)$")
+        number, worker = int(found.group(1)), int(found.group(2))
+        assert number % 3 == worker and 10 < float(found.group(3)) < 128
+        assert (number, worker) not in seen
+        seen.add((number, worker))
+    stop(source)
+    pool.end_well()
+
+
+@pytest.mark.skipif(not has("cv2"), reason="no OpenCV")
+def test_a_camera_in_a_browser(start, camera):
+    import cv2
+    source = camera()
+    web = start(sys.executable, "-c", HEAR_SIGINT + "import runpy, sys\n"
+                "sys.argv = ['web.py', 'cam', '0']\nrunpy.run_path(%r, run_name='__main__')"
+                % os.path.join(EXAMPLES, "web.py"))
+    url = web.find("^http://.*").group()
+    for _ in range(2):
+        with urllib.request.urlopen(url, timeout=DEADLINE) as stream:
+            assert stream.headers["Content-Type"] \
+                == "multipart/x-mixed-replace; boundary=frame"
+            for _ in range(3):
+                part = [stream.readline() for _ in range(4)]
+                assert part[0] == b"--frame\r\n" and part[1].endswith(b"image/jpeg\r\n")
+                jpeg = stream.read(int(part[2].split()[1]))
+                assert stream.readline() == b"\r\n"
+                picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+                assert picture.shape == (240, 320, 3)
+                assert picture[60, 5].min() > 150 > picture[60, -5].min()
+    while ndsh.channel("cam").readers:        # who has left is no reader any more
+        pass
+    web.kill(signal.SIGINT)
+    assert "Traceback" not in web.end_well()
+    stop(source)
+
+
+@pytest.mark.skipif(not has("cv2"), reason="no OpenCV")
+def test_video_capture_and_writer(example, camera):
+    import cv2
+    if not re.search(r"GStreamer: +YES", cv2.getBuildInformation()):
+        pytest.skip("this OpenCV is without GStreamer")
+    source = camera()
+    with ndsh.Reader("seen", timeout=DEADLINE) as reader:
+        captures = example("capture.py")
+        for _ in range(5):
+            picture = reader.read()
+            assert picture.format == "BGR" and picture.shape == (240, 320, 3)
+        # The test picture is bars there; black is only what was written.
+        assert (picture.array[25:60, 20:140].max(axis=2) == 0).sum() > 300
+        stop(source)
+        captures.end_well()
+
+
+@pytest.mark.skipif(not has_gi("gi.require_version ('GstApp', '1.0')"), reason="no PyGObject")
+def test_a_pipelines_appsink(example, start, camera):
+    shown = example("appsink.py")
+    # Rows of 61 pixels are padded.
+    odd = start(sys.executable, os.path.join(EXAMPLES, "appsink.py"),
+                "videoscale ! video/x-raw,width=61,height=33")
+    source = camera()
+    for _ in range(3):
+        assert 10 < int(shown.find(r"^80 x 60, brightness (\d+)$").group(1)) < 250
+        assert 10 < int(odd.find(r"^61 x 33, brightness (\d+)$").group(1)) < 250
+    stop(source)
+    shown.end_well()
+    odd.end_well()
+
+
+@pytest.mark.skipif(not has("torch"), reason="no PyTorch")
+def test_a_model_of_torch(example, camera):
+    with ndsh.Reader("features", timeout=DEADLINE) as reader:
+        runs = example("torch_model.py")
+        source = camera()
+        runs.find(r"^picture \d+: \[8, 60, 80\], \d+ ms after it was published$")
+        features = reader.read().array
+        assert features.shape == (8, 60, 80) and features.dtype == np.float32
+        assert features.min() == 0 < features.max()
+        stop(source)
+        runs.end_well()
+
+
+@pytest.mark.skipif(not has("cv2") or not has("torch"), reason="no OpenCV, or no PyTorch "
+                    "that makes a file for it")
+def test_a_model_in_a_file_of_onnx(start, camera, tmp_path):
+    import torch
+    model = torch.nn.AvgPool2d(4)             # whose output is known
+    path = tmp_path / "model.onnx"
+    torch.onnx.export(model, torch.zeros(1, 3, 120, 160), str(path))
+    with ndsh.Reader("outputs", timeout=DEADLINE) as reader:
+        runs = start(sys.executable, os.path.join(EXAMPLES, "onnx_model.py"), str(path),
+                     "160", "120")
+        source = camera()
+        runs.find(r"^picture \d+: \[1, 3, 30, 40\], \d+ ms after it was published$")
+        output = reader.read().array
+        assert output.shape == (1, 3, 30, 40) and output.dtype == np.float32
+        # Red, green and blue of the bars: white at the left, and in the middle a green one.
+        assert output[0, :, 8, 1].min() > 0.6
+        assert output[0, 1, 8, 20] > 0.6 > 0.2 > output[0, 0, 8, 20]
+        stop(source)
+        runs.end_well()

@@ -470,3 +470,26 @@ def test_opencv_and_numpy_agree(monkeypatch):
                 context.setattr(pixels, "_opencv", lambda: None)
                 without = pixels.convert(to, caps, planes).astype(int)
             assert np.abs(with_it - without).max() <= 3, (format, to)
+
+
+# All that cameras give, in what OpenCV has no conversion of.
+@pytest.mark.parametrize("colorimetry", ["bt709", "1:3:0:0", "1:4:0:0", "bt2020"])
+@pytest.mark.parametrize("format", sorted(pixels._BY_MATRIX))
+def test_opencv_converts_by_any_matrix(monkeypatch, format, colorimetry):
+    """Within one level of the definition, for all that bytes can be."""
+    pytest.importorskip("cv2")
+    monkeypatch.setattr(pixels, "_STRIP", 30)           # several strips, and a last one
+    for width, height in ((32, 24), (62, 10), (31, 7), (8, 1), (2, 2)):
+        caps, planes = make(format, width, height, colorimetry=colorimetry)
+        generator = np.random.RandomState(width)
+        planes = tuple(generator.randint(0, 256, plane.shape).astype(np.uint8)
+                       for plane in planes)
+        for to in ("bgr", "rgb"):
+            with monkeypatch.context() as context:
+                context.setattr(pixels, "_opencv", lambda: None)
+                wanted = pixels.convert(to, caps, planes).astype(int)
+            with monkeypatch.context() as context:
+                if format not in pixels._PAIRS or width % 2 == 0:
+                    context.setattr(pixels, "_from_yuv", None)
+                got = pixels.convert(to, caps, planes).astype(int)
+            assert np.abs(got - wanted).max() <= 1, (width, height, to)

@@ -334,27 +334,19 @@ test_who_watches_and_says_more_is_dropped (void)
 }
 
 /* A writer in this test's hand. */
-static int
-accept_watch (int listen_fd)
-{
-  NdshHeader question;
-  int fd;
-
-  ndsh_test_wait_readable (listen_fd);
-  fd = accept (listen_fd, NULL, NULL);
-  ndsh_test_wait_readable (fd);
-  g_assert_cmpint (recv (fd, &question, sizeof question, 0), ==, sizeof question);
-  g_assert_cmpuint (question.type, ==, NDSH_MESSAGE_WATCH);
-  return fd;
-}
+typedef struct {
+  NdshName *name;
+  int listen_fd;
+  int fd;                       /* of the monitor, who has asked */
+} Hand;
 
 static void
-answer (int fd)
+answer (Hand *hand)
 {
   NdshStatus status = { .duration_ns = -1 };
 
   ndsh_header_init (&status, NDSH_MESSAGE_STATUS, sizeof status);
-  g_assert_cmpint (send (fd, &status, sizeof status, 0), ==, sizeof status);
+  g_assert_cmpint (send (hand->fd, &status, sizeof status, 0), ==, sizeof status);
 }
 
 /* Waits until the monitor has handled what came. */
@@ -365,64 +357,79 @@ let_hear (NdshMonitor *monitor)
   assert_no_news (monitor);
 }
 
+/* The monitor hears of something, and asks. */
+static void
+let_ask (Hand *hand, NdshMonitor *monitor)
+{
+  NdshHeader question;
+
+  let_hear (monitor);
+  ndsh_test_wait_readable (hand->listen_fd);
+  hand->fd = accept (hand->listen_fd, NULL, NULL);
+  ndsh_test_wait_readable (hand->fd);
+  g_assert_cmpint (recv (hand->fd, &question, sizeof question, 0), ==, sizeof question);
+  g_assert_cmpuint (question.type, ==, NDSH_MESSAGE_WATCH);
+}
+
+static Hand
+show_hand (NdshMonitor *monitor)
+{
+  Hand hand;
+
+  hand.name = ndsh_name_take ("test", 0600, &hand.listen_fd, NULL);
+  let_ask (&hand, monitor);
+  return hand;
+}
+
+static void
+withdraw (Hand *hand)
+{
+  ndsh_lifeline_close (hand->listen_fd);
+  ndsh_name_give_back (hand->name);
+}
+
 static void
 test_who_does_not_answer_is_asked_once (void)
 {
   g_autoptr (NdshMonitor) monitor = start ();
-  NdshName *name;
-  int listen_fd, fd;
+  Hand hand = show_hand (monitor);
 
-  name = ndsh_name_take ("test", 0600, &listen_fd, NULL);
+  close (hand.fd);
   let_hear (monitor);
-  fd = accept_watch (listen_fd);
-  close (fd);
-  let_hear (monitor);
-  g_assert_false (ndsh_test_is_readable (listen_fd));
-  ndsh_lifeline_close (listen_fd);
-  ndsh_name_give_back (name);
+  g_assert_false (ndsh_test_is_readable (hand.listen_fd));
+  withdraw (&hand);
 }
 
 static void
 test_who_says_what_cannot_be_is_left (void)
 {
   g_autoptr (NdshMonitor) monitor = start ();
-  NdshName *name;
-  int listen_fd, fd;
+  Hand hand = show_hand (monitor);
 
-  name = ndsh_name_take ("test", 0600, &listen_fd, NULL);
-  let_hear (monitor);
-  fd = accept_watch (listen_fd);
-  answer (fd);
+  answer (&hand);
   assert_comes (monitor, "test", "");
-  answer (fd);                          /* nobody asked again */
+  answer (&hand);                       /* nobody asked again */
   assert_goes (monitor, "test");
-  close (fd);
-  g_assert_false (ndsh_test_is_readable (listen_fd));
-  ndsh_lifeline_close (listen_fd);
-  ndsh_name_give_back (name);
+  close (hand.fd);
+  g_assert_false (ndsh_test_is_readable (hand.listen_fd));
+  withdraw (&hand);
 }
 
 static void
 test_news_that_are_asked_for_again_do_not_look_like_an_end (void)
 {
   g_autoptr (NdshMonitor) monitor = start ();
-  NdshName *name;
-  int listen_fd, fd;
+  Hand hand = show_hand (monitor);
 
-  name = ndsh_name_take ("test", 0600, &listen_fd, NULL);
-  let_hear (monitor);
-  fd = accept_watch (listen_fd);
-  answer (fd);
+  answer (&hand);
   assert_comes (monitor, "test", "");
-  close (fd);
-  let_hear (monitor);                   /* it asks again */
-  fd = accept_watch (listen_fd);
-  answer (fd);
+  close (hand.fd);
+  let_ask (&hand, monitor);             /* again */
+  answer (&hand);
   assert_comes (monitor, "test", "");
-  ndsh_lifeline_close (listen_fd);
-  close (fd);
+  close (hand.fd);
+  withdraw (&hand);
   assert_goes (monitor, "test");
-  ndsh_name_give_back (name);
 }
 
 /* --- Directories ---------------------------------------------------------- */
@@ -465,6 +472,96 @@ test_a_socket_that_is_removed_has_gone (void)
   assert_comes (monitor, "test", "");
   g_unlink (path);
   assert_goes (monitor, "test");
+}
+
+/* The next news of channel "test" is that this writes it, whom readers find, too. */
+static void
+assert_is (NdshMonitor *monitor, NdshWriter *writer)
+{
+  g_autoptr (NdshChannelInfo) info = wait_news (monitor, "test");
+  g_autoptr (NdshChannelInfo) found = ndsh_channel_info_new ("test", NULL);
+
+  g_assert_cmpstr (info->stream_id, ==, ndsh_writer_get_stream_id (writer));
+  g_assert_cmpstr (found->stream_id, ==, info->stream_id);
+}
+
+/* Who names a socket by its path may have it in any of the directories. */
+static gboolean
+write_in_two_directories (void)
+{
+  g_autofree char *dir = g_strdup_printf ("/tmp/ndsh-%u", (guint) geteuid ());
+  g_autofree char *path = g_build_filename (dir, "test", NULL);
+  g_autoptr (NdshMonitor) monitor = NULL;
+  NdshWriter *first, *last;
+
+  g_setenv ("XDG_RUNTIME_DIR", "/tmp/xdg", TRUE);
+  g_assert_cmpint (g_mkdir_with_parents ("/tmp/xdg/ndsh", 0700), ==, 0);
+  g_assert_cmpint (g_mkdir_with_parents (dir, 0700), ==, 0);
+  monitor = start ();
+  last = ndsh_writer_new (path, NULL, NULL);
+  assert_is (monitor, last);
+  first = ndsh_writer_new ("/tmp/xdg/ndsh/test", NULL, NULL);
+  assert_is (monitor, first);
+  ndsh_test_publish (last, 10, 1);      /* news, but of whom nobody finds */
+  assert_is (monitor, first);
+  ndsh_writer_free (first);
+  assert_is (monitor, last);
+  ndsh_writer_free (last);
+  assert_goes (monitor, "test");
+  return TRUE;
+}
+
+static void
+test_of_two_directories_the_first_goes_first (void)
+{
+  ndsh_test_in_empty_world (write_in_two_directories, 0);
+}
+
+static guint64
+get_max_events (void)
+{
+  g_autofree char *text = NULL;
+
+  g_file_get_contents ("/proc/sys/fs/inotify/max_queued_events", &text, NULL, NULL);
+  return text != NULL ? g_ascii_strtoull (text, NULL, 10) : G_MAXUINT64;
+}
+
+/* A file that is no channel's comes and goes, until the kernel has dropped events. */
+static void
+overflow (guint64 n_events)
+{
+  g_autofree char *one = ndsh_test_path (".one"), *other = ndsh_test_path (".other");
+
+  g_assert_true (g_file_set_contents (one, "", 0, NULL));
+  for (guint64 i = 0; i < n_events; i += 4) {
+    g_assert_cmpint (g_rename (one, other), ==, 0);
+    g_assert_cmpint (g_rename (other, one), ==, 0);
+  }
+  g_unlink (one);
+}
+
+static void
+test_what_came_and_went_while_events_were_lost_is_found (void)
+{
+  g_autofree char *path = ndsh_test_path ("test");
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (NULL);
+  g_autoptr (NdshWriter) other = NULL;
+  g_autoptr (NdshMonitor) monitor = NULL;
+  guint64 n_events = get_max_events ();
+
+  if (n_events > 1000000) {
+    g_test_skip ("more events than this can make are kept");
+    return;
+  }
+  g_assert_nonnull (writer);
+  monitor = start ();
+  assert_comes (monitor, "test", "");
+  overflow (n_events + 100);
+  g_unlink (path);
+  other = ndsh_writer_new ("other", NULL, NULL);
+  assert_goes (monitor, "test");
+  assert_comes (monitor, "other", "");
+  assert_no_news (monitor);
 }
 
 static void
@@ -510,6 +607,10 @@ main (int argc, char **argv)
        test_a_directory_can_come_go_and_come_again);
   ADD ("a-socket-that-is-removed-has-gone", test_a_socket_that_is_removed_has_gone);
   ADD ("a-file-is-no-channel", test_a_file_is_no_channel);
+  ADD ("of-two-directories-the-first-goes-first",
+       test_of_two_directories_the_first_goes_first);
+  ADD ("what-came-and-went-while-events-were-lost-is-found",
+       test_what_came_and_went_while_events_were_lost_is_found);
   result = g_test_run ();
   ndsh_test_dir_teardown ();
   return result;

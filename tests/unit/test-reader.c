@@ -1007,17 +1007,25 @@ test_a_reader_may_change_its_mode (void)
   ndsh_test_check_bytes (held);
 }
 
-/* It is told what is left to be told of that writer first. */
-static void
-test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
+/* With two frames and their end to be read, and the writer has gone. */
+static NdshReader *
+join_a_stream_that_ended (void)
 {
   NdshWriter *writer = ndsh_test_writer (NULL);
-  g_autoptr (NdshReader) reader
-    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+  NdshReader *reader = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
 
   ndsh_test_publish (writer, 1000, 2);
   ndsh_writer_end (writer);
   ndsh_writer_free (writer);
+  return reader;
+}
+
+/* It is told what is left to be told of that writer first. */
+static void
+test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
+{
+  g_autoptr (NdshReader) reader = join_a_stream_that_ended ();
+
   next_is (reader, 1, 0);
   next_is (reader, 2, 0);
   ndsh_test_wait_fails (reader, 0, NDSH_ERROR_ENDED);
@@ -1030,13 +1038,8 @@ test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing (void)
 static void
 test_a_mode_that_changes_behind_an_end_loses_nothing (void)
 {
-  NdshWriter *writer = ndsh_test_writer (NULL);
-  g_autoptr (NdshReader) reader
-    = ndsh_test_joined_reader (NDSH_READ_QUEUE, 4, 1);
+  g_autoptr (NdshReader) reader = join_a_stream_that_ended ();
 
-  ndsh_test_publish (writer, 1000, 2);
-  ndsh_writer_end (writer);
-  ndsh_writer_free (writer);
   ndsh_reader_set_mode (reader, NDSH_READ_LOSSLESS, 0);
   next_is (reader, 1, 0);
   next_is (reader, 2, 0);
@@ -1071,6 +1074,55 @@ test_a_reader_in_another_mode_takes_no_other_s_place (void)
   ndsh_reader_set_mode (reader, NDSH_READ_QUEUE, 4);
   ndsh_test_publish (writer, 1000, 1);
   next_is (reader, 2, 0);
+}
+
+/* How many readers there were at most and at least when the writer was told. */
+static gint most_readers, least_readers;
+
+static void
+note_readers (NdshWriter *writer, gpointer data)
+{
+  gint n = (gint) ndsh_writer_get_readers (writer, NULL, 0);
+
+  (void) data;
+  g_atomic_int_set (&most_readers, MAX (n, g_atomic_int_get (&most_readers)));
+  g_atomic_int_set (&least_readers, MIN (n, g_atomic_int_get (&least_readers)));
+}
+
+static void
+change_mode_and_count_readers (gboolean holds_a_frame)
+{
+  NdshWriterOptions options = { .notify = note_readers };
+  g_autoptr (NdshWriter) writer = ndsh_test_writer (&options);
+  g_autoptr (NdshReader) reader
+    = ndsh_test_joined_reader (NDSH_READ_LATEST, 0, 2);
+  g_autoptr (NdshFrame) held = NULL;
+  g_autoptr (NdshChannelInfo) info = NULL;
+
+  ndsh_test_publish (writer, 1000, 1);
+  held = ndsh_test_next (reader);
+  if (!holds_a_frame)
+    g_clear_pointer (&held, ndsh_frame_release);
+  g_atomic_int_set (&most_readers, 1);
+  g_atomic_int_set (&least_readers, 1);
+  ndsh_reader_set_max_rate (reader, 25);        /* of which the writer is told, too */
+  ndsh_reader_set_mode (reader, NDSH_READ_QUEUE, 4);
+  /* Time for the writer to hear of what there is to be heard. */
+  ndsh_channel_info_free (ndsh_channel_info_new ("test", NULL));
+  ndsh_test_publish (writer, 1000, 1);
+  next_is (reader, 2, 0);
+  info = ndsh_channel_info_new ("test", NULL);
+
+  g_assert_cmpuint (info->n_readers, ==, 1);
+  g_assert_cmpint (g_atomic_int_get (&most_readers), ==, 1);
+  g_assert_cmpint (g_atomic_int_get (&least_readers), ==, 1);
+}
+
+static void
+test_a_reader_in_another_mode_is_the_same_reader (void)
+{
+  change_mode_and_count_readers (FALSE);
+  change_mode_and_count_readers (TRUE);
 }
 
 /* The writer is not to blame, so what came before the reader left is taken. */
@@ -1647,6 +1699,8 @@ main (int argc, char **argv)
        test_a_writer_that_goes_while_a_mode_changes_has_gone);
   ADD ("a-reader-in-another-mode-takes-no-other-s-place",
        test_a_reader_in_another_mode_takes_no_other_s_place);
+  ADD ("a-reader-in-another-mode-is-the-same-reader",
+       test_a_reader_in_another_mode_is_the_same_reader);
   ADD ("a-mode-that-changes-when-the-writer-has-gone-loses-nothing",
        test_a_mode_that_changes_when_the_writer_has_gone_loses_nothing);
   ADD ("want-of-fds-loses-no-more-than-it-must",

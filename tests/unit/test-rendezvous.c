@@ -673,34 +673,6 @@ test_a_chosen_directory_may_be_a_link (void)
 /* --- Where names are by default ------------------------------------------- */
 
 static gboolean
-write_file (const char *path, const char *text)
-{
-  int fd = open (path, O_WRONLY);
-  gboolean good = fd >= 0 && write (fd, text, strlen (text)) > 0;
-
-  close (fd);
-  return good;
-}
-
-/* An empty /run and /tmp of our own. */
-static gboolean
-enter_empty_world (void)
-{
-  g_autofree char *map
-    = g_strdup_printf ("%u %u 1", (unsigned) geteuid (), (unsigned) geteuid ());
-
-  if (geteuid () == 0 ? unshare (CLONE_NEWNS) < 0
-                      : unshare (CLONE_NEWNS | CLONE_NEWUSER) < 0
-                          || !write_file ("/proc/self/uid_map", map))
-    return FALSE;
-  g_unsetenv ("NDSH_DIR");
-  g_unsetenv ("XDG_RUNTIME_DIR");
-  return mount ("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
-         && mount ("tmpfs", "/run", "tmpfs", 0, "mode=755") == 0
-         && mount ("tmpfs", "/tmp", "tmpfs", 0, "mode=1777") == 0;
-}
-
-static gboolean
 socket_is_in (const char *dir, mode_t mode)
 {
   g_autofree char *path = g_build_filename (dir, "test", NULL);
@@ -708,30 +680,6 @@ socket_is_in (const char *dir, mode_t mode)
 
   return get_inode (path) != 0 && stat (dir, &st) == 0
          && (st.st_mode & 07777) == mode;
-}
-
-typedef gboolean (*WorldFunc) (void);
-
-/* Runs @function in a child that sees nothing of the machine's channels, as root
- * or as @uid. */
-static void
-try_in_empty_world (WorldFunc function, uid_t uid)
-{
-  pid_t child = fork ();
-  int status;
-
-  if (child == 0) {
-    if (!enter_empty_world ())
-      _exit (77);
-    if (geteuid () == 0 && uid != 0 && seteuid (uid) < 0)
-      _exit (77);
-    _exit (function () ? 0 : 1);
-  }
-  g_assert_cmpint (waitpid (child, &status, 0), ==, child);
-  if (WIFEXITED (status) && WEXITSTATUS (status) == 77)
-    g_test_skip ("no namespace of its own to be had");
-  else
-    g_assert_cmpint (status, ==, 0);
 }
 
 static gboolean
@@ -777,8 +725,8 @@ find_users_place (void)
 static void
 test_root_and_users_have_places_of_their_own (void)
 {
-  try_in_empty_world (find_roots_place, 0);
-  try_in_empty_world (find_users_place, 1000);
+  ndsh_test_in_empty_world (find_roots_place, 0);
+  ndsh_test_in_empty_world (find_users_place, 1000);
 }
 
 /* LeakSanitizer, where it is built in: a child that ends by _exit () is not looked
@@ -827,7 +775,7 @@ list_both_places (void)
 static void
 test_a_reader_looks_in_all_places (void)
 {
-  try_in_empty_world (list_both_places, 0);
+  ndsh_test_in_empty_world (list_both_places, 0);
 }
 
 static gboolean
@@ -866,8 +814,8 @@ meet_another_users_directory (void)
 static void
 test_a_directory_that_others_made_is_not_used (void)
 {
-  try_in_empty_world (meet_squatters, 1000);
-  try_in_empty_world (meet_another_users_directory, 0);
+  ndsh_test_in_empty_world (meet_squatters, 1000);
+  ndsh_test_in_empty_world (meet_another_users_directory, 0);
 }
 
 /* --- Peers ---------------------------------------------------------------- */
