@@ -11,7 +11,7 @@
 #define DEFAULT_HISTORY 1
 #define DEFAULT_MAX_READERS 16
 #define DEFAULT_LOSSLESS_TIMEOUT_US G_USEC_PER_SEC
-#define YOUTH_US 50000
+#define YOUTH_US 20000
 #define DEFAULT_PERMS 0600
 
 /* As good as for ever, and a time that can be added to another. */

@@ -36,6 +36,7 @@ class FrameInfo(NamedTuple):
     stream_id: str
     metadata: bytes
     timing: Timing
+    stream_metadata: bytes
 
 class ReaderInfo(NamedTuple):
     pid: int
