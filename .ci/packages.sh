@@ -16,12 +16,12 @@ build='gcc meson ninja-build pkg-config libglib2.0-dev libgstreamer1.0-dev
   libgstreamer-plugins-base1.0-dev python3-numpy'
 demo='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good'
 tests='gstreamer1.0-plugins-base-apps gstreamer1.0-plugins-bad gstreamer1.0-libav gstreamer1.0-x python3
-  clang libclang-rt-dev valgrind strace util-linux debootstrap spin
+  clang valgrind strace util-linux debootstrap spin
   python3-numpy python3-pytest mypy python3-pip python3-setuptools python3-wheel
   python3-gi python3-gi-cairo gir1.2-gst-plugins-base-1.0
   gir1.2-gst-rtsp-server-1.0'
-# Not in Debian 11; a test is skipped without.
-site='gi-docgen gobject-introspection libgirepository1.0-dev'
+# Not in Debian 11: sanitizers of clang, and what a test is skipped without.
+newer='libclang-rt-dev gi-docgen gobject-introspection libgirepository1.0-dev'
 bench='gstreamer1.0-plugins-bad python3 python3-matplotlib python3-numpy strace
   valgrind libzmq3-dev iceoryx libiceoryx-binding-c-dev'
 libraries='python3-opencv python3-torch'
@@ -33,7 +33,9 @@ for group; do
     demo) packages="$packages $demo" ;;
     tests)
       packages="$packages $tests"
-      if apt-cache show gi-docgen >/dev/null 2>&1; then packages="$packages $site"; fi
+      for package in $newer; do
+        if apt-cache show "$package" >/dev/null 2>&1; then packages="$packages $package"; fi
+      done
       ;;
     bench) packages="$packages $bench" ;;
     libraries) packages="$packages $libraries" ;;

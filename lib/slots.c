@@ -154,9 +154,11 @@ ndsh_slots_get_report (const NdshSlotsReader *reader)
     .missed = load_relaxed (&reader->page->missed),
     .copied = load_relaxed (&reader->page->copied),
     .key_requests = load_relaxed (&reader->page->key_requests),
-    .wish.max_rate = load_relaxed (&reader->page->max_rate),
-    .wish.max_width = load_relaxed (&reader->page->max_width),
-    .wish.max_height = load_relaxed (&reader->page->max_height),
+    .wish = {
+      .max_rate = load_relaxed (&reader->page->max_rate),
+      .max_width = load_relaxed (&reader->page->max_width),
+      .max_height = load_relaxed (&reader->page->max_height),
+    },
   };
 }
 

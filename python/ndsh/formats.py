@@ -633,7 +633,8 @@ def _are_incomplete_tensors(caps):
 
 
 def _complete_tensors(caps, arrays):
-    """As ndshsrc's array-caps does."""
+    """As ndshsrc's array-caps does. GStreamer before 1.22 may refuse a comma in quotes
+    that has no backslash."""
     for dtype, shape in arrays:
         if dtype not in _TENSOR_TYPES or 0 in shape \
                 or not 1 <= len(shape) <= _MAX_TENSOR_DIMS:
@@ -641,8 +642,8 @@ def _complete_tensors(caps, arrays):
                 _MAX_TENSOR_DIMS, ", ".join(_TENSOR_TYPES), _arrays_text(arrays)))
     said = ['%s=%s' % field for field in (
         ("format", "static"), ("num_tensors", "(int)%d" % len(arrays)),
-        ("types", '(string)"%s"' % ",".join(dtype for dtype, _ in arrays)),
-        ("dimensions", '(string)"%s"' % ",".join(
+        ("types", '(string)"%s"' % "\\,".join(dtype for dtype, _ in arrays)),
+        ("dimensions", '(string)"%s"' % "\\,".join(
             ":".join(str(length) for length in reversed(shape)) for _, shape in arrays)),
         ("framerate", "(fraction)0/1")) if field[0] not in caps.fields]
     return Caps(", ".join([caps.text.rstrip("; \n")] + said))

@@ -25,6 +25,7 @@ cannot() {
 [ "$(uname -m)" = x86_64 ] || cannot "this is no x86-64 machine"
 [ "$(id -u)" = 0 ] || cannot "only root can enter another system"
 command -v unshare >/dev/null || cannot "unshare is missing (util-linux)"
+unshare --mount true 2>/dev/null || cannot "root may not make a mount namespace here"
 
 # Unpacked only: the scripts of packages are for systems that are booted. /bin and
 # its like are links, as tar is told to leave them.

@@ -47,12 +47,31 @@ stop_provider (GstDeviceProvider *provider)
   gst_object_unref (provider);
 }
 
+static gboolean
+is_news (GstMessageType type)
+{
+  return type == GST_MESSAGE_DEVICE_ADDED || type == GST_MESSAGE_DEVICE_REMOVED
+         || type == CHANGED;
+}
+
+/* The filter lets all through that has the bit of extended messages, with GStreamer 1.28
+ * that a monitor started. */
+static GstMessage *
+pop_news (GstBus *bus)
+{
+  GstMessage *message;
+
+  while ((message = gst_bus_timed_pop_filtered (bus, WAIT_SECONDS * GST_SECOND, NEWS))
+         && !is_news (GST_MESSAGE_TYPE (message)))
+    gst_message_unref (message);
+  return message;
+}
+
 /* The next that is told, of which there is nothing else than the device. */
 static GstMessageType
 wait_news (GstBus *bus, GstDevice **device)
 {
-  g_autoptr (GstMessage) message
-    = gst_bus_timed_pop_filtered (bus, WAIT_SECONDS * GST_SECOND, NEWS);
+  g_autoptr (GstMessage) message = pop_news (bus);
 
   if (message == NULL)
     g_error ("no news of devices in %d s", WAIT_SECONDS);

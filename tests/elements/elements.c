@@ -16,9 +16,23 @@ elements_case_new (Suite *suite, const char *name)
 /* --- Pipelines --- */
 
 GstElement *
-elements_launch (const char *description, ...)
+elements_launch_if_there (const char *line)
 {
   g_autoptr (GError) error = NULL;
+  GstElement *element
+    = gst_parse_launch_full (line, NULL, GST_PARSE_FLAG_FATAL_ERRORS, &error);
+
+  if (g_error_matches (error, GST_PARSE_ERROR, GST_PARSE_ERROR_NO_SUCH_ELEMENT)) {
+    g_print ("# skipped, %s: %s\n", error->message, line);
+    return NULL;
+  }
+  g_assert_no_error (error);
+  return element;
+}
+
+GstElement *
+elements_launch (const char *description, ...)
+{
   g_autofree char *line = NULL;
   GstElement *element;
   va_list arguments;
@@ -26,13 +40,9 @@ elements_launch (const char *description, ...)
   va_start (arguments, description);
   line = g_strdup_vprintf (description, arguments);
   va_end (arguments);
-  element = gst_parse_launch_full (line, NULL, GST_PARSE_FLAG_FATAL_ERRORS,
-                                   &error);
-  if (g_error_matches (error, GST_PARSE_ERROR, GST_PARSE_ERROR_NO_SUCH_ELEMENT)) {
-    g_print ("# skipped, %s: %s\n", error->message, line);
-    return NULL;
-  }
-  g_assert_no_error (error);
+  element = elements_launch_if_there (line);
+  if (element == NULL)
+    g_error ("an element is missing: %s", line);
   return element;
 }
 
@@ -166,9 +176,12 @@ free_watch (gpointer data, GClosure *closure)
 static gint
 get_int (GstElement *element, const char *property)
 {
+  GParamSpec *spec = g_object_class_find_property (G_OBJECT_GET_CLASS (element), property);
   GValue value = G_VALUE_INIT, number = G_VALUE_INIT;
   gint result;
 
+  /* GLib before 2.60 does not do the former. */
+  g_value_init (&value, spec->value_type);
   g_value_init (&number, G_TYPE_INT);
   g_object_get_property (G_OBJECT (element), property, &value);
   g_value_transform (&value, &number);

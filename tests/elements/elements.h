@@ -18,8 +18,10 @@ TCase *elements_case_new (Suite *suite, const char *name);
 
 /* --- Pipelines --- */
 
-/* NULL, and a line that says so, if an element of @description is not installed. */
 GstElement *elements_launch (const char *description, ...) G_GNUC_PRINTF (1, 2);
+
+/* NULL, and a line that says so, if an element of @line is not installed. */
+GstElement *elements_launch_if_there (const char *line);
 
 /* Starts @pipeline; fails the test if that fails. */
 void elements_play (GstElement *pipeline);

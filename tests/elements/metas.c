@@ -68,7 +68,7 @@ GST_START_TEST (reference_timestamps_cross_in_their_order)
   g_autoptr (GstBuffer) buffer = gst_buffer_new (), got = NULL;
   g_autoptr (GstCaps) ntp = gst_caps_new_empty_simple ("timestamp/x-ntp");
   g_autoptr (GstCaps) ptp
-    = gst_caps_from_string ("timestamp/x-ptp, version=(string)\"2, maybe\"");
+    = gst_caps_from_string ("timestamp/x-ptp, version=(string)\"2\\,\\ maybe\"");
   GstReferenceTimestampMeta *meta;
 
   gst_buffer_add_reference_timestamp_meta (buffer, ntp, G_MAXUINT64 - 1,

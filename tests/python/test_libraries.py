@@ -73,6 +73,8 @@ def test_the_table_is_there():
 @pytest.mark.parametrize("library, before, version, call, kind, writing", rows())
 def test_a_row(frames, library, before, version, call, kind, writing):
     frame, other = frames
+    if call.startswith("np.from_dlpack") and not hasattr(np, "from_dlpack"):
+        pytest.skip("NumPy before 1.22")
     names = namespace_for(library, before, version)
     names["frame"] = frame
     before = other.array.copy()

@@ -503,10 +503,11 @@ SHAPES = [(1,), (7,), (3, 5), (1, 4, 1), (2, 47, 63, 3), (1, 2, 1, 3, 2, 1, 2, 1
 
 
 def tensor_caps(kinds):
+    # GStreamer 1.18 wants the backslash before a comma in quotes, newer ones write it.
     return ("other/tensors, format=(string)static, num_tensors=(int)%d, "
             "types=(string)\"%s\", dimensions=(string)\"%s\", framerate=(fraction)30/1" % (
-                len(kinds), ",".join(dtype for dtype, _ in kinds),
-                ",".join(":".join(str(n) for n in reversed(shape)) for _, shape in kinds)))
+                len(kinds), "\\,".join(dtype for dtype, _ in kinds),
+                "\\,".join(":".join(str(n) for n in reversed(shape)) for _, shape in kinds)))
 
 
 @pytest.mark.parametrize("dtype", TENSOR_TYPES)
