@@ -921,7 +921,7 @@ def _write_in_child(shared, value, was_read):
 
 def test_children_write_one_after_the_other(channel_directory):
     """As the original's scripts do, which make an object and hand it to a Process."""
-    writer, reader = pair(np.array([0]))
+    writer, reader = pair(np.array([0]), linger=0)
     assert read_new(reader).tolist() == [0]
     before = len(os.listdir("/proc/self/fd"))
     context = multiprocessing.get_context("fork")
