@@ -10,8 +10,7 @@ import numpy as np
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
-gi.require_version("GstVideo", "1.0")
-from gi.repository import GLib, Gst, GstApp, GstVideo  # noqa: E402, F401
+from gi.repository import GLib, Gst, GstApp  # noqa: E402, F401
 
 Gst.init(None)
 pipeline = Gst.parse_launch(
@@ -22,12 +21,13 @@ pipeline = Gst.parse_launch(
 
 def on_sample(sink):
     sample = sink.pull_sample()
-    video = GstVideo.VideoInfo.new_from_caps(sample.get_caps())
+    caps = sample.get_caps().get_structure(0)
+    width, height = caps.get_value("width"), caps.get_value("height")
     buffer = sample.get_buffer()
-    picture = np.ndarray((video.height, video.width, 3), np.uint8,
-                         buffer.extract_dup(0, buffer.get_size()),       # one copy
-                         video.offset[0], (video.stride[0], 3, 1))
-    print("%d x %d, brightness %.0f" % (video.width, video.height, picture.mean()))
+    data = buffer.extract_dup(0, buffer.get_size())                       # one copy
+    picture = np.ndarray((height, width, 3), np.uint8, data,
+                         strides=(len(data) // height, 3, 1))             # rows are padded
+    print("%d x %d, brightness %.0f" % (width, height, picture.mean()))
     return Gst.FlowReturn.OK
 
 
