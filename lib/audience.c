@@ -176,6 +176,8 @@ reader_new (NdshWriter *writer, NdshGuest *guest, const NdshHello *hello,
     return NULL;
   }
   reader->slots.page = reader->page->data;
+  reader->wish = (NdshWish){ hello->max_rate, hello->max_width, hello->max_height };
+  ndsh_slots_init_wish (&reader->slots, reader->wish);
   return g_steal_pointer (&reader);
 }
 

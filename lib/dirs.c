@@ -18,6 +18,7 @@
 typedef struct {
   char *path;
   char *awaited;                /* the name that is to appear there; NULL: it is there */
+  gboolean is_hidden;           /* it may be there, and cannot be watched */
   int wd;
 } Dir;
 
@@ -35,11 +36,13 @@ watch_nearest (const NdshDirs *dirs, Dir *dir)
   int wd;
 
   g_clear_pointer (&dir->awaited, g_free);
+  dir->is_hidden = FALSE;
   while ((wd = inotify_add_watch (dirs->fd, at, MASK)) < 0) {
     int why = errno;
     char *above = g_path_get_dirname (at);
     gboolean is_top = strcmp (above, at) == 0;
 
+    dir->is_hidden |= why != ENOENT && why != ENOTDIR;
     g_free (dir->awaited);
     dir->awaited = g_path_get_basename (at);
     g_free (at);
@@ -118,6 +121,15 @@ ndsh_dirs_free (NdshDirs *dirs)
     g_free (dirs->dir[i].awaited);
   }
   g_free (dirs);
+}
+
+gboolean
+ndsh_dirs_see_all (const NdshDirs *dirs)
+{
+  for (guint i = 0; i < dirs->n; i++)
+    if (dirs->dir[i].is_hidden)
+      return FALSE;
+  return TRUE;
 }
 
 int

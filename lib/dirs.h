@@ -22,6 +22,10 @@ typedef void (*NdshDirsCallback) (gpointer data, guint dir, const char *name);
 NdshDirs *ndsh_dirs_new (char **paths, GError **error);
 void ndsh_dirs_free (NdshDirs *dirs);
 
+/* FALSE if one may be there, but cannot be watched, like one that may only be entered. What
+ * is moved or mounted above a directory, or a link to it that changes, nobody tells of. */
+gboolean ndsh_dirs_see_all (const NdshDirs *dirs);
+
 /* Polls readable when there is news. */
 int ndsh_dirs_get_fd (const NdshDirs *dirs);
 guint ndsh_dirs_get_n (const NdshDirs *dirs);

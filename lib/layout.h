@@ -210,7 +210,9 @@ typedef struct {
   uint32_t mode;                  /* NdshReadMode */
   uint32_t queue_length;
   uint32_t max_leases;
-  uint32_t zero;
+  uint32_t max_rate;              /* these as the lease page has them from then on */
+  uint32_t max_width;
+  uint32_t max_height;
 } NdshHello;
 
 typedef struct {                  /* with three fds: control, lease page, bell */
@@ -323,7 +325,8 @@ SIZE (NdshLeasePage, 640);
 
 AT (NdshHeader, type, 8);
 SIZE (NdshHeader, 16);
-SIZE (NdshHello, 32);
+AT (NdshHello, max_height, 36);
+SIZE (NdshHello, 40);
 AT (NdshWelcome, control_size, 32);
 AT (NdshWelcome, ends, 40);
 AT (NdshWelcome, n_segments, 44);

@@ -9,8 +9,9 @@
  *   JOINED   -> ALONE     the writer is gone, its last frame was taken, and wait
  *                         has said so
  *
- * ALONE tries again when its name appears in a directory, where those can be watched; and
- * every 20 to 250 ms where not, or where there is somebody who is of no use. All steps are
+ * ALONE tries again when its name appears in a directory, and every two seconds, where those
+ * can be watched; and every 20 to 250 ms where not, or where there is somebody who is of no
+ * use. All steps are
  * taken by wait and read, which never block but in the one place where they sleep.
  */
 #include <errno.h>
@@ -30,6 +31,7 @@
 #define PATIENCE_US (2 * G_USEC_PER_SEC)
 #define FIRST_RETRY_US 20000
 #define LAST_RETRY_US 250000
+#define LONG_RETRY_US 2000000    /* a mount or a link may hide who comes from inotify */
 
 struct _NdshReader {
   char *name;
@@ -53,7 +55,8 @@ struct _NdshReader {
   gint flushing;                /* any thread; changed with the mutex */
   pthread_mutex_t flush_mutex;
 
-  NdshWish wish;                /* what the writer is told */
+  NdshWish wish;                /* what the writer is told, */
+  NdshWish told_wish;           /* and was by HELLO */
   guint64 delivered;            /* over earlier links */
   guint64 missed;
   guint64 copied;
@@ -302,8 +305,12 @@ say_hello (NdshReader *reader, int fd, GError **error)
 {
   NdshHello hello = { .mode = reader->options.mode,
                       .queue_length = reader->options.queue_length,
-                      .max_leases = reader->options.max_leases };
+                      .max_leases = reader->options.max_leases,
+                      .max_rate = reader->wish.max_rate,
+                      .max_width = reader->wish.max_width,
+                      .max_height = reader->wish.max_height };
 
+  reader->told_wish = reader->wish;
   ndsh_header_init (&hello, NDSH_MESSAGE_HELLO, sizeof hello);
   reader->greeting_fd = fd;
   if (!ndsh_waiter_add (&reader->waiter, fd)) {
@@ -377,11 +384,10 @@ fail_nobody (NdshReader *reader, GError *why, GError **error)
   gint64 retry_us = reader->retry_us;
   gboolean goes_on = fail_try (reader, why, error);
 
-  if (reader->dirs == NULL)
+  if (reader->dirs == NULL || !ndsh_dirs_see_all (reader->dirs))
     return goes_on;
   reader->retry_us = retry_us;
-  set_next (reader, 0);
-  reader->next_us = G_MAXINT64;
+  set_next (reader, reader->tried_us + LONG_RETRY_US);
   return goes_on;
 }
 
@@ -440,8 +446,7 @@ join (NdshReader *reader, NdshMessage *welcome, GError **error)
   /* It may have changed since HELLO. */
   ndsh_leases_set_queue_length (&reader->link->leases,
                                 reader->options.queue_length);
-  if (reader->wish.max_rate != 0 || reader->wish.max_width != 0
-      || reader->wish.max_height != 0)
+  if (memcmp (&reader->wish, &reader->told_wish, sizeof reader->wish) != 0)
     tell_wish (reader);
   resume (reader);
   set_next (reader, 0);

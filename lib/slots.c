@@ -828,12 +828,24 @@ ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length)
   store_relaxed (&leases->page->queue_length, queue_length);
 }
 
+static void
+store_wish (NdshLeasePage *page, NdshWish wish)
+{
+  store_relaxed (&page->max_rate, wish.max_rate);
+  store_relaxed (&page->max_width, wish.max_width);
+  store_relaxed (&page->max_height, wish.max_height);
+}
+
+void
+ndsh_slots_init_wish (NdshSlotsReader *reader, NdshWish wish)
+{
+  store_wish (reader->page, wish);
+}
+
 void
 ndsh_leases_set_wish (NdshLeases *leases, NdshWish wish)
 {
-  store_relaxed (&leases->page->max_rate, wish.max_rate);
-  store_relaxed (&leases->page->max_width, wish.max_width);
-  store_relaxed (&leases->page->max_height, wish.max_height);
+  store_wish (leases->page, wish);
 }
 
 void

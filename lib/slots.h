@@ -223,6 +223,9 @@ void ndsh_leases_stall (NdshLeases *leases, const NdshLease *lease);
 /* From now on this reader is up to @queue_length frames behind. */
 void ndsh_leases_set_queue_length (NdshLeases *leases, uint32_t queue_length);
 
+/* Before a reader has its page. */
+void ndsh_slots_init_wish (NdshSlotsReader *reader, NdshWish wish);
+
 /* What it wants at most, in frames a 1000 s, 0 for all; a hint. */
 void ndsh_leases_set_wish (NdshLeases *leases, NdshWish wish);
 

@@ -433,11 +433,20 @@ make_toc (const char *text)
   return toc != NULL ? gst_event_new_toc (toc, FALSE) : NULL;
 }
 
+/* Elements act on those, and take for granted what is in them; as on a DVD's. */
+static gboolean
+is_for_elements (const GstStructure *structure)
+{
+  return g_str_has_prefix (gst_structure_get_name (structure), "application/x-gst-");
+}
+
 static GstEvent *
 make_custom (const char *text, GstEventType type)
 {
   GstStructure *structure = gst_ndsh_structure_from_text (text);
 
+  if (structure != NULL && is_for_elements (structure))
+    g_clear_pointer (&structure, gst_structure_free);
   return structure != NULL ? gst_event_new_custom (type, structure) : NULL;
 }
 

@@ -818,6 +818,17 @@ gst_ndsh_src_decide_allocation (GstBaseSrc *base, GstQuery *query)
 }
 
 
+/* Arrays have no format that an element would convert. */
+static const char *
+find_remedy (GstCaps *caps)
+{
+  return gst_structure_has_name (gst_caps_get_structure (caps, 0), "application/x-ndarray")
+           ? "set array-caps to what the arrays are, like video/x-raw,format=BGR, or have "
+             "the program that writes them say so: Writer (format=\"BGR\")"
+           : "put an element that converts behind ndshsrc, like videoconvert or "
+             "audioconvert, or have the writer convert";
+}
+
 static void
 post_caps_error (GstNdshSrc *self, GstCaps *caps)
 {
@@ -832,8 +843,7 @@ post_caps_error (GstNdshSrc *self, GstCaps *caps)
   GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
                      ("The frames of channel '%s' are %s, and downstream takes %s.",
                       self->channel, ours, theirs),
-                     ("put an element that converts behind ndshsrc, like videoconvert "
-                      "or audioconvert, or have the writer convert"));
+                     ("%s", find_remedy (caps)));
 }
 
 /* NULL, and an error is posted, if they cannot be what array-caps says. */

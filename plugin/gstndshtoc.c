@@ -136,5 +136,10 @@ gst_ndsh_toc_from_text (const char *text)
       add_entry (toc, parents, line);
     gst_structure_free (line);
   }
+  /* Some elements take the first for granted. */
+  if (toc != NULL && gst_toc_get_entries (toc) == NULL) {
+    gst_toc_unref (toc);
+    return NULL;
+  }
   return toc;
 }

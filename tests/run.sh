@@ -37,6 +37,14 @@ suites() { # names
   done
 }
 
+configure_asan() {
+  (export CC=clang; configure asan -Db_sanitize=address,undefined -Db_lundef=false)
+}
+
+configure_tsan() {
+  configure tsan -Db_sanitize=thread -Dplugin=false
+}
+
 configure_fuzz() {
   (export CC=clang; configure fuzz -Dfuzz=true --buildtype=debugoptimized \
     -Db_sanitize=address,undefined -Db_lundef=false)
@@ -57,14 +65,17 @@ if [ $# -gt 0 ]; then
   exit
 fi
 
-check plain --no-suite thorough --no-suite bench
-(export CC=clang; configure asan -Db_sanitize=address,undefined -Db_lundef=false)
+# Many tests leave a processor idle: the other builds are made meanwhile.
+log=build-tests/others.log
+(configure_asan && configure_tsan && configure_fuzz) > $log 2>&1 &
+others=$!
+renice -n 19 $others > /dev/null
+check plain --no-suite thorough --no-suite bench || { kill $others; exit 1; }
+wait $others || { cat $log; exit 1; }
 ASAN_OPTIONS=detect_leaks=1 check asan --suite unit --suite protocol
 ASAN_OPTIONS=detect_leaks=0 check asan --suite elements
-configure tsan -Db_sanitize=thread -Dplugin=false
 TSAN_OPTIONS=halt_on_error=1 check tsan --suite unit
 check plain --suite unit --no-suite not-for-valgrind --setup valgrind
 check plain --suite elements --no-suite not-for-valgrind --setup memcheck
-configure_fuzz
 check fuzz --suite fuzz
 echo "all suites passed"

@@ -17,4 +17,4 @@ print("now it lies in %s" % shared.ndarray_mmap_name)
 print(pixels)
 
 input("Press Enter when console_2.py has read that, too: ")
-shared.close()                            # the name goes
+shared.close()                            # the name stays for a minute

@@ -224,8 +224,8 @@ class Frame:
         copy: False is a read-only view instead, which costs nothing, and ValueError
             where it would be a conversion; None is the view where there is one, else
             the conversion
-        dtype: uint8; uint16, in the format's own range, for RGB, BGR, GBR and gray of
-            more than 8 bits
+        It is uint8, or uint16 in the format's own range, for RGB, BGR, GBR and gray of
+        more than 8 bits
         Raises ValueError for what is not a picture: without caps, what is not uint8 or
         uint16, (height, width), (height, width, 3) or (height, width, 4).
         """

@@ -460,7 +460,13 @@ class NdShArray:
             self._pid = os.getpid()
         elif self._opened.given_up:
             self._use(_open_writer(self._channel, self._options))
-        self._publish(array, plain)
+        try:
+            self._publish(array, plain)
+        except ValueError:
+            if not self._opened.given_up:     # to a child, just now
+                raise
+            self._use(_open_writer(self._channel, self._options))
+            self._publish(array, plain)
 
     def _publish(self, array, plain):
         writer = self._opened.writer

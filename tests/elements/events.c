@@ -617,8 +617,25 @@ static const char *const no_events[]
       "stream-start, stream-id=(string)a, flags=(int)-1, type=(string)b;",
       "stream-start, stream-id=(string)a, flags=(uint)4294967295, type=(uint)4294967295;",
       "gap, start=(gint64)-1;", "gap, start=(gint64)9223372036854775807;", "toc;",
-      "toc;\nentry, level=(uint)1;", "entry;\nentry, level=(uint)4294967295;",
+      "application/x-gst-dvd;", "toc;\nentry, level=(uint)1;", "entry;\nentry, level=(uint)4294967295;",
       "toc, tags=(string)1;\nentry, uid=(int)1, type=(int)-9;\n\nentry, level=(uint)1;" };
+
+/* Nothing that muxers are known to crash on. */
+static void
+assert_usual (GList *events)
+{
+  for (GList *l = events; l != NULL; l = l->next) {
+    GstToc *toc = NULL;
+
+    if (GST_EVENT_TYPE (l->data) == GST_EVENT_TOC) {
+      gst_event_parse_toc (l->data, &toc, NULL);
+      g_assert_nonnull (gst_toc_get_entries (toc));
+      gst_toc_unref (toc);
+    } else if (gst_event_get_structure (l->data) != NULL) {
+      g_assert_false (gst_event_has_name (l->data, "application/x-gst-dvd"));
+    }
+  }
+}
 
 GST_START_TEST (what_strangers_write_in_their_place_harms_nobody)
 {
@@ -633,8 +650,10 @@ GST_START_TEST (what_strangers_write_in_their_place_harms_nobody)
       ndsh_metadata_append (metadata, 8, text, strlen (no_events[i]) + 1);
       ndsh_metadata_append (metadata, 8, NULL, 0);
       list = gst_ndsh_events_read (metadata->data, metadata->len);
+      assert_usual (list);
       g_list_free_full (list, (GDestroyNotify) gst_mini_object_unref);
       list = gst_ndsh_events_read_of_stream (metadata->data, metadata->len, given);
+      assert_usual (list);
       g_list_free_full (list, (GDestroyNotify) gst_mini_object_unref);
     }
 }

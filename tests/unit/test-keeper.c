@@ -543,6 +543,7 @@ static void
 test_a_forked_child_starts_none (void)
 {
   NdshWriter *writer = lingering_writer (LONG_US);
+  g_autoptr (NdshChannelInfo) info = NULL;
   pid_t child;
 
   ndsh_test_publish (writer, 100, 1);
@@ -553,7 +554,8 @@ test_a_forked_child_starts_none (void)
   }
   ndsh_test_child_succeeds (child);
 
-  g_assert_cmpint (ask ()->pid, ==, getpid ());
+  info = ask ();
+  g_assert_cmpint (info->pid, ==, getpid ());
   ndsh_test_publish (writer, 100, 1);
   ndsh_writer_free (writer);
   end_keeper ();

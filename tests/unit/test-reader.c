@@ -43,6 +43,17 @@ inotify_init1 (int flags)
   return -1;
 }
 
+static gboolean inotify_is_hidden;
+
+int
+inotify_add_watch (int fd, const char *name, uint32_t mask)
+{
+  if (!inotify_is_hidden || !g_str_has_suffix (name, "hidden"))
+    return (int) syscall (SYS_inotify_add_watch, fd, name, mask);
+  errno = EACCES;
+  return -1;
+}
+
 static void
 find_nobody (NdshReader *reader)
 {
@@ -99,6 +110,26 @@ test_where_nothing_tells_of_writers_they_are_looked_for (void)
   writer = ndsh_test_writer (NULL);
   wait_for_one (reader);
   inotify_is_used_up = FALSE;
+}
+
+/* inotify has to read it, who connects has not; root may do all. */
+static void
+test_a_directory_that_may_only_be_entered_is_looked_into (void)
+{
+  g_autofree char *path = ndsh_test_path ("hidden/socket");
+  g_autofree char *dir = g_path_get_dirname (path);
+  g_autoptr (NdshReader) reader = ndsh_reader_new (path, NULL, NULL);
+  g_autoptr (NdshWriter) writer = NULL;
+
+  g_assert_cmpint (mkdir (dir, 0700), ==, 0);
+  inotify_is_hidden = TRUE;
+  find_nobody (reader);
+  g_assert_true (fd_is_readable (reader, 1000));
+  writer = ndsh_writer_new (path, NULL, NULL);
+  wait_for_one (reader);
+  inotify_is_hidden = FALSE;
+  ndsh_writer_free (g_steal_pointer (&writer));
+  g_assert_cmpint (rmdir (dir), ==, 0);
 }
 
 static void
@@ -1645,6 +1676,8 @@ main (int argc, char **argv)
        test_who_waits_for_a_writer_sleeps_until_it_comes);
   ADD ("where-nothing-tells-of-writers-they-are-looked-for",
        test_where_nothing_tells_of_writers_they_are_looked_for);
+  ADD ("a-directory-that-may-only-be-entered-is-looked-into",
+       test_a_directory_that_may_only_be_entered_is_looked_into);
   ADD ("a-path-is-waited-for-as-a-name-is", test_a_path_is_waited_for_as_a_name_is);
   ADD ("a-frame-arrives-with-all-that-belongs-to-it",
        test_a_frame_arrives_with_all_that_belongs_to_it);

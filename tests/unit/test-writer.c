@@ -1097,16 +1097,16 @@ test_the_rate_that_a_reader_wants_is_told (void)
   writer = ndsh_test_writer (&options);
   while (!ndsh_reader_is_connected (reader))
     ndsh_test_wait_fails (reader, 10000, NDSH_ERROR_TIMEOUT);
-  wait_told (&told, 2);
+  wait_told (&told, 1);
   rate_is (writer, 30);
   ndsh_reader_set_max_rate (reader, 29.97);
-  wait_told (&told, 3);
+  wait_told (&told, 2);
   rate_is (writer, 29.97);
   ndsh_reader_set_max_rate (reader, 1e-9);
-  wait_told (&told, 4);
+  wait_told (&told, 3);
   rate_is (writer, 0.001);
   ndsh_reader_set_max_rate (reader, 0);
-  wait_told (&told, 5);
+  wait_told (&told, 4);
   rate_is (writer, 0);
 }
 
@@ -1133,16 +1133,16 @@ test_the_size_that_a_reader_wants_is_told (void)
   writer = ndsh_test_writer (&options);
   while (!ndsh_reader_is_connected (reader))
     ndsh_test_wait_fails (reader, 10000, NDSH_ERROR_TIMEOUT);
-  wait_told (&told, 2);
+  wait_told (&told, 1);
   size_is (writer, 0, 480);
   ndsh_reader_set_max_size (reader, 640, 480);
-  wait_told (&told, 3);
+  wait_told (&told, 2);
   size_is (writer, 640, 480);
   ndsh_reader_get_info (reader, &own);
   g_assert_cmpuint (own.max_width, ==, 640);
   g_assert_cmpuint (own.max_height, ==, 480);
   ndsh_reader_set_max_size (reader, 640, 0);
-  wait_told (&told, 4);
+  wait_told (&told, 3);
   size_is (writer, 640, 0);
 }
 
