@@ -242,8 +242,7 @@ NdshWriter *ndsh_writer_new (const char *name,
 /* Readers see CLOSED once they have taken what was published. Drafts still held
  * keep their memory; publishing them returns 0. With linger_us the newest frame stays.
  * A writer that has published and not been read stays until it is 20 ms old, unless it
- * lingers, for readers
- * that were waiting for it. Since: 0.1 */
+ * lingers, for readers that were waiting for it. Since: 0.1 */
 void ndsh_writer_free (NdshWriter *writer);
 
 /* Text that travels with every frame begun or described from now on and says what the

@@ -95,6 +95,7 @@ class _Writers:
         """An _Opened; FileExistsError if another process writes, at once unless it is one
         of @pids, which may be about to end that."""
         until = time.monotonic() + _HANDSHAKE
+        stranger = None
         while True:
             with self._lock:
                 try:
@@ -105,9 +106,13 @@ class _Writers:
                     pid, stream_id = _who_writes(channel)
                     if opened is not None and stream_id == opened.writer.stream_id:
                         return opened
-                    # Ours, and nobody's any more: another thread collects it.
-                    if pid not in (None, self.pid) + tuple(pids) \
-                            or time.monotonic() >= until:
+                    # Ours, and nobody's any more: another thread collects it. A stranger
+                    # that has just come may be the keeper of who was in the way.
+                    if pid not in (None, self.pid) + tuple(pids):
+                        if pid == stranger:
+                            raise
+                        stranger = pid
+                    if time.monotonic() >= until:
                         raise
             time.sleep(0.001)
 
@@ -458,15 +463,21 @@ class NdShArray:
             self._use(_forks.open_writer(self._channel, self._options,
                                          self._opened.writer.stream_id))
             self._pid = os.getpid()
-        elif self._opened.given_up:
+        while not self._was_published(array, plain):
             self._use(_open_writer(self._channel, self._options))
+
+    def _was_published(self, array, plain):
+        """False if the name was given up to a child, perhaps just now."""
+        opened = self._opened
+        if opened.given_up:
+            return False
         try:
             self._publish(array, plain)
         except ValueError:
-            if not self._opened.given_up:     # to a child, just now
+            if not opened.given_up:
                 raise
-            self._use(_open_writer(self._channel, self._options))
-            self._publish(array, plain)
+            return False
+        return True
 
     def _publish(self, array, plain):
         writer = self._opened.writer
