@@ -27,8 +27,9 @@ TIMES = os.environ.get("NDSH_TIMES", "")
 BUILD = os.environ["NDSH_BUILD"]
 SOURCE = os.environ["NDSH_SOURCE"]
 
-# A line of GStreamer's log whose category, file or object is ours.
-WARNING = re.compile(r" (WARN|ERROR) .*ndsh")
+# A line of GStreamer's log whose category, file or object is ours; but not where a base
+# class tells of it what downstream failed with.
+WARNING = re.compile(r" (WARN|ERROR) (?!.*gst_base_src_loop).*ndsh")
 
 LATEST, QUEUE, LOSSLESS = 0, 1, 2
 
