@@ -22,7 +22,9 @@
 
 #define MAX_DEPTH 8             /* of lists in lists */
 #define MAX_NAME 256            /* bytes */
+#ifndef MAX_NAMES
 #define MAX_NAMES 10000         /* that strangers may add to those of this process */
+#endif
 
 typedef enum {
   NO_TYPE,                      /* a word may be anything that it looks like */

@@ -12,7 +12,8 @@
 
 static const gsize sizes[]
   = { 0, sizeof (NdshHello), sizeof (NdshHeader), sizeof (NdshWelcome),
-      sizeof (NdshRefused), sizeof (NdshSegmentMessage), sizeof (NdshHeader) };
+      sizeof (NdshRefused), sizeof (NdshSegmentMessage), sizeof (NdshHeader),
+      sizeof (NdshHeader) };
 
 static void
 check_accepted (const NdshMessage *message, gsize size, guint n_fds)

@@ -66,6 +66,10 @@ check_and_free (NdshWriter *writer, Holder *holder)
   ndsh_reader_free (holder->reader);
   while (ndsh_writer_get_readers (writer, NULL, 0) == n_readers)
     g_thread_yield ();
+  /* It counts no more, and its leases until the service has heard the hang-up: before it
+   * answers the second of these at the latest. */
+  for (guint i = 0; i < 2; i++)
+    ndsh_channel_info_free (ndsh_channel_info_new ("test", NULL));
 }
 
 /* One frame a time, which the one that is awake gets before the next. */
