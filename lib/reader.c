@@ -11,8 +11,8 @@
  *
  * ALONE tries again when its name appears in a directory, and every two seconds, where those
  * can be watched; and every 20 to 250 ms where not, or where there is somebody who is of no
- * use. All steps are
- * taken by wait and read, which never block but in the one place where they sleep.
+ * use. All steps are taken by wait and read, which never block but in the one place where
+ * they sleep.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -782,7 +782,7 @@ static const char *
 what_its_writer_did (NdshReader *reader)
 {
   if (reader->link == NULL)
-    return "has not answered so far, or nobody looked for it";
+    return "has not answered so far";
   if (!ndsh_leases_have_any (&reader->link->leases))
     return "is there, and has published nothing so far";
   if (!ndsh_leases_have_new (&reader->link->leases))

@@ -2005,9 +2005,9 @@ install_properties (GObjectClass *klass)
   props[PROP_ALLOW_COPY] = g_param_spec_boolean (
     "allow-copy", "Allow copy",
     "Copy frames that upstream did not write into shared memory; false makes "
-    "such a frame an error, so that a pipeline can prove that it copies nothing. What "
-    "found no shared memory free when upstream began it, picture or sound, it drops: the "
-    "next may find some",
+    "such a frame an error, so that a pipeline can prove that it copies nothing. Where "
+    "upstream wanted to write into shared memory and none was free just then, the frame is "
+    "dropped instead",
     DEFAULT_ALLOW_COPY, live);
   /**
    * GstNdshSink:ts-offset:
@@ -2064,10 +2064,10 @@ install_properties (GObjectClass *klass)
   props[PROP_STATS] = g_param_spec_boxed (
     "stats", "Statistics",
     "average-rate, dropped and rendered as in every sink; frames-published, "
-    "frames-zero-copy, frames-copied, frames-dropped, bytes-copied; trust, whom readers "
-    "have to trust not to change frames: the writer, also who may open /dev/udmabuf "
-    "(udmabuf), also all processes of the user (user), unknown; and for each "
-    "of the readers its pid, uid, mode, lag, delivered, dropped, leases",
+    "frames-zero-copy, frames-copied, frames-dropped, bytes-copied; trust, who could change "
+    "frames that were published: \"writer\", this process alone; \"udmabuf\", who may open "
+    "/dev/udmabuf as well; \"user\", each process of this user as well; \"unknown\"; and for "
+    "each of the readers its pid, uid, mode, lag, delivered, dropped, leases",
     GST_TYPE_STRUCTURE, read);
   g_object_class_install_properties (klass, N_PROPS, props);
 }

@@ -1977,7 +1977,7 @@ install_properties (GObjectClass *klass)
     "leaky-type", "Leaky type",
     "What happens to frames that come faster than they are taken: none makes the "
     "writer, and so all its readers, go at this one's pace, if it allows that and runs "
-    "as the same user. What upstream is elsewhere, to drop the new ones, is a queue "
+    "as the same user. To drop the newest instead of the oldest, put a queue "
     "leaky=upstream behind this element. Set while it plays it counts from the next "
     "frame on",
     GST_TYPE_NDSH_SRC_LEAKY_TYPE, DEFAULT_LEAKY_TYPE, live);
@@ -2000,9 +2000,9 @@ install_properties (GObjectClass *klass)
   props[PROP_MAX_AGE] = g_param_spec_uint64 (
     "max-age", "Maximum age",
     "Skip frames that are older than this if there is a newer one (in nanoseconds). "
-    "The default is what can still be shown in time: a frame's duration more than "
-    "the pipeline's latency. It skips nothing while downstream takes each frame before "
-    "the next is due, and there is no limit if max-buffers is set. Without effect if "
+    "The default is the pipeline's latency and the duration of a frame: what is older "
+    "cannot be shown in time. Nothing is skipped while downstream takes each frame before "
+    "the next is due. If max-buffers is set the default is no limit. Without effect if "
     "leaky-type is none, and on encoded frames that refer to others",
     0, G_MAXUINT64, DEFAULT_MAX_AGE, live);
   /**
